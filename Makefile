@@ -1,0 +1,51 @@
+# Two commands do everything, from a fresh clone:
+#
+#   make train   sets up .venv and trains: NetHack, a judge, a report (about ten minutes)
+#   make test    sets up .venv and runs every check and test
+#
+# More arguments for a command: make train ARGS="seed=7"; make test ARGS="tests/envs -x".
+# Another interpreter or place: make test PYTHON=python3.12 VENV=/tmp/guerdon-venv.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+BIN := $(VENV)/bin
+
+.PHONY: help train test check unit learning clean
+
+help:
+	@echo "make train     set up and train with the default recipe; ARGS=\"key=value ...\" overrides it"
+	@echo "make test      set up and run every check and test"
+	@echo "make check     ruff, mypy and the rules of the house"
+	@echo "make unit      tests without Ray, under a minute"
+	@echo "make learning  tests that train until a return is reached, many minutes"
+	@echo "make clean     remove $(VENV) and caches; runs/ stays"
+
+train: $(VENV)/.ready
+	@$(BIN)/guerdon train $(ARGS)
+
+test: $(VENV)/.ready-dev
+	@.ci/test $(BIN) $(ARGS)
+
+check: $(VENV)/.ready-dev
+	@.ci/check $(BIN)
+	@$(BIN)/python -m pytest -q tests/house
+
+unit: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -q -m "not (cluster or chaos or learning or slow)" $(ARGS)
+
+learning: $(VENV)/.ready-dev
+	@$(BIN)/python -m pytest -q -m learning $(ARGS)
+
+# Stamps: set-up runs again only when what it depends on has changed.
+$(VENV)/.ready: pyproject.toml constraints.txt .ci/setup
+	@PYTHON="$(PYTHON)" .ci/setup $(VENV) .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml constraints.txt .ci/setup
+	@PYTHON="$(PYTHON)" .ci/setup $(VENV) ".[dev]"
+	@touch $@ $(VENV)/.ready
+
+clean:
+	rm -rf $(VENV) build guerdon.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find actors benchmarks cluster envs examples learners pipelines rewards tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

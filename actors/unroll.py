@@ -1,0 +1,207 @@
+"""`Unroll`: steps a vector of environments with a policy and writes what happened as trajectories.
+
+Each call of `rollout` takes `length` steps of all environments and closes every row, so that the policy version of
+a row is exact and nothing waits inside the actor. An episode that goes on is continued by the next fragment, with
+the recurrent state stored in the row.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from actors.policy import RecurrentPolicy
+from envs.trajectory import OBSERVATION, EpisodeEnd, Fragment, ragged, schema_for
+from envs.vector import VectorEnvironment
+
+
+class Unroll:
+    """One actor's environments, its policy, and its place in the sequence of fragments."""
+
+    def __init__(
+        self, environments: VectorEnvironment, policy: RecurrentPolicy, length: int, seed: int, actor: int, epoch: int
+    ) -> None:
+        """Reset all environments; `seed` drives action sampling, `actor` and `epoch` name this writer."""
+        self.environments, self.policy, self.length = environments, policy, length
+        self.actor, self.epoch, self.sequence = actor, epoch, 0
+        self.version = -1
+        self.schema = schema_for(environments.spec, policy.state_size)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._sent: set[int] = set()
+        environments.reset()
+        self._state = policy.initial_state(environments.num_envs)
+        self._returns = np.zeros(environments.num_envs)
+
+    def load_weights(self, version: int, blob: bytes) -> None:
+        """Act with `version` from now on."""
+        self.policy.load(blob)
+        self.version = version
+
+    def rollout(self) -> tuple[Fragment, pa.RecordBatch]:
+        """Take `length` steps in every environment.
+
+        Raises:
+            ContractViolation: an environment broke its contract; the message names it.
+        """
+        env, n, length = self.environments, self.environments.num_envs, self.length
+        spec = env.spec
+        observations = {
+            key: np.empty((n, length + 1, *a.shape), a.dtype) for key, a in spec.observation.items()
+        }  # [N, T+1, …]; position t+1 holds what step t led to, also where the episode ended there
+        action = np.empty((n, length, *spec.action.shape), spec.action.dtype)
+        logprob, reward, discount = (np.empty((n, length), np.float32) for _ in range(3))
+        caption_id, caption_count = np.empty((n, length), np.int64), np.empty((n, length), np.int32)
+        last = np.zeros((n, length), np.bool_)
+        success: dict[tuple[int, int], bool | None] = {}
+        starts: dict[tuple[int, int], dict[str, NDArray[Any]]] = {}  # first observations of rows that begin inside
+        first_state = self._state.clone()
+        first_step, first_episode = env.episode_step.copy(), env.episode_index.copy()
+        captions: dict[int, str] = {}
+        episodes: list[EpisodeEnd] = []
+        for key, block in env.observation.items():
+            observations[key][:, 0] = block
+        infer_s = step_s = 0.0
+
+        for t in range(length):
+            tick = time.perf_counter()
+            inputs = {key: torch.from_numpy(block) for key, block in env.observation.items()}
+            acted = self.policy.act(inputs, self._state, self._generator)
+            self._state = acted.state
+            action[:, t] = chosen = acted.action.numpy()
+            logprob[:, t] = acted.logprob.numpy()
+            tock = time.perf_counter()
+            outcome = env.step(chosen)
+            reward[:, t], discount[:, t], last[:, t] = outcome.reward, outcome.discount, outcome.last
+            caption_id[:, t], caption_count[:, t] = outcome.caption_ids, outcome.caption_counts
+            self._returns += outcome.reward
+            for index, ident in enumerate(outcome.caption_ids.tolist()):
+                if ident and ident not in self._sent:
+                    self._sent.add(ident)
+                    captions[ident] = outcome.captions[index]
+            for key, block in env.observation.items():
+                observations[key][:, t + 1] = block
+            if outcome.last.any():
+                for i in np.flatnonzero(outcome.last).tolist():
+                    success[i, t] = outcome.success[i]
+                    episodes.append(self._episode_end(i, outcome.success[i], bool(outcome.discount[i] > 0)))
+                self._returns[outcome.last] = 0.0
+                for i in env.reset_finished().tolist():
+                    self._state[i] = 0.0
+                    starts[i, t + 1] = {key: block[i].copy() for key, block in env.observation.items()}
+            infer_s += tock - tick
+            step_s += time.perf_counter() - tock
+
+        tick = time.perf_counter()
+        row_env, row_start, row_length = rows_of(last)
+        columns: dict[str, Any] = {}
+        for key in spec.observation:
+            columns[OBSERVATION + key] = ragged(
+                _with_starts(observations[key], key, row_env, row_start, row_length, starts), row_length + 1
+            )
+        at_start = row_start == 0
+        # A row that begins inside the rollout begins an episode, with an empty memory.
+        memory = first_state.numpy()[row_env] * at_start[:, None].astype(np.float32)
+        # Rows of one environment follow each other and cover all its steps, so [N, T] flattened is their concatenation.
+        for name, values in (
+            ("behaviour_logprob", logprob),
+            ("env_reward", reward),
+            ("discount", discount),
+            ("caption_id", caption_id),
+            ("caption_count", caption_count),
+        ):
+            columns[name] = ragged(values.reshape(-1), row_length)
+        columns["action"] = ragged(action.reshape(n * length, *spec.action.shape), row_length)
+        count = len(row_env)
+        earlier = np.zeros(count, np.int64)  # rows of the same environment before this one in the fragment
+        earlier[1:] = row_env[1:] == row_env[:-1]
+        for r in range(1, count):
+            earlier[r] = earlier[r - 1] + 1 if earlier[r] else 0
+        episode = first_episode[row_env] + earlier
+        ended = last[row_env, row_start + row_length - 1]
+        columns |= {
+            "row_id": pa.array([f"{self.actor}/{self.epoch}/{self.sequence}/{r}" for r in range(count)]),
+            "episode_id": pa.array([self._episode_id(i, e) for i, e in zip(row_env, episode, strict=True)]),
+            "actor": pa.array(np.full(count, self.actor, np.int32)),
+            "actor_epoch": pa.array(np.full(count, self.epoch, np.int32)),
+            "sequence": pa.array(np.full(count, self.sequence, np.int64)),
+            "env_index": pa.array(row_env.astype(np.int32)),
+            "first_step": pa.array(np.where(at_start, first_step[row_env], 0).astype(np.int64)),
+            "policy_version_min": pa.array(np.full(count, self.version, np.int64)),
+            "policy_version_max": pa.array(np.full(count, self.version, np.int64)),
+            "initial_state": pa.FixedSizeListArray.from_arrays(pa.array(memory.reshape(-1)), memory.shape[1]),
+            "ended": pa.array(ended),
+            "success": pa.array(
+                [success.get((int(i), int(s + k - 1))) for i, s, k in zip(row_env, row_start, row_length, strict=True)],
+                pa.bool_(),
+            ),
+        }
+        rows = pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
+        write_s = time.perf_counter() - tick
+        seen, times = np.unique(caption_id[caption_id != 0], return_counts=True)
+        fragment = Fragment(
+            key=(self.actor, self.epoch, self.sequence),
+            policy_version=self.version,
+            frames=n * length,
+            rows=count,
+            captions=captions,
+            caption_steps=dict(zip(seen.tolist(), times.tolist(), strict=True)),
+            episodes=episodes,
+            seconds={"infer": infer_s, "step": step_s, "write": write_s},
+        )
+        self.sequence += 1
+        return fragment, rows
+
+    def _episode_id(self, env_index: int, episode: int) -> str:
+        return f"{self.actor}/{self.epoch}/{env_index}/{episode}"
+
+    def _episode_end(self, i: int, success: bool | None, truncated: bool) -> EpisodeEnd:
+        env = self.environments
+        ident = self._episode_id(i, int(env.episode_index[i]))
+        return EpisodeEnd(ident, float(self._returns[i]), int(env.episode_step[i]), success, truncated)
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.environments.close()
+
+
+def rows_of(last: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Cut `[N, T]` steps into rows at episode ends: environment, first step and length of each row, by environment.
+
+    Args:
+        last: whether the episode ended with that step.
+    """
+    n, length = last.shape
+    cut = last.copy()
+    cut[:, -1] = True
+    env, end = np.nonzero(cut)
+    start = np.empty_like(end)
+    start[0] = 0
+    start[1:] = np.where(env[1:] == env[:-1], end[:-1] + 1, 0)
+    return env, start, end - start + 1
+
+
+def _with_starts(
+    block: NDArray[Any],
+    key: str,
+    env: NDArray[np.int64],
+    start: NDArray[np.int64],
+    length: NDArray[np.int64],
+    starts: dict[tuple[int, int], dict[str, NDArray[Any]]],
+) -> NDArray[Any]:
+    """Observations of all rows, concatenated: where no episode ended this is `block` itself, without a copy."""
+    n, positions = block.shape[:2]
+    if len(env) == n:
+        return block.reshape(n * positions, *block.shape[2:])
+    out = np.empty((int(length.sum()) + len(env), *block.shape[2:]), block.dtype)
+    cursor = 0
+    for i, s, k in zip(env.tolist(), start.tolist(), length.tolist(), strict=True):
+        out[cursor : cursor + k + 1] = block[i, s : s + k + 1]
+        if s:
+            out[cursor] = starts[i, s][key]
+        cursor += k + 1
+    return out

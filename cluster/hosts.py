@@ -1,0 +1,46 @@
+"""Ray actors that host plain objects: the only actor class of the house.
+
+The hosted object knows nothing of Ray. A host that died is started again by whoever owns it (see supervision.py),
+from a factory that carries the state to begin with; Ray itself would restart it empty.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+
+class Host:
+    """Holds one object and calls its methods."""
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        """Make the object; it lives as long as the actor."""
+        self._hosted = factory()
+
+    def call(self, method: str, *args: Any) -> Any:
+        """Call a method of the hosted object; object references among `args` arrive as their values."""
+        return getattr(self._hosted, method)(*args)
+
+    def pid(self) -> int:
+        """Process id, for chaos tests and for people."""
+        return os.getpid()
+
+
+def start_host(
+    factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1
+) -> ray.actor.ActorHandle:
+    """Start a host.
+
+    Args:
+        factory: makes the hosted object, on the host; must be picklable.
+        name: shown by Ray's tools.
+        cpus: logical CPUs to reserve.
+        gpus: GPUs to reserve, fractions allowed.
+        threads: threads that numerical libraries may use there.
+    """
+    environment = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, runtime_env={"env_vars": environment})(Host)
+    return actor.options(name=f"{name}-{os.urandom(4).hex()}").remote(factory)

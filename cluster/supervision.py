@@ -1,0 +1,138 @@
+"""`Supervised`: a hosted role that is started again when its process dies or stops answering.
+
+Every wait has a deadline. A death is an event with a name, a time and a cause, kept for the report; what the role
+was doing is lost and said so, and the owner decides what to redo.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from cluster.hosts import start_host
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a role, for the report."""
+
+    time_s: float
+    role: str
+    what: str
+    cause: str
+    recovered_s: float | None = None
+
+
+class RoleLost(RuntimeError):
+    """The call did not finish because the role died, hung, or could not be reached. It has been started again."""
+
+
+class RoleFailing(RuntimeError):
+    """A role dies again and again; starting it once more would not help."""
+
+
+@dataclass
+class Supervised:
+    """One role, its host, and its history of deaths.
+
+    Attributes:
+        name: of the role, such as "env-actor-0".
+        factory: called with the epoch (0, 1, …; one more after each death), gives the factory of the hosted object.
+        deadline_s: a call that takes longer counts as a hang: the host is killed and started again.
+        max_deaths_in_a_row: without a single finished call in between.
+    """
+
+    name: str
+    factory: Callable[[int], Callable[[], Any]]
+    deadline_s: float
+    start_deadline_s: float = 120.0
+    cpus: float = 1.0
+    gpus: float = 0.0
+    threads: int = 1
+    max_deaths_in_a_row: int = 5
+    epoch: int = 0
+    on_event: Callable[[Event], None] = lambda event: None
+    _host: Any = field(default=None, repr=False)
+    _deaths_in_a_row: int = 0
+    _died_at: float | None = None
+    _died_of: str = ""
+    _fresh: bool = True
+
+    def start(self) -> None:
+        """Start the host at the current epoch."""
+        self._host = start_host(self.factory(self.epoch), self.name, self.cpus, self.gpus, self.threads)
+        self._fresh = True
+
+    async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
+        """Call the hosted object and wait for the answer.
+
+        Args:
+            method: name of its method.
+            args: plain values, or object references (which arrive as their values).
+            returns: with 2, the first part of a returned pair is fetched and the second stays behind a reference.
+
+        Raises:
+            RoleLost: the role died or hung; it has been started again, at the next epoch.
+            RoleFailing: it does so again and again.
+            Exception: whatever the method itself raised.
+        """
+        host = self._host
+        deadline_s = self.deadline_s + (self.start_deadline_s if self._fresh else 0.0)
+        answer: Any = None
+        try:
+            answer = host.call.options(num_returns=returns).remote(method, *args)
+            first = answer if returns == 1 else answer[0]
+            value = await asyncio.wait_for(first, deadline_s)
+        except RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+        except asyncio.TimeoutError:
+            self._restart(host, f"no answer to {method}() within {deadline_s:.0f} s", kill=True)
+            raise RoleLost(f"{self.name}: {self._died_of}") from None
+        except RayActorError as error:
+            self._restart(host, _first_line(error), kill=False)
+            raise RoleLost(f"{self.name}: {self._died_of}") from error
+        except RayError as error:
+            # A lost argument or a full object store: the host lives, the call does not.
+            raise RoleLost(f"{self.name}: {_first_line(error)}") from error
+        self._fresh = False
+        self._deaths_in_a_row = 0
+        if self._died_at is not None:
+            self.on_event(
+                Event(time.time(), self.name, "recovered", self._died_of, time.monotonic() - self._died_at)
+            )
+            self._died_at = None
+        return value if returns == 1 else (value, answer[1])
+
+    def _restart(self, host: Any, cause: str, kill: bool) -> None:
+        if host is not self._host:
+            return  # a concurrent call saw the same death first
+        if kill:
+            ray.kill(host, no_restart=True)
+        self._deaths_in_a_row += 1
+        self._died_at = self._died_at or time.monotonic()
+        self._died_of = cause
+        self.on_event(Event(time.time(), self.name, "died", cause))
+        if self._deaths_in_a_row > self.max_deaths_in_a_row:
+            raise RoleFailing(
+                f"{self.name} died {self._deaths_in_a_row} times in a row, last of: {cause}. "
+                "Ray's logs of its process say more; lower the number of environments if memory ran out"
+            )
+        self.epoch += 1
+        self.start()
+
+    def stop(self) -> None:
+        """Kill the host."""
+        if self._host is not None and ray.is_initialized():
+            ray.kill(self._host, no_restart=True)
+        self._host = None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,257 @@
+"""NetHack by NLE, behind the `Environment` contract. The only file that imports `nle`.
+
+What NLE does that a learner must not see is mended here:
+
+- `reset(seed=…)` is ignored: the seed is set on the game, for play, display and level generation, with reseeding off
+  and the moon's phase fixed.
+- The step limit is reported as a termination, hides a success in the same step, and quits the game, which overwrites
+  the last observation: here it is a truncation, comes second, and leaves the observation alone.
+- `--More--` is dismissed unseen, and with it the messages before: here they are joined into one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from nle import nethack
+from nle.env import tasks
+from numpy.typing import NDArray
+
+from envs.blstats import Blstat
+from envs.frames import render_frame
+from envs.specs import ArraySpec, Discrete, EnvSpec
+from envs.timestep import TimeStep, restart, termination, transition, truncation
+
+OBSERVATION_KEYS = ("chars", "blstats", "message")
+EXTENDED_COMMANDS = ("CAST", "QUAFF", "PRAY", "PICKUP", "PAY")
+_MESSAGE_SIZE: int = nethack.OBSERVATION_DESC["message"]["shape"][0]
+_PROMPT = re.compile(rb"\?\s*(\[.*\]\s*(\(.\)\s*)?)?$", re.DOTALL)
+
+
+def join_messages(messages: Sequence[bytes]) -> bytes:
+    """What was said during one step, as one message.
+
+    Prompts that were answered within the step and the `Never mind.` that follows are left out where anything else was
+    said; a prompt at the end stays, because the game waits for its answer.
+
+    Args:
+        messages: in the order in which the game showed them.
+    """
+    distinct = list(dict.fromkeys(filter(None, messages)))
+    events = [m for m in distinct[:-1] if not _PROMPT.search(m)] + distinct[-1:]
+    if len(events) > 1:
+        events = [m for m in events if m != b"Never mind."] or events
+    return b"  ".join(m.strip() for m in events)
+
+
+class _Faithful:
+    """Mixed into an NLE class: keeps every message and the last observation, and puts the task before the limit."""
+
+    nethack: Any
+    StepStatus: Any
+    _message_index: int
+    _is_episode_end: Callable[[Any], Any]
+    _check_abort: Callable[[Any], bool]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.heard: list[bytes] = []
+        super().__init__(*args, **kwargs)
+        game_step = self.nethack.step
+        message_index, heard = self._message_index, self.heard
+
+        def step(action: int) -> Any:
+            result = game_step(action)
+            heard.append(result[0][message_index].tobytes())
+            return result
+
+        self.nethack.step = step
+
+    def _get_end_status(self, observation: Any, done: bool) -> Any:
+        status = self._is_episode_end(observation)
+        if not status and self._check_abort(observation):
+            status = self.StepStatus.ABORTED
+        return self.StepStatus(done or status)
+
+    def _quit_game(self, observation: Any, done: bool) -> None:
+        """Leave the game as it stands; the next reset clears it."""
+
+
+@cache
+def faithful(cls: type) -> type:
+    """A subclass of an NLE environment class without the traps named above."""
+    return type(cls.__name__, (_Faithful, cls), {})
+
+
+class DepthTask(tasks.NetHackStaircase):
+    """Reach a dungeon level: success when the depth is at least `depth`, whichever way down was taken.
+
+    Args:
+        depth: dungeon level to reach; the game starts on 1.
+        goal_reward: paid on success, never clipped.
+        **kwargs: of NLE's score task; frozen steps cost `penalty_step`.
+    """
+
+    def __init__(self, *, depth: int, goal_reward: float = 1.0, **kwargs: Any) -> None:
+        self._depth, self._goal_reward = depth, goal_reward
+        super().__init__(**kwargs)
+
+    def _is_episode_end(self, observation: Any) -> Any:
+        status = self.StepStatus
+        reached = observation[self._blstats_index][Blstat.DEPTH] >= self._depth
+        return status.TASK_SUCCESSFUL if reached else status.RUNNING
+
+    def _reward_fn(self, last_observation: Any, action: int, observation: Any, end_status: Any) -> float:
+        goal = self._goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
+        return goal + float(self._get_time_penalty(last_observation, observation))
+
+
+class OracleTask(tasks.NetHackOracle):
+    """Stand next to the Oracle.
+
+    Args:
+        goal_reward: paid on success, never clipped.
+        **kwargs: of NLE's score task; frozen steps cost `penalty_step`.
+    """
+
+    def __init__(self, *, goal_reward: float = 1.0, **kwargs: Any) -> None:
+        self._goal_reward = goal_reward
+        super().__init__(**kwargs)
+
+    def _reward_fn(self, last_observation: Any, action: int, observation: Any, end_status: Any) -> float:
+        goal = self._goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
+        return goal + float(self._get_time_penalty(last_observation, observation))
+
+
+class NetHackEnvironment:
+    """An NLE environment as an `Environment`.
+
+    Observations: any of NLE's keys in NLE's shapes and dtypes, but `blstats` [27] as int32 (NLE bounds it so).
+    `success` is None for tasks without a goal.
+
+    Args:
+        inner: an instance of a `faithful` NLE class.
+        keys: observations to expose.
+    """
+
+    def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS) -> None:
+        described = nethack.OBSERVATION_DESC
+        if unknown := [key for key in keys if key not in described]:
+            raise ValueError(f"got observation keys {unknown}; expected some of {sorted(described)}")
+        self._inner = inner
+        self._status = inner.StepStatus
+        self._success_status = getattr(self._status, "TASK_SUCCESSFUL", None)
+        self._live: dict[str, NDArray[Any]] = dict(zip(inner._observation_keys, inner.nethack._obs, strict=True))
+        self._observation: dict[str, NDArray[Any]] = {}
+        for key in keys:
+            source = self._live[key]
+            own = {"blstats": np.int32, "message": np.uint8}.get(key)
+            self._observation[key] = source if own is None else np.zeros(source.shape, own)
+        self._message = self._observation.get("message")
+        self._blstats = self._observation.get("blstats")
+        names = tuple(action_name(action) for action in inner.actions)
+        self._spec = EnvSpec(
+            observation={k: ArraySpec(v.shape, v.dtype.name) for k, v in self._observation.items()},
+            action=Discrete(len(names)),
+            action_names=names,
+        )
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Observations and actions."""
+        return self._spec
+
+    def reset(self, seed: int) -> TimeStep:
+        """Begin the game that `seed` determines."""
+        core, display, levels = (int(word) for word in np.random.SeedSequence(seed).generate_state(3))
+        self._inner.seed(core, display, reseed=False, lgen=levels)
+        self._inner.heard.clear()
+        self._inner.reset()
+        self._refresh()
+        return restart(self._observation)
+
+    def step(self, action: Any) -> TimeStep:
+        """Press the action's key, and those that follow of themselves."""
+        self._inner.heard.clear()
+        _, reward, done, _, info = self._inner.step(int(action))
+        self._refresh()
+        if not done:
+            return transition(reward, self._observation)
+        status = info["end_status"]
+        success = None if self._success_status is None else status == self._success_status
+        end = truncation if status == self._status.ABORTED else termination
+        return end(reward, self._observation, success)
+
+    def render(self) -> str:
+        """Message, map and status as text."""
+        return render_frame({key: self._live[key] for key in OBSERVATION_KEYS} | self._observation)
+
+    def close(self) -> None:
+        """End the game and free its memory."""
+        self._inner.close()
+
+    def _refresh(self) -> None:
+        if self._blstats is not None:
+            np.copyto(self._blstats, self._live["blstats"], casting="same_kind")
+        if self._message is not None:
+            heard = self._inner.heard
+            if len(heard) <= 1:
+                np.copyto(self._message, self._live["message"])
+            else:
+                said = join_messages([raw.rstrip(b"\0") for raw in heard])[: _MESSAGE_SIZE - 1]
+                self._message[:] = np.frombuffer(said.ljust(_MESSAGE_SIZE, b"\0"), np.uint8)
+
+
+def action_name(action: Any) -> str:
+    """The name of an NLE action, such as `N`, `far N`, `SEARCH` or `DOWN`."""
+    kind, name = type(action).__name__, getattr(action, "name", str(action))
+    return f"far {name}" if kind == "CompassDirectionLonger" else str(name)
+
+
+_TASKS: dict[str, Callable[..., Any]] = {
+    "score": tasks.NetHackScore,
+    "oracle": OracleTask,
+    "depth": DepthTask,
+}
+
+
+def make_nethack(
+    task: str,
+    *,
+    max_episode_steps: int = 5000,
+    keys: Sequence[str] = OBSERVATION_KEYS,
+    extended_actions: bool = False,
+    character: str = "mon-hum-neu-mal",
+    penalty_step: float = -0.01,
+    **task_options: Any,
+) -> NetHackEnvironment:
+    """A NetHack task.
+
+    Args:
+        task: `score` (the reward is the change of the game's score), `oracle` or `depth`.
+        max_episode_steps: the episode is truncated there.
+        keys: observations to expose.
+        extended_actions: adds cast, quaff, pray, pick up and pay to NLE's 23 task actions.
+        character: role, race, alignment and gender as NLE writes them.
+        penalty_step: added to the reward of every step in which the game's time stands still (NLE's default: -0.01).
+        **task_options: `goal_reward` (oracle, depth) and `depth`.
+
+    Raises:
+        ValueError: the task is unknown.
+    """
+    if task not in _TASKS:
+        raise ValueError(f"got NetHack task {task!r}; expected one of {sorted(_TASKS)}")
+    extra = tuple(nethack.Command[name] for name in EXTENDED_COMMANDS) if extended_actions else ()
+    inner = faithful(_TASKS[task])(
+        observation_keys=tuple(dict.fromkeys((*OBSERVATION_KEYS, *keys))),
+        actions=tasks.TASK_ACTIONS + extra,
+        max_episode_steps=max_episode_steps,
+        character=character,
+        penalty_step=penalty_step,
+        fix_moon_phase=True,
+        **task_options,
+    )
+    return NetHackEnvironment(inner, keys)

@@ -1,0 +1,312 @@
+"""APPO: an asynchronous actor-critic. V-trace says what a step was worth, PPO's clip how far the policy may go.
+
+    returns     V-trace with the learner's current policy and values     (Espeholt et al. 2018, IMPALA)
+    policy      clipped surrogate on pi / mu, mu being the policy that acted   (Schulman et al. 2017, PPO)
+    together    asynchronous PPO                                          (Petrenko et al. 2020, Sample Factory)
+
+The defaults are those that ONI (Zheng et al. 2024) uses for NetHack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from learners.batch import TrainBatch, acting_index, pad, row_index, unpad
+from learners.learner import Evaluation, LearnerModule
+from learners.losses import clipped_policy_loss, clipped_value_loss, entropy_loss, probability_ratio, weighted_mean
+from learners.returns import vtrace
+from learners.weights import pack_weights, unpack_weights
+
+
+class Config(BaseModel):
+    """Settings of APPO.
+
+    Attributes:
+        gamma: discount of one step.
+        lambda_: of V-trace; trades bias (0) for variance (1).
+        rho_bar: bound of the importance weights that set the fixed point.
+        c_bar: bound of the importance weights that set how far errors travel back.
+        clip: the ratio pi / mu is kept within 1 / (1 + clip) and 1 + clip.
+        value_clip: how far a value may move in one update; None: anywhere.
+        value_coefficient: weight of the value loss.
+        entropy_coefficient: weight of the entropy bonus.
+        normalise_advantage: whether advantages are brought to mean 0 and deviation 1 in each minibatch.
+        learning_rate: of Adam.
+        adam_betas: decay of Adam's running moments.
+        adam_epsilon: of Adam.
+        max_grad_norm: gradients are scaled down to this norm.
+        epochs: passes over each batch.
+        minibatches: parts into which the rows of a batch are dealt, in each epoch.
+        max_skipped: updates in a row that may be lost to NaN or infinity before learning is given up.
+        seed: of the dealing of minibatches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gamma: float = Field(0.99, ge=0, le=1)
+    lambda_: float = Field(1.0, ge=0, le=1)
+    rho_bar: float = Field(1.0, gt=0)
+    c_bar: float = Field(1.0, gt=0)
+    clip: float = Field(0.1, gt=0)
+    value_clip: float | None = Field(1.0, gt=0)
+    value_coefficient: float = Field(0.5, ge=0)
+    entropy_coefficient: float = Field(0.003, ge=0)
+    normalise_advantage: bool = True
+    learning_rate: float = Field(1e-4, gt=0)
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    adam_epsilon: float = Field(1e-6, gt=0)
+    max_grad_norm: float = Field(4.0, gt=0)
+    epochs: int = Field(1, ge=1)
+    minibatches: int = Field(1, ge=1)
+    max_skipped: int = Field(10, ge=1)
+    seed: int = 0
+
+
+class LearningDiverged(RuntimeError):
+    """Too many updates in a row gave NaN or infinity."""
+
+
+_MEANS = (
+    "loss",
+    "policy_loss",
+    "value_loss",
+    "entropy",
+    "kl_to_behaviour",
+    "clip_fraction",
+    "explained_variance",
+    "mean_value",
+    "grad_norm",
+)
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Appo:
+    """Trains a module on batches of experience; a `learners.learner.Learner`."""
+
+    def __init__(self, module: LearnerModule, config: Config | None = None) -> None:
+        """Start at version 0.
+
+        Args:
+            module: the policy, a `torch.nn.Module`; it is trained in place, on the device where it is.
+            config: settings.
+        """
+        self.module = module
+        self.config = config or Config()
+        self._network = cast(torch.nn.Module, module)
+        self._parameters = dict(self._network.named_parameters())
+        self._device = next(iter(self._parameters.values())).device
+        self._optimiser = torch.optim.Adam(
+            self._parameters.values(),
+            lr=self.config.learning_rate,
+            betas=self.config.adam_betas,
+            eps=self.config.adam_epsilon,
+            fused=True,
+        )
+        self._rng = torch.Generator().manual_seed(self.config.seed)
+        self._version = 0
+        self._skipped = 0
+        self._skipped_in_a_row = 0
+
+    @property
+    def version(self) -> int:
+        """How many batches have been consumed, skipped ones too; the version of the weights."""
+        return self._version
+
+    def update(self, batch: TrainBatch) -> dict[str, float]:
+        """Learn from a batch, once.
+
+        A loss or gradient that is not finite changes no weight and is counted in `skipped_updates`.
+
+        Args:
+            batch: experience; the learner's gamma is not yet in its discount.
+
+        Returns:
+            Means over the gradient steps (NaN if all were skipped): `loss`, `policy_loss`, `value_loss`, `entropy`,
+            `kl_to_behaviour`, `clip_fraction`, `explained_variance` (of returns by values; NaN where returns do not
+            vary), `mean_value`, `grad_norm` (before clipping). Of the batch: `mean_reward`, `frames`, `rows`,
+            `policy_lag_mean` and `policy_lag_max` in versions. Since the start: `version`, `skipped_updates`.
+
+        Raises:
+            LearningDiverged: `max_skipped` gradient steps in a row were lost.
+        """
+        batch = batch.to(self._device)
+        lag = (self._version - batch.policy_version_min).float()
+        steps: list[Tensor] = []
+        # Values as they were when this update first saw each step: what the value clip is measured from.
+        anchor = torch.empty_like(batch.reward)
+        for epoch in range(self.config.epochs):
+            for rows in self._deal(batch.rows):
+                part = batch if rows is None else batch.select(rows)
+                where = slice(None) if rows is None else row_index(rows, batch.lengths)
+                metrics = self._step(part, anchor, where, first=epoch == 0)
+                if metrics is not None:
+                    steps.append(metrics)
+        self._version += 1
+        means = torch.stack(steps).mean(0).tolist() if steps else [math.nan] * len(_MEANS)
+        return {
+            **dict(zip(_MEANS, means, strict=True)),
+            "mean_reward": float(batch.reward.mean()),
+            "frames": float(batch.frames),
+            "rows": float(batch.rows),
+            "policy_lag_mean": float(lag.mean()),
+            "policy_lag_max": float(lag.max()),
+            "version": float(self._version),
+            "skipped_updates": float(self._skipped),
+        }
+
+    def _deal(self, rows: int) -> Sequence[Tensor | None]:
+        """Row indices of each minibatch; None stands for the whole batch as it lies."""
+        if self.config.minibatches == 1:
+            return [None]
+        return torch.randperm(rows, generator=self._rng).to(self._device).chunk(self.config.minibatches)
+
+    def _step(self, batch: TrainBatch, anchor: Tensor, where: slice | Tensor, first: bool) -> Tensor | None:
+        """One gradient step.
+
+        Args:
+            batch: what to learn from.
+            anchor: where values stood before the update, of all steps; filled in where `first`.
+            where: the steps of `batch` among all.
+            first: whether the update sees these steps for the first time.
+
+        Returns:
+            Metrics in the order of `_MEANS`; None if the step had to be skipped.
+        """
+        config = self.config
+        evaluation = self.module.evaluate(batch.observation, batch.lengths, batch.initial_state, batch.action)
+        value = evaluation.value[acting_index(batch.lengths)]
+        vs, advantage = self._targets(batch, evaluation)
+        if first:
+            anchor[where] = value.detach()
+        if config.normalise_advantage:
+            advantage = _normalise(advantage, batch.weight)
+
+        policy_loss = clipped_policy_loss(
+            evaluation.logprob, batch.behaviour_logprob, advantage, config.clip, batch.weight
+        )
+        value_loss = clipped_value_loss(value, anchor[where], vs, config.value_clip, batch.weight)
+        random_loss = entropy_loss(evaluation.entropy, batch.weight)
+        loss = policy_loss + config.value_coefficient * value_loss + config.entropy_coefficient * random_loss
+
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        grad_norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), config.max_grad_norm)
+        if not math.isfinite(loss.item() + grad_norm.item()):
+            self._skip()
+            return None
+        self._skipped_in_a_row = 0
+        self._optimiser.step()
+        with torch.no_grad():
+            ratio = probability_ratio(evaluation.logprob, batch.behaviour_logprob)
+            clipped = (ratio > 1 + config.clip) | (ratio < 1 / (1 + config.clip))
+            return torch.stack(
+                [
+                    loss,
+                    policy_loss,
+                    value_loss,
+                    -random_loss,
+                    # KL(mu || pi) by an estimate that is never negative (Schulman 2020): mean(ratio - 1 - log ratio).
+                    weighted_mean(ratio - 1 - ratio.log(), batch.weight),
+                    weighted_mean(clipped.float(), batch.weight),
+                    1 - (vs - value).var(correction=0) / vs.var(correction=0),
+                    value.mean(),
+                    grad_norm,
+                ]
+            )
+
+    @torch.no_grad()
+    def _targets(self, batch: TrainBatch, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
+        """V-trace targets and advantages of every step, `[N]` each."""
+        config = self.config
+        columns = (batch.behaviour_logprob, evaluation.logprob.detach(), batch.reward, batch.discount * config.gamma)
+        padded, mask = pad(torch.stack(columns, -1), batch.lengths)
+        behaviour_logprob, target_logprob, reward, discount = padded.unbind(-1)
+        value, _ = pad(evaluation.value.detach(), batch.lengths + 1)
+        estimate = vtrace(
+            behaviour_logprob,
+            target_logprob,
+            reward,
+            discount,
+            value,
+            mask,
+            lambda_=config.lambda_,
+            rho_bar=config.rho_bar,
+            c_bar=config.c_bar,
+        )
+        # The surrogate brings the importance weight, so rho is not multiplied in a second time.
+        vs, advantage = unpad(torch.stack([estimate.vs, estimate.advantage], -1), batch.lengths).unbind(-1)
+        return vs, advantage
+
+    def _skip(self) -> None:
+        """Count a gradient step that was lost.
+
+        Raises:
+            LearningDiverged: it was one too many in a row.
+        """
+        self._optimiser.zero_grad()
+        self._skipped += 1
+        self._skipped_in_a_row += 1
+        if self._skipped_in_a_row >= self.config.max_skipped:
+            raise LearningDiverged(
+                f"got NaN or infinity in {self._skipped_in_a_row} gradient steps in a row (version {self._version}); "
+                "expected finite losses: look at the scale of rewards and observations, lower learning_rate, "
+                "and resume from an earlier checkpoint"
+            )
+
+    def weights(self) -> bytes:
+        """The module's weights as a safetensors blob."""
+        return pack_weights(self._network)
+
+    def load_weights(self, blob: bytes) -> None:
+        """Take over weights of the same architecture; optimiser and counters stay.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        unpack_weights(self._network, blob)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights, Adam's moments, counters and random state: copies, as tensors that safetensors can hold."""
+        state = {f"module.{name}": value.detach().clone() for name, value in self._network.state_dict().items()}
+        for name, parameter in self._parameters.items():
+            for part, value in self._optimiser.state.get(parameter, {}).items():
+                state[f"adam.{part}.{name}"] = value.detach().clone()
+        state["rng"] = self._rng.get_state()
+        state["counters"] = torch.tensor([self._version, self._skipped, self._skipped_in_a_row])
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave, with the settings of this learner.
+
+        Raises:
+            ValueError: the state is of another module.
+        """
+        module = {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
+        try:
+            self._network.load_state_dict(module)
+            moments = {
+                index: {part: state[f"adam.{part}.{name}"].clone() for part in _ADAM}
+                for index, name in enumerate(self._parameters)
+                if f"adam.step.{name}" in state
+            }
+            self._rng.set_state(state["rng"].cpu())
+            version, skipped, in_a_row = state["counters"].tolist()
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(
+                f"got a learner's state that does not fit: {error}; resume with the config that wrote it"
+            ) from error
+        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
+        self._version, self._skipped, self._skipped_in_a_row = version, skipped, in_a_row
+
+
+def _normalise(advantage: Tensor, weight: Tensor | None) -> Tensor:
+    """Advantages of mean 0 and deviation 1 over the steps that count, `[N]`."""
+    centred = advantage - weighted_mean(advantage, weight)
+    deviation = weighted_mean(centred.square(), weight).sqrt()
+    return centred / (deviation + 1e-5)

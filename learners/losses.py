@@ -1,0 +1,92 @@
+"""Losses of actor-critic learning: means over the steps that count.
+
+`weight` is a mask or a weight for each step, of the shape of the values; None counts all the same. A step of weight
+0 changes neither a loss nor its gradient, whatever stands there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# exp(20) is 5e8: far beyond every clip, and the products of such ratios stay finite in float32.
+_LOG_RATIO_BOUND = 20.0
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """sum(weight · values) / sum(weight), a scalar; 0 where no step counts.
+
+    Args:
+        values: of any shape.
+        weight: not negative, of the shape of `values`; None: the plain mean.
+    """
+    if weight is None:
+        return values.mean()
+    weight = weight.to(values.dtype)
+    counted = torch.where(weight > 0, values, 0.0) * weight
+    return counted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def probability_ratio(target_logprob: Tensor, behaviour_logprob: Tensor) -> Tensor:
+    """pi(a|x) / mu(a|x), bounded so that it never overflows; same shape."""
+    return (target_logprob - behaviour_logprob).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND).exp()
+
+
+def clipped_policy_loss(
+    target_logprob: Tensor,
+    behaviour_logprob: Tensor,
+    advantage: Tensor,
+    clip: float,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The clipped surrogate (Schulman et al. 2017, PPO, equation 7), clipped evenly in the log-ratio.
+
+        L = - mean min(ratio A, clip(ratio, 1 / (1 + clip), 1 + clip) A),   ratio = pi(a|x) / mu(a|x)
+
+    The lower bound is 1 / (1 + clip), as in APPO (Petrenko et al. 2020), so that doubling and halving a
+    probability are the same distance. The gradient is 0 where the ratio has already gone too far in the direction
+    that the advantage asks for.
+
+    Args:
+        target_logprob: log pi(a|x), with gradient, `[N]` or `[T, B]`.
+        behaviour_logprob: log mu(a|x) of the policy that acted, same shape.
+        advantage: A, same shape; no gradient flows through it.
+        clip: how far the ratio may go, above 0.
+        weight: how much each step counts.
+    """
+    advantage = advantage.detach()
+    ratio = probability_ratio(target_logprob, behaviour_logprob)
+    clipped = ratio.clamp(1.0 / (1.0 + clip), 1.0 + clip)
+    return -weighted_mean(torch.minimum(ratio * advantage, clipped * advantage), weight)
+
+
+def clipped_value_loss(
+    value: Tensor, anchor: Tensor, target: Tensor, clip: float | None = None, weight: Tensor | None = None
+) -> Tensor:
+    """Squared error of values that may not leave their anchor at one go (PPO, as in its reference code).
+
+        L = mean max((V - target)^2, (anchor + clip(V - anchor, -clip, clip) - target)^2)
+
+    Args:
+        value: V(x), with gradient, `[N]` or `[T, B]`.
+        anchor: V(x) before the update, same shape.
+        target: what V(x) should become, same shape; no gradient flows through it.
+        clip: how far V(x) may move; None: anywhere, the plain squared error.
+        weight: how much each step counts.
+    """
+    target = target.detach()
+    error = (value - target).square()
+    if clip is not None:
+        anchor = anchor.detach()
+        error = torch.maximum(error, (anchor + (value - anchor).clamp(-clip, clip) - target).square())
+    return weighted_mean(error, weight)
+
+
+def entropy_loss(entropy: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Minus the mean entropy (Williams and Peng 1991; Mnih et al. 2016, A3C): lower is more random.
+
+    Args:
+        entropy: of the policy at each step, with gradient, `[N]` or `[T, B]`.
+        weight: how much each step counts.
+    """
+    return -weighted_mean(entropy, weight)

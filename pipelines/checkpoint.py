@@ -1,0 +1,183 @@
+"""Checkpoints: a tree of plain values and arrays, written at once or not at all, never as pickle.
+
+A checkpoint is a directory with `tree.json` (structure and plain values), `arrays.safetensors` (every array and
+tensor, by path), optional Arrow files, and `manifest.json` with the SHA-256 of each file. It is written beside its
+place, synced, and renamed; the newest few are kept. Reading verifies every hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipelines.errors import UserError
+
+FORMAT = 1
+NAME = re.compile(r"\d{9}")
+ARRAY = "__array__"
+NUMPY = "__numpy__"
+BYTES = "__bytes__"
+PAIRS = "__pairs__"
+TUPLE = "__tuple__"
+
+
+class CorruptCheckpoint(UserError):
+    """A checkpoint that is not what its manifest says."""
+
+
+def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
+    """Plain JSON for `value`; arrays go to `arrays` and leave their path behind."""
+    if isinstance(value, torch.Tensor):
+        arrays[path] = value.detach().cpu().contiguous().clone()
+        return {ARRAY: path}
+    if isinstance(value, np.ndarray):
+        if value.dtype == np.uint64:  # torch and safetensors agree on int64; the bits are the same
+            arrays[path] = torch.from_numpy(np.ascontiguousarray(value).view(np.int64).copy())
+            return {NUMPY: path, "view": "uint64"}
+        arrays[path] = torch.from_numpy(np.ascontiguousarray(value).copy())
+        return {NUMPY: path}
+    if isinstance(value, bytes):
+        arrays[path] = torch.frombuffer(bytearray(value or b"\0"), dtype=torch.uint8)
+        return {BYTES: path, "length": len(value)}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        if all(isinstance(k, str) for k in value):
+            return {k: _split(v, f"{path}/{k}", arrays) for k, v in value.items()}
+        pairs = [[_split(k, f"{path}/{i}k", arrays), _split(v, f"{path}/{i}", arrays)] for i, (k, v) in enumerate(value.items())]
+        return {PAIRS: pairs}
+    if isinstance(value, tuple):
+        return {TUPLE: [_split(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]}
+    if isinstance(value, list):
+        return [_split(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{path}: got a {type(value).__name__}; expected plain values, arrays, tensors or containers of them")
+
+
+def _join(value: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_join(v, arrays) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if ARRAY in value:
+        return arrays[value[ARRAY]]
+    if NUMPY in value:
+        array = arrays[value[NUMPY]].numpy()
+        return array.view(value["view"]) if "view" in value else array
+    if BYTES in value:
+        return arrays[value[BYTES]].numpy().tobytes()[: value["length"]]
+    if PAIRS in value:
+        return {_join(k, arrays): _join(v, arrays) for k, v in value[PAIRS]}
+    if TUPLE in value:
+        return tuple(_join(v, arrays) for v in value[TUPLE])
+    return {k: _join(v, arrays) for k, v in value.items()}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save(root: Path, number: int, tree: Mapping[str, Any], files: Mapping[str, bytes] | None = None, keep: int = 3) -> Path:
+    """Write checkpoint `number` below `root`, and delete all but the newest `keep`.
+
+    Args:
+        root: directory of checkpoints.
+        number: grows with time, such as the frame count.
+        tree: nested dictionaries, lists and tuples of plain values, bytes, arrays and tensors.
+        files: further files by name, such as Arrow data.
+        keep: checkpoints to keep.
+
+    Raises:
+        OSError: it could not be written; older checkpoints are untouched.
+    """
+    final = root / f"{number:09d}"
+    if final.exists():
+        return final
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = root / f".{number:09d}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        arrays: dict[str, torch.Tensor] = {}
+        plain = _split(dict(tree), "", arrays)
+        (temporary / "tree.json").write_text(json.dumps(plain))
+        save_file(arrays, temporary / "arrays.safetensors")
+        for name, content in (files or {}).items():
+            (temporary / name).write_bytes(content)
+        hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(temporary.iterdir())}
+        (temporary / "manifest.json").write_text(json.dumps({"format": FORMAT, "sha256": hashes}, indent=1))
+        for path in temporary.iterdir():
+            _sync(path)
+        os.rename(temporary, final)
+        _sync(root)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    for old in numbers(root)[:-keep]:
+        shutil.rmtree(root / f"{old:09d}", ignore_errors=True)
+    return final
+
+
+def numbers(root: Path) -> list[int]:
+    """Numbers of the finished checkpoints below `root`, oldest first; links are not followed."""
+    if not root.is_dir():
+        return []
+    return sorted(int(p.name) for p in root.iterdir() if NAME.fullmatch(p.name) and p.is_dir() and not p.is_symlink())
+
+
+def load(root: Path) -> tuple[int, dict[str, Any], Path]:
+    """The newest checkpoint that is whole: its number, its tree, and its directory.
+
+    A checkpoint that fails its hashes is passed over in favour of an older one.
+
+    Raises:
+        CorruptCheckpoint: there is none that is whole.
+    """
+    found = numbers(root)
+    if not found:
+        raise CorruptCheckpoint(f"there is no checkpoint below {root}; start anew without resume=")
+    problems = []
+    for number in reversed(found):
+        try:
+            return number, _read(root / f"{number:09d}"), root / f"{number:09d}"
+        except CorruptCheckpoint as error:
+            problems.append(str(error))
+    raise CorruptCheckpoint("; ".join(problems) + ". No checkpoint is whole; start anew without resume=")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+        if manifest["format"] != FORMAT:
+            raise CorruptCheckpoint(f"{path}: got format {manifest['format']}; expected {FORMAT}: use the release that wrote it")
+        expected: Mapping[str, str] = manifest["sha256"]
+        if not {"tree.json", "arrays.safetensors"} <= set(expected):
+            raise CorruptCheckpoint(f"{path}: the manifest names no tree")
+        for name, digest in expected.items():
+            if Path(name).name != name:
+                raise CorruptCheckpoint(f"{path}: the manifest names {name!r}, which is not a plain file name")
+            if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
+                raise CorruptCheckpoint(f"{path}: {name} is not what was written (SHA-256 differs)")
+        tree = _join(json.loads((path / "tree.json").read_text()), load_file(path / "arrays.safetensors"))
+    except (OSError, KeyError, ValueError) as error:
+        raise CorruptCheckpoint(f"{path}: {error}") from None
+    if not isinstance(tree, dict):
+        raise CorruptCheckpoint(f"{path}: got a {type(tree).__name__}; expected a tree")
+    return tree
+
+

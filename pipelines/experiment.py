@@ -1,0 +1,197 @@
+"""`Experiment`: everything that a run depends on, validated before anything starts.
+
+A recipe (pipelines/recipes/) is a Python function that returns one; `key=value` on the command line overrides it by
+dotted path. Both runners, local and distributed, run the same experiment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.policy import Config as PolicyConfig
+from cluster.serving import Config as ServingConfig
+from cluster.session import Config as RayConfig
+from learners.appo import Config as AppoConfig
+from pipelines.tracking import Config as TrackingConfig
+from rewards.annotation import Config as AnnotationConfig
+from rewards.models.classification import Config as ClassificationConfig
+from rewards.models.ranking import Config as RankingConfig
+from rewards.models.retrieval import Config as RetrievalConfig
+from rewards.novelty.count import Config as CountConfig
+from rewards.novelty.rnd import Config as RndConfig
+
+Source = Literal["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"]
+
+
+class ActorsConfig(BaseModel):
+    """Who acts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(default=2, ge=1, description="env actors (processes)")
+    environments: int = Field(default=16, ge=1, description="environments an actor")
+    unroll_length: int = Field(default=32, ge=1, description="steps of each environment in one rollout")
+    deadline_s: float = Field(default=120.0, gt=0, description="a rollout that takes longer counts as a hang")
+    threads: int = Field(default=1, ge=1, description="threads of numerical libraries in an actor")
+
+
+class RewardConfig(BaseModel):
+    """What is good: the intrinsic source, and how it is mixed with what the environment pays.
+
+    reward = extrinsic_coefficient · r_env + intrinsic_coefficient · r_int / N(caption)^count_exponent
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Source = "retrieval"
+    extrinsic_coefficient: float = 1.0
+    intrinsic_coefficient: float = 0.1
+    count_exponent: float = Field(
+        default=3.0, ge=0, description="decay by the caption's count in its episode (β of ONI); judged sources only"
+    )
+    on_null: Literal["omit", "mask"] = Field(
+        default="omit", description="a step without intrinsic reward: it adds nothing, or the step leaves the loss"
+    )
+    train_steps: int = Field(default=8, ge=0, description="reward-model steps between two learner updates")
+    pairs_per_fragment: int = Field(default=8, ge=0, description="ranking: new pairs asked a fragment")
+    retrieval: RetrievalConfig = Field(default_factory=RetrievalConfig)
+    classification: ClassificationConfig = Field(default_factory=ClassificationConfig)
+    ranking: RankingConfig = Field(default_factory=RankingConfig)
+    count: CountConfig = Field(default_factory=CountConfig)
+    rnd: RndConfig = Field(default_factory=RndConfig)
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge is needed."""
+        return self.source in ("retrieval", "classification", "ranking")
+
+
+class BuiltinJudge(BaseModel):
+    """The small language model that Guerdon builds by itself on first use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["builtin"] = "builtin"
+    goal: str | None = Field(default=None, description="None: the goal of the task")
+    soft: bool = False
+
+
+class RulesJudge(BaseModel):
+    """A rule book; no model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["rules"] = "rules"
+    goal: str | None = None
+
+
+class TransformersJudge(BaseModel):
+    """Any causal language model of the transformers library."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["transformers"] = "transformers"
+    model: str = Field(min_length=1, description="directory or hub id")
+    device: str = "auto"
+    goal: str | None = None
+    soft: bool = False
+
+
+class OpenAIJudge(BaseModel):
+    """Any OpenAI-compatible server: vLLM, llama.cpp, a cloud."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["openai"] = "openai"
+    url: str = Field(min_length=8, description="base URL, ending in /v1")
+    model: str = Field(min_length=1)
+    api_key_env: str = Field(default="OPENAI_API_KEY", description="environment variable that holds the key")
+    goal: str | None = None
+    soft: bool = False
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class RecordedJudge(BaseModel):
+    """Stored verdicts, replayed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["recorded"] = "recorded"
+    path: str = Field(min_length=1, description="verdict directory or file of another run")
+    goal: str | None = None
+
+
+JudgeConfig = Annotated[
+    BuiltinJudge | RulesJudge | TransformersJudge | OpenAIJudge | RecordedJudge, Field(discriminator="kind")
+]
+
+
+class CheckpointConfig(BaseModel):
+    """When the run is saved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every_s: float = Field(default=60.0, gt=0)
+    keep: int = Field(default=3, ge=1)
+
+
+class Experiment(BaseModel):
+    """One run, complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "run"
+    task: str = Field(description="name, Gymnasium id or dotted path; see envs/tasks.py")
+    task_options: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(default=0, ge=0)
+    frames: int = Field(default=1_000_000, ge=1, description="environment steps to learn from")
+    minutes: float | None = Field(default=None, gt=0, description="stop after this long, frames or not")
+    runner: Literal["distributed", "local"] = "distributed"
+    actors: ActorsConfig = Field(default_factory=ActorsConfig)
+    policy: PolicyConfig = Field(default_factory=PolicyConfig)
+    learner: AppoConfig = Field(default_factory=AppoConfig)
+    learner_threads: int = Field(default=1, ge=1)
+    batch_fragments: int = Field(default=2, ge=1, description="rollouts in one update")
+    max_staleness: int = Field(default=2, ge=0, description="policy versions that experience may be behind; 0: lockstep")
+    reward: RewardConfig = Field(default_factory=RewardConfig)
+    judge: JudgeConfig = Field(default_factory=BuiltinJudge)
+    annotation: AnnotationConfig = Field(default_factory=AnnotationConfig)
+    serving: ServingConfig = Field(default_factory=ServingConfig)
+    ray: RayConfig = Field(default_factory=RayConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    record_mb: int = Field(default=32, ge=0, description="recorded episodes (of each actor's first environment), MB")
+    report_every_s: float = Field(default=5.0, gt=0)
+    stall_timeout_s: float = Field(default=600.0, gt=0, description="no update for this long ends the run with an error")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Experiment:
+        fragment = self.actors.environments * self.actors.unroll_length
+        if self.frames < fragment * self.batch_fragments:
+            raise ValueError(
+                f"frames is {self.frames}, less than one update of {fragment * self.batch_fragments} steps "
+                "(actors.environments × actors.unroll_length × batch_fragments): raise frames or lower one of these"
+            )
+        if self.runner == "distributed" and self.max_staleness == 0 and self.batch_fragments % self.actors.count:
+            raise ValueError(
+                f"max_staleness=0 needs batch_fragments ({self.batch_fragments}) to be a multiple of "
+                f"actors.count ({self.actors.count})"
+            )
+        return self
+
+    def identity(self) -> str:
+        """Hash of what a resumed run must share with the run that it goes on with.
+
+        Lengths, intervals and places may change; what is learnt, and from what, may not.
+        """
+        free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
+        free |= {"stall_timeout_s", "learner_threads", "runner"}
+        return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
+
+    def reward_version(self, judge_fingerprint: str) -> str:
+        """Hash of what determines the intrinsic reward: its source, settings and judge."""
+        text = f"{self.reward.model_dump_json()}|{judge_fingerprint}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

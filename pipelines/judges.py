@@ -1,0 +1,87 @@
+"""From a judge's config to a judge: the one place that knows all back ends and hands a model its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UserError
+from pipelines.experiment import (
+    BuiltinJudge,
+    JudgeConfig,
+    OpenAIJudge,
+    RecordedJudge,
+    RulesJudge,
+    TransformersJudge,
+)
+from rewards.judges.judge import Judge
+
+if TYPE_CHECKING:
+    from actors.engines.transformers_engine import TransformersEngine
+
+
+def prepare_judge(config: JudgeConfig, on_progress: Callable[[float, str], None] | None = None) -> None:
+    """Do once, before any process starts, what would be slow or racy in a replica: build the builtin model."""
+    if isinstance(config, BuiltinJudge):
+        from rewards.judges.builtin.build import ensure_model
+
+        ensure_model(on_progress=on_progress)
+
+
+def build_judge(config: JudgeConfig, goal: str, threads: int = 1) -> Judge:
+    """A judge for a goal; slow where a model is loaded.
+
+    Args:
+        config: back end; its own goal, if any, goes before `goal`.
+        goal: the task's goal.
+        threads: threads for a local model.
+
+    Raises:
+        UserError: a model or a file is not there.
+    """
+    goal = config.goal or goal
+    try:
+        match config:
+            case RulesJudge():
+                from rewards.judges.rules import RulesJudge as Rules
+
+                return Rules(goal)
+            case BuiltinJudge(soft=soft):
+                from rewards.judges.builtin.build import ensure_model
+
+                return _language_model(_engine(str(ensure_model()), "cpu", threads), goal, soft)
+            case TransformersJudge(model=model, device=device, soft=soft):
+                return _language_model(_engine(model, device, threads), goal, soft)
+            case OpenAIJudge():
+                from rewards.judges import openai
+
+                settings = openai.Config(
+                    url=config.url,
+                    model=config.model,
+                    api_key_env=config.api_key_env,
+                    goal=goal,
+                    soft=config.soft,
+                    timeout_s=config.timeout_s,
+                )
+                return openai.OpenAIJudge(settings)
+            case RecordedJudge(path=path):
+                from rewards.judges.recorded import RecordedJudge as Recorded
+
+                return Recorded(Path(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"judge {config.kind}: {str(error).splitlines()[0]}") from error
+
+
+def _engine(model: str, device: str, threads: int) -> TransformersEngine:
+    from actors.engines import transformers_engine
+
+    return transformers_engine.TransformersEngine(
+        transformers_engine.Config(model=model, device=device, num_threads=threads)
+    )
+
+
+def _language_model(engine: TransformersEngine, goal: str, soft: bool) -> Judge:
+    from rewards.judges.language_model import Config, LanguageModelJudge
+
+    return LanguageModelJudge(engine, Config(goal=goal, soft=soft))

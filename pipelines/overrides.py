@@ -1,0 +1,83 @@
+"""`key=value` overrides: by dotted path, typed by YAML, checked against the experiment.
+
+`reward=ranking` and `judge=rules` are short for `reward.source=ranking` and `judge.kind=rules`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment
+
+SHORT = {"reward": "reward.source", "judge": "judge.kind"}
+
+
+def parse(texts: Sequence[str]) -> dict[str, Any]:
+    """Split `key=value` texts; values are YAML scalars or lists.
+
+    Raises:
+        UserError: a text has no '=', a key comes twice, or a value is not YAML.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"got {text!r}; expected key=value, such as frames=200000")
+        if key in found:
+            raise UserError(f"got {key!r} twice; give it once")
+        try:
+            found[key] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError:
+            raise UserError(f"{key}: got {value!r}, which is not a YAML value; quote it") from None
+    return found
+
+
+def apply(experiment: Experiment, values: dict[str, Any]) -> Experiment:
+    """The experiment with some values replaced.
+
+    Raises:
+        UserError: a key or a value does not fit; the message names the nearest key.
+    """
+    tree = experiment.model_dump()
+    for key, value in values.items():
+        path = SHORT.get(key, key).split(".") if not isinstance(value, dict) else key.split(".")
+        node = tree
+        for depth, part in enumerate(path[:-1]):
+            if not isinstance(node.get(part), dict):
+                raise UserError(_unknown(key, part, node, ".".join(path[:depth])))
+            node = node[part]
+        if path[-1] == "kind" and path[0] == "judge" and value != node.get("kind"):
+            # Another kind of judge has other settings; those of the old kind would only be refused.
+            tree["judge"] = {"kind": value}
+            continue
+        if path[-1] not in node and path[0] not in ("task_options", "judge"):
+            raise UserError(_unknown(key, path[-1], node, ".".join(path[:-1])))
+        node[path[-1]] = value
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: where, what was got, what was expected."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(p) for p in item["loc"] if p not in ("builtin", "rules", "transformers", "openai", "recorded"))
+        got = item.get("input")
+        shown = "" if isinstance(got, (dict, BaseModel)) else f"got {got!r}; "
+        lines.append(f"{where + ': ' if where else ''}{shown}{item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
+
+
+def _unknown(key: str, part: str, node: dict[str, Any], where: str) -> str:
+    near = difflib.get_close_matches(part, list(node), n=3, cutoff=0.4)
+    place = f" in {where}" if where else ""
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; expected one of {', '.join(sorted(node))}"
+    return f"unknown key {key!r}: there is no {part!r}{place}{hint}"

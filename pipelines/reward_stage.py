@@ -1,0 +1,120 @@
+"""`RewardStage`: the reward view of an experiment, computed by the learner when a batch is sampled.
+
+Experience arrives without rewards. Here each row's columns are brought together (what the environment paid, what the
+reward model says of the step's caption, or how novel the outcome is) and the view makes one reward of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from envs.trajectory import OBSERVATION, spec_of, unragged
+from pipelines.experiment import RewardConfig
+from rewards.aggregation import WeightedSum
+from rewards.columns import Column
+from rewards.models.classification import ClassificationModel
+from rewards.models.model import RewardModel
+from rewards.models.ranking import RankingModel
+from rewards.models.retrieval import RetrievalModel
+from rewards.novelty.count import CountNovelty
+from rewards.novelty.novelty import Novelty
+from rewards.novelty.rnd import RandomNetworkDistillation
+from rewards.shaping import CountDecay
+from rewards.views import Config as ViewConfig
+from rewards.views import RewardView, ViewResult
+
+
+def reward_model_for(config: RewardConfig) -> RewardModel | None:
+    """The reward model of a judged source; None for the others."""
+    match config.source:
+        case "retrieval":
+            return RetrievalModel(config.retrieval)
+        case "classification":
+            return ClassificationModel(config.classification)
+        case "ranking":
+            return RankingModel(config.ranking)
+    return None
+
+
+def novelty_for(config: RewardConfig) -> Novelty | None:
+    """The novelty bonus of a source without a judge; None for the others."""
+    match config.source:
+        case "count":
+            return CountNovelty(config.count)
+        case "rnd":
+            return RandomNetworkDistillation(config.rnd)
+    return None
+
+
+def view_for(config: RewardConfig) -> RewardView:
+    """The view: extrinsic and intrinsic, the latter decayed by its count in the episode where it comes from captions."""
+    coefficients = {"extrinsic": config.extrinsic_coefficient}
+    if config.source != "extrinsic":
+        coefficients["intrinsic"] = config.intrinsic_coefficient
+    parts = (CountDecay(of="intrinsic", beta=config.count_exponent),) if config.judged else ()
+    on_null = {name: ("mask" if name == "extrinsic" else config.on_null) for name in coefficients}
+    return RewardView(
+        ViewConfig(
+            name=config.source,
+            parts=parts,
+            aggregation=WeightedSum(coefficients=coefficients, on_null=on_null),
+        )
+    )
+
+
+class RewardStage:
+    """The view with everything that it reads."""
+
+    def __init__(self, config: RewardConfig) -> None:
+        """Nothing known yet."""
+        self.config = config
+        self.model = reward_model_for(config)
+        self.novelty = novelty_for(config)
+        self.view = view_for(config)
+
+    def columns(self, rows: pa.RecordBatch) -> dict[str, Column]:
+        """The columns that the view reads, `[N]` each, for all steps of all rows."""
+        columns = {"extrinsic": Column.full(unragged(rows.column("env_reward")))}
+        if self.model is not None:
+            columns["intrinsic"] = Column(*self.model.score(unragged(rows.column("caption_id"))))
+            columns["caption_count"] = Column.full(unragged(rows.column("caption_count")))
+        elif self.novelty is not None:
+            columns["intrinsic"] = Column.full(self.novelty.score(outcomes(rows)))
+        return columns
+
+    def __call__(self, rows: pa.RecordBatch, learn: bool = True) -> ViewResult:
+        """The reward of all steps of all rows; with `learn`, novelty becomes familiar with them afterwards."""
+        result = self.view.apply(self.columns(rows), learn=learn)
+        if learn and self.novelty is not None:
+            self.novelty.update(outcomes(rows))
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of view, novelty and reward-model snapshot."""
+        return {
+            "view": self.view.state_dict(),
+            "novelty": None if self.novelty is None else self.novelty.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave; the reward model arrives by its own snapshot."""
+        self.view.load_state_dict(state["view"])
+        if self.novelty is not None:
+            self.novelty.load_state_dict(state["novelty"])
+
+
+def outcomes(rows: pa.RecordBatch) -> dict[str, NDArray[Any]]:
+    """The observation that each step led to, by key `[N, …]`: all but the first of each row."""
+    spec, _ = spec_of(rows.schema)
+    lengths = rows.column("env_reward").value_lengths().to_numpy() + 1
+    keep = np.ones(int(lengths.sum()), np.bool_)
+    keep[np.cumsum(lengths) - lengths] = False
+    return {
+        key: unragged(rows.column(OBSERVATION + key), array.shape or (1,))[keep]
+        for key, array in spec.observation.items()
+    }

@@ -1,0 +1,155 @@
+"""The roles of a run as plain objects: who acts, who learns, who trains the reward model.
+
+The local runner calls them; the distributed runner hosts each in a process of its own. They are the same objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from actors.policy import RecurrentPolicy
+from actors.unroll import Unroll
+from cluster.weights import Weights
+from envs.environment import Task
+from envs.specs import EnvSpec
+from envs.tasks import make_task
+from envs.trajectory import Fragment
+from envs.vector import VectorEnvironment
+from learners.appo import Appo
+from learners.batch import build_batch
+from pipelines.experiment import Experiment
+from pipelines.reward_stage import RewardStage, reward_model_for
+from rewards.verdicts import Verdict
+
+
+def task_of(experiment: Experiment) -> Task:
+    """The experiment's task."""
+    return make_task(experiment.task, **experiment.task_options)
+
+
+def policy_for(spec: EnvSpec, experiment: Experiment) -> RecurrentPolicy:
+    """A fresh policy; its first weights are a function of the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        return RecurrentPolicy(spec, experiment.policy)
+
+
+def role_seed(experiment: Experiment, role: str, *numbers: int) -> int:
+    """A seed of its own for each role, actor and epoch."""
+    words = [experiment.seed, *role.encode(), *numbers]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint32)[0])
+
+
+class EnvActor:
+    """Acts in a vector of environments with the weights it is given."""
+
+    def __init__(self, experiment: Experiment, actor: int, epoch: int) -> None:
+        """Make the environments; a restarted actor (a later epoch) plays other episodes than the one that died."""
+        torch.set_num_threads(experiment.actors.threads)
+        vector = VectorEnvironment(
+            task_of(experiment), experiment.actors.environments, role_seed(experiment, "episodes", actor, epoch)
+        )
+        self._unroll = Unroll(
+            vector,
+            policy_for(vector.spec, experiment),
+            experiment.actors.unroll_length,
+            role_seed(experiment, "actions", actor, epoch),
+            actor,
+            epoch,
+        )
+
+    def rollout(self, weights: Weights | None) -> tuple[Fragment, pa.RecordBatch]:
+        """Take newer weights, if there are any, and one rollout."""
+        if weights is not None:
+            self._unroll.load_weights(weights.version, weights.blob)
+        return self._unroll.rollout()
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._unroll.close()
+
+
+class PolicyLearner:
+    """Computes rewards at sampling time, updates the policy, and gives out weights."""
+
+    def __init__(self, experiment: Experiment, spec: EnvSpec, state: Mapping[str, Any] | None = None) -> None:
+        """Start anew, or from `state`."""
+        torch.set_num_threads(experiment.learner_threads)
+        self.policy = policy_for(spec, experiment)
+        self.learner = Appo(self.policy, experiment.learner)
+        self.rewards = RewardStage(experiment.reward)
+        self._snapshot_version = 0
+        if state is not None:
+            self.learner.load_state_dict(state["learner"])
+            self.rewards.load_state_dict(state["rewards"])
+
+    def observe(self, captions: Mapping[int, str], snapshot: bytes | None) -> None:
+        """Learn what captions say, and score from now on with a newer reward model."""
+        model = self.rewards.model
+        if model is not None:
+            model.observe(captions)
+            if snapshot is not None:
+                model.load_snapshot(snapshot)
+                self._snapshot_version += 1
+
+    def update(self, *rows: pa.RecordBatch) -> tuple[dict[str, float], Weights]:
+        """Learn from a batch of rows, once; gives metrics and the next weights."""
+        results = {id(batch): self.rewards(batch) for batch in rows}
+        batch = build_batch(
+            rows, reward=lambda r: results[id(r)].reward, weight=lambda r: results[id(r)].weight
+        )
+        metrics = self.learner.update(batch)
+        for name in next(iter(results.values())).contributions:
+            parts = np.concatenate([result.contributions[name] for result in results.values()])
+            metrics[f"reward_{name}"] = float(parts.mean())
+            metrics[f"null_{name}"] = float(sum(result.null_counts[name] for result in results.values()))
+        metrics.setdefault("reward_intrinsic", 0.0)
+        return metrics, self.weights()
+
+    def weights(self) -> Weights:
+        """The current weights."""
+        return Weights(self.learner.version, self.learner.weights())
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from."""
+        return {"learner": dict(self.learner.state_dict()), "rewards": self.rewards.state_dict()}
+
+
+class RewardTrainer:
+    """Trains the reward model on verdicts."""
+
+    def __init__(self, experiment: Experiment, state: Mapping[str, Any] | None = None) -> None:
+        """Start anew, or from `state`; verdicts that the state has seen are not taken twice."""
+        torch.set_num_threads(1)
+        model = reward_model_for(experiment.reward)
+        if model is None:
+            raise ValueError(f"got reward source {experiment.reward.source!r}, which has no reward model to train")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(role_seed(experiment, "reward model"))
+            self._model = model
+        self._sent_version = -1
+        if state is not None:
+            self._model.load_state_dict(state["model"])
+
+    def step(
+        self, captions: Mapping[int, str], verdicts: Sequence[Verdict], steps: int
+    ) -> tuple[dict[str, float], bytes | None]:
+        """Take new captions and verdicts in, train, and give metrics and a snapshot where something changed."""
+        self._model.observe(captions)
+        if verdicts:
+            self._model.add(verdicts)
+        metrics = self._model.train(steps)
+        metrics["version"] = float(self._model.version)
+        if self._model.version == self._sent_version:
+            return metrics, None
+        self._sent_version = self._model.version
+        return metrics, self._model.snapshot()
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from."""
+        return {"model": self._model.state_dict()}

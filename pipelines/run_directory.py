@@ -1,0 +1,178 @@
+"""`RunDirectory`: what a run leaves on disk, and who may write there.
+
+```
+RUN/
+  config.yaml        the resolved experiment
+  metrics.jsonl      one line a report interval
+  events.jsonl       deaths, recoveries, degradations, checkpoints
+  ledger.json        the accounts, at the end of the run and at each checkpoint
+  report.html        made at the end, or by `guerdon report RUN`
+  checkpoints/       see checkpoint.py
+  verdicts/          every verdict, Arrow streams
+  experience/        recorded episodes, Arrow streams
+```
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import UserError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+MIN_FREE_MB = 200
+
+
+class RunDirectory:
+    """One run on disk."""
+
+    def __init__(self, root: Path) -> None:
+        """Refer to a run at `root`, which need not exist yet."""
+        self.root = root
+        self._lock: int | None = None
+
+    @property
+    def config(self) -> Path:
+        """The resolved experiment."""
+        return self.root / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics over time, JSON lines."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """Events, JSON lines."""
+        return self.root / "events.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """The accounts."""
+        return self.root / "ledger.json"
+
+    @property
+    def report(self) -> Path:
+        """The report as one page."""
+        return self.root / "report.html"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints by number."""
+        return self.root / "checkpoints"
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdict log."""
+        return self.root / "verdicts"
+
+    @property
+    def experience(self) -> Path:
+        """Recorded episodes."""
+        return self.root / "experience"
+
+    @classmethod
+    def create(cls, runs: Path, name: str) -> RunDirectory:
+        """Make a new directory `runs/NAME-TIME` and lock it.
+
+        Raises:
+            UserError: it cannot be written, or the disk is nearly full.
+        """
+        if not NAME.fullmatch(name):
+            raise UserError(f"got run name {name!r}; expected letters, digits, '.', '_' and '-'")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            for attempt in range(1000):
+                root = runs / (f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
+                try:
+                    root.mkdir()
+                    break
+                except FileExistsError:
+                    continue
+        except OSError as error:
+            raise UserError(f"cannot make a run directory below {runs}: {error.strerror}; set runs=DIRECTORY") from None
+        run = cls(root)
+        run.lock()
+        run.check_space()
+        return run
+
+    @classmethod
+    def existing(cls, text: str, runs: Path) -> RunDirectory:
+        """Find a run by path, by name below `runs`, or 'last'.
+
+        Raises:
+            UserError: there is none, or it is not a run.
+        """
+        if text == "last":
+            found = sorted((p for p in runs.glob("*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime)
+            if not found:
+                raise UserError(f"there is no run below {runs}; start one with `guerdon train`")
+            return cls(found[-1])
+        for path in (Path(text), runs / text):
+            if (path / "config.yaml").is_file():
+                return cls(path)
+        raise UserError(f"got run {text!r}; expected a directory with a config.yaml, a name below {runs}, or 'last'")
+
+    def lock(self) -> None:
+        """Keep other runs out until this process ends.
+
+        Raises:
+            UserError: another process writes here.
+        """
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise UserError(
+                f"another process is writing to {self.root}; wait for it, stop it, or start a new run"
+            ) from None
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def check_space(self) -> None:
+        """Refuse to go on where the next checkpoint may not fit.
+
+        Raises:
+            UserError: less than `MIN_FREE_MB` is free.
+        """
+        free = shutil.disk_usage(self.root).free // 2**20
+        if free < MIN_FREE_MB:
+            raise UserError(
+                f"only {free} MB are free below {self.root}; expected {MIN_FREE_MB}: make room or set runs=DIRECTORY"
+            )
+
+    def append_line(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Add one JSON line."""
+        with path.open("a") as file:
+            file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+
+    def lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        """The JSON lines of a file; a last line that was cut short is left out."""
+        if not path.is_file():
+            return
+        for line in path.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
+
+    def write_json(self, path: Path, value: Any) -> None:
+        """Replace a small file at once, never in part."""
+        temporary = path.with_suffix(path.suffix + ".tmp")
+        temporary.write_text(json.dumps(value, indent=1, default=str))
+        os.replace(temporary, path)

@@ -1,0 +1,139 @@
+"""`LanguageModelJudge`: one forward pass of a causal language model a question, no sampling.
+
+The answer is read off the probabilities of the allowed answers' first tokens, so nothing needs to be parsed. The
+engine is handed in (transformers or another, see actors/engines); this file knows only its protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from rewards.judges import prompts
+from rewards.judges.judge import Answer, Question, QuestionKind
+from rewards.judges.prompts import Message
+from rewards.verdicts import Status
+
+
+class ChoiceScores(Protocol):
+    """What an engine found for N prompts and C choices."""
+
+    @property
+    def log_probs(self) -> NDArray[Any]:
+        """Log-probabilities of the choices, normalised over the choices, `[N, C]`; NaN where there are none."""
+        ...
+
+    @property
+    def tokens(self) -> NDArray[Any]:
+        """Tokens of each prompt, `[N]`."""
+        ...
+
+    @property
+    def too_long(self) -> NDArray[Any]:
+        """Whether a prompt did not fit the model and was not scored, `[N]`."""
+        ...
+
+
+class NextTokenScorer(Protocol):
+    """A language model that says how likely each of some answers is to begin its reply."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, tokenizer, chat template and numerics."""
+        ...
+
+    def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
+        """Score `choices` as the first token of the reply to each of `prompts` (chats of role and content)."""
+        ...
+
+
+class Config(BaseModel):
+    """How probabilities become values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    goal: str = Field("explore and descend", min_length=1)
+    soft: bool = False
+    """Whether values are probabilities; hard values are 0 or 1 for captions and 0, 0.5 or 1 for pairs."""
+    threshold: float = Field(0.5, ge=0, le=1)
+    """A hard value is 1 where the probability of "yes" is above this."""
+
+
+class LanguageModelJudge:
+    """A `Judge` that asks a language model."""
+
+    def __init__(self, engine: NextTokenScorer, config: Config | None = None) -> None:
+        """Judge with an engine that is loaded already.
+
+        Args:
+            engine: the model; called from one thread at a time.
+            config: goal, and soft or hard values.
+        """
+        self._engine = engine
+        self.config = config or Config()
+        self._turn = asyncio.Lock()
+        parts = [engine.fingerprint, prompts.fingerprint(self.config.goal), self.config.model_dump_json()]
+        self._fingerprint = "lm-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of engine, prompts, goal and decision rule."""
+        return self._fingerprint
+
+    async def judge(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer all `questions`, in their order; the model runs in a thread, the event loop stays free."""
+        answers: dict[int, Answer] = {}
+        for kind in prompts.CHOICES:
+            places = [i for i, question in enumerate(questions) if question.kind == kind]
+            if places:
+                found = await self._ask(kind, [questions[i] for i in places])
+                answers.update(zip(places, found, strict=True))
+        return [answers[i] for i in range(len(questions))]
+
+    async def check(self) -> None:
+        """Ask one question whose answer does not matter.
+
+        Raises:
+            ConnectionError: the model does not answer it with numbers.
+        """
+        (answer,) = await self.judge([Question("check", "caption", ("You see here a key.",))])
+        if answer.status is not Status.OK:
+            raise ConnectionError(f"the judge's model does not answer: {answer.cause}; use another model")
+
+    async def _ask(self, kind: QuestionKind, questions: Sequence[Question]) -> list[Answer]:
+        chats = [prompts.messages_for(self.config.goal, question) for question in questions]
+        async with self._turn:
+            start = time.perf_counter()
+            scores = await asyncio.to_thread(self._engine.score_choices, chats, prompts.CHOICES[kind])
+            latency_s = time.perf_counter() - start
+        return [
+            self._answer(kind, row, int(tokens), bool(too_long), latency_s)
+            for row, tokens, too_long in zip(scores.log_probs, scores.tokens, scores.too_long, strict=True)
+        ]
+
+    def _answer(
+        self, kind: QuestionKind, log_probs: NDArray[Any], tokens: int, too_long: bool, latency_s: float
+    ) -> Answer:
+        if too_long:
+            cause = f"the prompt has {tokens} tokens, more than the model takes"
+            return Answer(Status.JUDGE_FAULT, cause=cause, tokens=0, latency_s=latency_s)
+        if not np.isfinite(log_probs).all():
+            cause = f"the model gave log-probabilities {log_probs.tolist()}; expected finite numbers"
+            return Answer(Status.JUDGE_FAULT, cause=cause, tokens=tokens, latency_s=latency_s)
+        return Answer(Status.OK, self._value(kind, np.exp(log_probs)), tokens=tokens, latency_s=latency_s)
+
+    def _value(self, kind: QuestionKind, probs: NDArray[Any]) -> float:
+        if kind == "pair":
+            first, second, same = (float(p) for p in probs)
+            if self.config.soft:
+                return first + 0.5 * same
+            return (1.0, 0.0, 0.5)[int(np.argmax(probs))]
+        helpful = float(probs[0])
+        return helpful if self.config.soft else float(helpful > self.config.threshold)

@@ -1,0 +1,119 @@
+"""`PairSampler`: which two captions the judge should compare next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from rewards.judges.judge import Question
+from rewards.questions import pair_question
+
+TRIES = 8
+
+
+class Config(BaseModel):
+    """How pairs are drawn.
+
+    Attributes:
+        tournament: captions drawn at random, of which the least compared one is taken; 1 draws uniformly.
+        seed: of the draws.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tournament: int = Field(4, ge=1)
+    seed: int = 0
+
+
+class PairSampler:
+    """Draws pairs of different captions out of all seen, favouring those compared least.
+
+    A pair is drawn once, in one order. Only when every pair was drawn do they come again, each once in the other
+    order (which shows the judge's position bias); after that there is nothing left to ask.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        """Nothing seen."""
+        self.config = config or Config()
+        self._random = np.random.default_rng(self.config.seed)
+        self._texts: dict[int, str] = {}
+        self._ids: list[int] = []
+        self._partners: dict[int, set[int]] = {}
+        self._drawn: list[tuple[int, int]] = []
+        self._swapped = 0
+
+    @property
+    def pairs_drawn(self) -> int:
+        """Pairs drawn so far, both orders counted."""
+        return len(self._drawn) + self._swapped
+
+    def observe(self, captions: Mapping[int, str]) -> None:
+        """Add captions: text by id; those known, and id 0, are passed over."""
+        for identity, text in captions.items():
+            if identity and identity not in self._texts:
+                self._texts[identity] = text
+                self._ids.append(identity)
+                self._partners[identity] = set()
+
+    def sample(self, count: int) -> list[Question]:
+        """Draw up to `count` pairs; fewer when there are no more."""
+        questions = []
+        for _ in range(count):
+            if (pair := self._draw()) is None:
+                break
+            questions.append(pair_question(self._texts[pair[0]], self._texts[pair[1]]))
+        return questions
+
+    def _draw(self) -> tuple[int, int] | None:
+        captions = len(self._ids)
+        if len(self._drawn) == captions * (captions - 1) // 2:
+            if self._swapped == len(self._drawn):
+                return None
+            first, second = self._drawn[self._swapped]
+            self._swapped += 1
+            return second, first
+        pair = self._fresh_pair()
+        self._drawn.append(pair)
+        self._partners[pair[0]].add(pair[1])
+        self._partners[pair[1]].add(pair[0])
+        return pair
+
+    def _fresh_pair(self) -> tuple[int, int]:
+        """A pair not drawn before; one exists."""
+        for _ in range(TRIES):
+            first, second = self._least_compared(), self._least_compared()
+            if first != second and second not in self._partners[first]:
+                return first, second
+        open_ids = [identity for identity in self._ids if len(self._partners[identity]) < len(self._ids) - 1]
+        first = min(open_ids, key=lambda identity: len(self._partners[identity]))
+        free = [identity for identity in open_ids if identity != first and identity not in self._partners[first]]
+        second = free[int(self._random.integers(len(free)))]
+        return (first, second) if self._random.random() < 0.5 else (second, first)
+
+    def _least_compared(self) -> int:
+        drawn: list[int] = self._random.integers(len(self._ids), size=self.config.tournament).tolist()
+        return min((self._ids[k] for k in drawn), key=lambda identity: len(self._partners[identity]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Captions, pairs drawn and the generator, as JSON-able data."""
+        return {
+            "caption_ids": list(self._ids),
+            "captions": [self._texts[identity] for identity in self._ids],
+            "drawn": [list(pair) for pair in self._drawn],
+            "swapped": self._swapped,
+            "random": self._random.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` saved."""
+        self._texts, self._ids, self._partners = {}, [], {}
+        self.observe(dict(zip(state["caption_ids"], state["captions"], strict=True)))
+        self._drawn = [(first, second) for first, second in state["drawn"]]
+        for first, second in self._drawn:
+            self._partners[first].add(second)
+            self._partners[second].add(first)
+        self._swapped = state["swapped"]
+        self._random.bit_generator.state = state["random"]

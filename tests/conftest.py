@@ -1,0 +1,38 @@
+"""What every test shares: one thread per process, no network, and an order in which the fast tests come first."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+
+# Set before the libraries that read them are imported; child processes inherit them.
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",  # many small tests on few cores: threads only get in each other's way
+    "TOKENIZERS_PARALLELISM": "false",
+    "MPLBACKEND": "Agg",
+    "HF_HUB_OFFLINE": "1",  # no test needs the network, and none may come to need it unseen
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray warns of its own coming default
+}
+for name, value in SETTINGS.items():
+    os.environ.setdefault(name, value)
+
+# Timings on a shared machine say nothing, so no deadline; the same examples on every run, so that a failure repeats.
+hypothesis.settings.register_profile("guerdon", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("guerdon")
+
+STAGES = ("slow", "cluster", "chaos", "learning")
+"""Markers in the order in which their tests run, after those without any."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the fast tests first, so that a mistake shows in seconds; the order within a stage stays."""
+
+    def stage(item: pytest.Item) -> int:
+        return max((k for k, marker in enumerate(STAGES, start=1) if item.get_closest_marker(marker)), default=0)
+
+    items.sort(key=stage)
