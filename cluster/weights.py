@@ -32,16 +32,15 @@ class WeightsBoard:
         """The newest published version; -1 before the first."""
         return self._version
 
-    def publish(self, weights: Weights) -> None:
-        """Put `weights` up.
+    def publish(self, version: int, reference: ray.ObjectRef) -> None:
+        """Put up a reference to `Weights` of this version.
 
         Raises:
             ValueError: an older or the same version is published again.
         """
-        if weights.version <= self._version:
-            raise ValueError(f"got version {weights.version}; expected one after {self._version}")
-        self._reference = ray.put(weights)
-        self._version = weights.version
+        if version <= self._version:
+            raise ValueError(f"got version {version}; expected one after {self._version}")
+        self._reference, self._version = reference, version
 
     def newer_than(self, version: int) -> ray.ObjectRef | None:
         """A reference to the newest weights, or None if `version` is up to date."""

@@ -18,7 +18,7 @@ from envs.blstats import Blstat
 from envs.environment import Captioner
 from envs.timestep import TimeStep
 
-_NAME = r"[^\s.,;:!?()\[\]\"][^.,;:!?()\[\]\"]*"
+_NAME = r"[^.,;:!?()\[\]\"]*[^\s.,;:!?()\[\]\"]"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-+\s*More\s*-+"), " "),
     (re.compile(r"[\x00-\x20\x7f-\xa0\s]+"), " "),

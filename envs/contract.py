@@ -146,7 +146,10 @@ def check_environment(task: Task, steps: int = 100) -> None:
     Raises:
         ContractViolation: with what was got, what was expected and a remedy in one line.
     """
-    environment, fresh = task.make(), task.make()
+    try:
+        environment, fresh = task.make(), task.make()
+    except (TypeError, ValueError) as error:
+        raise ContractViolation(f"task {task.name!r} cannot be made: {error}. Check its options.") from error
     try:
         story = play(environment, task, 1, steps)
         _require(environment.spec == fresh.spec, task, "two instances have different specs", "Make the spec constant.")

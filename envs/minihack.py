@@ -16,7 +16,7 @@ from typing import Any
 
 from nle import nethack
 
-from envs.nethack import OBSERVATION_KEYS, NetHackEnvironment, faithful
+from envs.nethack import OBSERVATION_KEYS, NetHackEnvironment, check_keys, faithful, named_actions
 
 _NEEDED = ("glyphs", "blstats", "message", "program_state", "internal", "chars", "inv_strs", "inv_letters")
 
@@ -97,6 +97,7 @@ def make_minihack(
     *,
     max_episode_steps: int | None = None,
     keys: Sequence[str] = OBSERVATION_KEYS,
+    actions: Sequence[str] | None = None,
     **options: Any,
 ) -> NetHackEnvironment:
     """A MiniHack environment.
@@ -105,19 +106,23 @@ def make_minihack(
         id: as registered, such as `MiniHack-KeyRoom-S5-v0`.
         max_episode_steps: the episode is truncated there; None keeps the environment's own limit.
         keys: observations to expose, of NLE's.
+        actions: names of the actions to allow, such as `N`, `KICK`, `APPLY`; None keeps the environment's own.
         **options: of the MiniHack class, such as `reward_win`, `penalty_step`, `character`.
 
     Raises:
-        ValueError: MiniHack knows no such id.
+        ValueError: MiniHack knows no such id, key or action.
     """
     registry = _registry()
     if id not in registry:
         raise ValueError(f"got MiniHack id {id!r}; expected one of {', '.join(minihack_ids())}")
+    check_keys(keys)
     entry = registry[id]
     module, _, name = str(entry.entry_point).partition(":")
     cls: Any = getattr(importlib.import_module(module), name)
     if max_episode_steps is not None:
         options["max_episode_steps"] = max_episode_steps
+    if actions is not None:
+        options["actions"] = named_actions(actions)
     inner: Any = faithful(_by_glyph(cls))
     inner = inner(observation_keys=OBSERVATION_KEYS, fix_moon_phase=True, **{**entry.kwargs, **options})
     _trim(inner, keys)

@@ -53,7 +53,6 @@ class _Faithful:
 
     nethack: Any
     StepStatus: Any
-    _message_index: int
     _is_episode_end: Callable[[Any], Any]
     _check_abort: Callable[[Any], bool]
 
@@ -61,11 +60,11 @@ class _Faithful:
         self.heard: list[bytes] = []
         super().__init__(*args, **kwargs)
         game_step = self.nethack.step
-        message_index, heard = self._message_index, self.heard
+        message, heard = self.nethack._obs_buffers["message"], self.heard
 
         def step(action: int) -> Any:
             result = game_step(action)
-            heard.append(result[0][message_index].tobytes())
+            heard.append(message.tobytes())
             return result
 
         self.nethack.step = step
@@ -138,9 +137,6 @@ class NetHackEnvironment:
     """
 
     def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS) -> None:
-        described = nethack.OBSERVATION_DESC
-        if unknown := [key for key in keys if key not in described]:
-            raise ValueError(f"got observation keys {unknown}; expected some of {sorted(described)}")
         self._inner = inner
         self._status = inner.StepStatus
         self._success_status = getattr(self._status, "TASK_SUCCESSFUL", None)
@@ -205,6 +201,29 @@ class NetHackEnvironment:
                 self._message[:] = np.frombuffer(said.ljust(_MESSAGE_SIZE, b"\0"), np.uint8)
 
 
+def check_keys(keys: Sequence[str]) -> None:
+    """Refuse observations that NLE does not have, before a game is made.
+
+    Raises:
+        ValueError: names them, and those that it has.
+    """
+    known = nethack.OBSERVATION_DESC
+    if unknown := [key for key in keys if key not in known]:
+        raise ValueError(f"got observation keys {unknown}; expected some of {sorted(known)}")
+
+
+def named_actions(names: Sequence[str]) -> tuple[Any, ...]:
+    """The NLE actions of these names, as `action_name` writes them.
+
+    Raises:
+        ValueError: NLE knows no such action.
+    """
+    known = {action_name(action): action for action in nethack.ACTIONS}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"got actions {unknown}; expected some of {sorted(known)}")
+    return tuple(known[name] for name in names)
+
+
 def action_name(action: Any) -> str:
     """The name of an NLE action, such as `N`, `far N`, `SEARCH` or `DOWN`."""
     kind, name = type(action).__name__, getattr(action, "name", str(action))
@@ -221,7 +240,7 @@ _TASKS: dict[str, Callable[..., Any]] = {
 def make_nethack(
     task: str,
     *,
-    max_episode_steps: int = 5000,
+    max_episode_steps: int | None = None,
     keys: Sequence[str] = OBSERVATION_KEYS,
     extended_actions: bool = False,
     character: str = "mon-hum-neu-mal",
@@ -232,7 +251,7 @@ def make_nethack(
 
     Args:
         task: `score` (the reward is the change of the game's score), `oracle` or `depth`.
-        max_episode_steps: the episode is truncated there.
+        max_episode_steps: the episode is truncated there; None for NLE's 5000.
         keys: observations to expose.
         extended_actions: adds cast, quaff, pray, pick up and pay to NLE's 23 task actions.
         character: role, race, alignment and gender as NLE writes them.
@@ -240,15 +259,16 @@ def make_nethack(
         **task_options: `goal_reward` (oracle, depth) and `depth`.
 
     Raises:
-        ValueError: the task is unknown.
+        ValueError: the task or a key is unknown.
     """
     if task not in _TASKS:
         raise ValueError(f"got NetHack task {task!r}; expected one of {sorted(_TASKS)}")
-    extra = tuple(nethack.Command[name] for name in EXTENDED_COMMANDS) if extended_actions else ()
+    check_keys(keys)
+    extra = named_actions(EXTENDED_COMMANDS) if extended_actions else ()
     inner = faithful(_TASKS[task])(
         observation_keys=tuple(dict.fromkeys((*OBSERVATION_KEYS, *keys))),
         actions=tasks.TASK_ACTIONS + extra,
-        max_episode_steps=max_episode_steps,
+        max_episode_steps=5000 if max_episode_steps is None else max_episode_steps,
         character=character,
         penalty_step=penalty_step,
         fix_moon_phase=True,

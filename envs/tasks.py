@@ -44,14 +44,14 @@ def call(path: str, *args: Any, **options: Any) -> Any:
     return load(path)(*args, **options)
 
 
-def catch_task(**options: Any) -> Task:
+def catch_task(goal: str = "get under the ball and catch it", **options: Any) -> Task:
     """The text grid world; options are those of `Catch`."""
     return Task(
         name="catch",
         summary="move a paddle under a falling ball",
         make=partial(Catch, **options),
         make_captioner=CatchCaptioner,
-        goal="get under the ball and catch it",
+        goal=goal,
     )
 
 

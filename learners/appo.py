@@ -118,6 +118,10 @@ class Appo:
         """How many batches have been consumed, skipped ones too; the version of the weights."""
         return self._version
 
+    def advance_to(self, version: int) -> None:
+        """Count on from `version` at least: weights restored from an older state are not to be taken for older ones."""
+        self._version = max(self._version, version)
+
     def update(self, batch: TrainBatch) -> dict[str, float]:
         """Learn from a batch, once.
 

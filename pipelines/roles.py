@@ -77,16 +77,26 @@ class EnvActor:
 class PolicyLearner:
     """Computes rewards at sampling time, updates the policy, and gives out weights."""
 
-    def __init__(self, experiment: Experiment, spec: EnvSpec, state: Mapping[str, Any] | None = None) -> None:
-        """Start anew, or from `state`."""
+    def __init__(
+        self, experiment: Experiment, spec: EnvSpec, state: Mapping[str, Any] | None = None, at_least: int = 0
+    ) -> None:
+        """Start anew, or from `state`.
+
+        Args:
+            experiment: the run's.
+            spec: of its environment.
+            state: what `state()` gave.
+            at_least: version that was published already: a learner that was started again from an older state counts
+                on from there, so that versions only rise.
+        """
         torch.set_num_threads(experiment.learner_threads)
         self.policy = policy_for(spec, experiment)
         self.learner = Appo(self.policy, experiment.learner)
         self.rewards = RewardStage(experiment.reward)
-        self._snapshot_version = 0
         if state is not None:
             self.learner.load_state_dict(state["learner"])
             self.rewards.load_state_dict(state["rewards"])
+        self.learner.advance_to(at_least)
 
     def observe(self, captions: Mapping[int, str], snapshot: bytes | None) -> None:
         """Learn what captions say, and score from now on with a newer reward model."""
@@ -95,7 +105,13 @@ class PolicyLearner:
             model.observe(captions)
             if snapshot is not None:
                 model.load_snapshot(snapshot)
-                self._snapshot_version += 1
+
+    def learn(
+        self, captions: Mapping[int, str], snapshot: bytes | None, *rows: pa.RecordBatch
+    ) -> tuple[dict[str, float], Weights]:
+        """`observe` and `update` in one call."""
+        self.observe(captions, snapshot)
+        return self.update(*rows)
 
     def update(self, *rows: pa.RecordBatch) -> tuple[dict[str, float], Weights]:
         """Learn from a batch of rows, once; gives metrics and the next weights."""
@@ -114,6 +130,10 @@ class PolicyLearner:
     def weights(self) -> Weights:
         """The current weights."""
         return Weights(self.learner.version, self.learner.weights())
+
+    def first_weights(self) -> tuple[int, Weights]:
+        """The current weights beside their version."""
+        return self.learner.version, self.weights()
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""

@@ -6,6 +6,7 @@ and resumes in the same way wherever it runs.
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 import time
@@ -82,13 +83,13 @@ class Run:
 
     # Experience -----------------------------------------------------------------------------------------------------
 
-    def gathered(self, fragment: Fragment, rows: pa.RecordBatch) -> None:
-        """A fragment arrived: count it, ask about its new captions, record its first environment."""
+    def gathered(self, fragment: Fragment, rows: pa.RecordBatch | None) -> None:
+        """A fragment arrived: count it, ask about its new captions, record its first environment (if rows are given)."""
         self.status.gathered(fragment)
         for ident, times in fragment.caption_steps.items():
             self.caption_frequency[ident] = self.caption_frequency.get(ident, 0) + times
         self._ask(fragment)
-        if self.experiment.record_mb:
+        if rows is not None and self.experiment.record_mb:
             self._experience.append(rows.filter(pc.equal(rows.column("env_index"), 0)))
 
     def _ask(self, fragment: Fragment) -> None:
@@ -116,6 +117,17 @@ class Run:
         for verdict in verdicts:
             if verdict.subject_kind == "pair" and verdict.status is Status.OK:
                 self._pair_members.update(question_ids(verdict))
+
+    def reward_model_changed(self, snapshot: bytes) -> None:
+        """The trainer published another reward model: keep its lineage where runs are tracked."""
+        self.tracker.tags(
+            {
+                "reward_version": self.reward_version,
+                "reward_model_version": f"{self.reward_model.get('version', 0):.0f}",
+                "reward_model_sha256": hashlib.sha256(snapshot).hexdigest()[:16],
+                "reward_model_labels": f"{self.reward_model.get('labels', len(self.verdict_log)):.0f}",
+            }
+        )
 
     def annotated(self, fragment: Fragment) -> tuple[int, int]:
         """Steps of a fragment with a caption, and those of them whose caption has been judged by now."""

@@ -436,13 +436,14 @@ class AnnotationLedger:
         """Continue from what `state_dict` saved; the breaker starts closed.
 
         Raises:
-            ValueError: the state is of another version or component.
+            ValueError: the state is of another form, component or reward version.
         """
-        found = state.get("state_version"), state.get("component")
-        if found != (STATE_VERSION, self.component):
+        found = state.get("state_version"), state.get("component"), state.get("reward_version")
+        expected = STATE_VERSION, self.component, self.reward_version
+        if found != expected:
             raise ValueError(
-                f"got an annotation ledger of version and component {found}; expected "
-                f"{(STATE_VERSION, self.component)}: resume with the recipe that wrote it"
+                f"got an annotation ledger of (state version, component, reward version) {found}; expected {expected}: "
+                "resume with the judge and the recipe that wrote it, or start a new run"
             )
         now = self._clock()
 
@@ -501,7 +502,8 @@ class AnnotationLedger:
         if not isinstance(answer, Answer):
             return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
         if answer.status is Status.OK:
-            value, low, high = answer.value, self.config.value_low, self.config.value_high
+            value: Any = answer.value
+            low, high = self.config.value_low, self.config.value_high
             if isinstance(value, Real) and low <= float(value) <= high:
                 return answer
             cause = f"got value {value!r}; expected a number from {low:g} to {high:g}"

@@ -158,7 +158,9 @@ class RewardView:
                 reward = reward + contribution
         if not np.isfinite(reward).all():
             largest = {name: float(np.abs(values).max()) for name, values in contributions.items()}
-            raise ValueError(f"view {self.name!r}: got contributions up to {largest}; expected a finite sum: scale them")
+            raise ValueError(
+                f"view {self.name!r}: got contributions up to {largest}; expected a finite sum: scale them"
+            )
         nulls = {name: int((~scratch[name].valid).sum()) for name in contributions}
         return ViewResult(reward, weight, contributions, nulls)
 

@@ -93,7 +93,7 @@ class CaptionScorer:
             Norm of the gradient before clipping.
         """
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)
         self.optimiser.step()
         return float(norm)

@@ -119,7 +119,7 @@ class RandomNetworkDistillation:
         if chosen.any():
             loss = error[torch.from_numpy(chosen)].mean()
             self._optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimiser.step()
         return {"error": float(error.detach().mean()), "error_std": float(self._errors.std)}
 

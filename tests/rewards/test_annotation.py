@@ -282,7 +282,7 @@ def test_a_restart_continues_with_the_same_jitter() -> None:
 def test_the_state_of_another_component_is_refused() -> None:
     ledger, clock = make()
     other = AnnotationLedger(Config(), "rank", "v1", clock)
-    with pytest.raises(ValueError, match="expected .*'rank'"):
+    with pytest.raises(ValueError, match=r"expected .*'rank'"):
         other.load_state_dict(ledger.state_dict())
 
 

@@ -1,8 +1,8 @@
 """How the built-in judge is made: a word-level tokenizer, a tiny Llama, and a minute of supervised training.
 
 The prompts are those of `rewards.judges.prompts` in the model's own chat template, and of all tokens only the answer is
-learnt. A second head, thrown away afterwards, reads the tier of each caption where its tag closes; it makes pairs
-learnable in a minute. Within a step all prompts of a kind share their goal, so the keys and values of the common
+learnt. A second head, thrown away afterwards, reads the events and the tier of each caption where its tag closes; it makes
+pairs learnable in a minute. Within a step all prompts of a kind share their goal, so the keys and values of the common
 beginning are computed once and gradients flow back through them: exact, and several times cheaper than whole prompts.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rewards.judges import prompts
 from rewards.judges.builtin.corpus import ALL_GOALS, Corpus, all_words
 from rewards.judges.judge import QuestionKind
-from rewards.judges.rules import prefer, tier, topics_of
+from rewards.judges.rules import EVENTS, events_of, prefer, tier, topics_of
 
 OnProgress = Callable[[float, str], None]
 
@@ -42,7 +42,10 @@ class Config(BaseModel):
     hidden: int = Field(96, ge=8)
     layers: int = Field(3, ge=1)
     heads: int = Field(4, ge=1)
-    steps: int = Field(1000, ge=1)
+    reading_steps: int = Field(400, ge=0)
+    """First updates, on captions alone: what happened?"""
+    steps: int = Field(400, ge=1)
+    """Further updates, on questions of both kinds: does it help?"""
     batch: int = Field(96, ge=1)
     """Questions of each kind in a step."""
     captions: int = Field(20_000, ge=2)
@@ -113,6 +116,7 @@ class Batch:
         closes: positions in `rests` of the tags that close the captions, `[N][1 or 2]`.
         answers: indices of the right choices, `[N]`.
         tiers: what the captions are worth, `[N, 1 or 2]`.
+        events: which events they tell of, as 0 and 1, `[N, 1 or 2, E]`.
     """
 
     prefix: list[int]
@@ -120,6 +124,7 @@ class Batch:
     closes: list[list[int]]
     answers: torch.Tensor
     tiers: torch.Tensor
+    events: torch.Tensor
 
 
 class Lessons:
@@ -130,6 +135,8 @@ class Lessons:
         self._tokenizer, self._captions, self._unknown_rate = tokenizer, captions, unknown_rate
         self._ids = tokenizer(list(captions), add_special_tokens=False)["input_ids"]
         self._generator = torch.Generator().manual_seed(seed)
+        told = [events_of(caption) for caption in captions]
+        self._events = torch.tensor([[float(event in events) for event in EVENTS] for events in told])
         self._tiers: dict[tuple[str, ...], list[int | None]] = {}
         self._frame = lru_cache(maxsize=None)(self._frame_of)
         self._answers = {
@@ -139,23 +146,44 @@ class Lessons:
     def draw(self, goal: str, kind: QuestionKind, size: int) -> Batch:
         """Random questions of this kind for a player with this goal."""
         prefix, border, suffix = self._frame(goal, kind)
-        picks = torch.randint(len(self._ids), (size, 2 if kind == "pair" else 1), generator=self._generator).tolist()
-        picks.sort(key=lambda pick: sum(len(self._ids[place]) for place in pick))
-        rests, closes, answers, tiers = [], [], [], []
+        picks = self._pick(size, 2 if kind == "pair" else 1)
+        tiers = [[self._tier(goal, place) for place in pick] for pick in picks]
+        if kind == "pair":
+            answers = [{1.0: 0, 0.0: 1, 0.5: 2}[prefer(*pair)] for pair in tiers]
+        else:
+            answers = [0 if one[0] > 0 else 1 for one in tiers]
+        return self._batch(picks, prefix, border, suffix, answers, tiers)
+
+    def draw_reading(self, size: int) -> Batch:
+        """Two captions each, between their tags, without any question."""
+        _, border, _ = self._frame(ALL_GOALS[0], "pair")
+        picks = self._pick(size, 2)
+        return self._batch(picks, [], border, border[:1], [0] * size, [[0, 0]] * size)
+
+    def _pick(self, size: int, texts: int) -> list[list[int]]:
+        picks: list[list[int]] = torch.randint(len(self._ids), (size, texts), generator=self._generator).tolist()
+        return sorted(picks, key=lambda pick: sum(len(self._ids[place]) for place in pick))
+
+    def _batch(
+        self,
+        picks: list[list[int]],
+        prefix: list[int],
+        border: list[int],
+        suffix: list[int],
+        answers: list[int],
+        tiers: list[list[int]],
+    ) -> Batch:
+        rests, closes = [], []
         for pick in picks:
-            rest: list[int] = []
+            rest: list[int] = [] if prefix else border[-1:]
             ends = []
             for number, place in enumerate(pick):
                 rest += [*border[: len(border) * number], *self._hidden(self._ids[place])]
                 ends.append(len(rest))
             rests.append([*rest, *suffix])
             closes.append(ends)
-            tiers.append([self._tier(goal, place) for place in pick])
-            if kind == "pair":
-                answers.append({1.0: 0, 0.0: 1, 0.5: 2}[prefer(*tiers[-1])])
-            else:
-                answers.append(0 if tiers[-1][0] > 0 else 1)
-        return Batch(prefix, rests, closes, torch.tensor(answers), torch.tensor(tiers))
+        events = self._events[torch.tensor(picks)]
+        return Batch(prefix, rests, closes, torch.tensor(answers), torch.tensor(tiers), events)
 
     def answer_tokens(self, kind: QuestionKind) -> list[int]:
         """Tokens of the allowed answers."""
@@ -198,19 +226,24 @@ def read(model: Any, batch: Batch, width: int = 32) -> tuple[torch.Tensor, torch
     from transformers import DynamicCache
 
     shared, size = len(batch.prefix), len(batch.rests)
-    start = model.model(input_ids=torch.tensor([batch.prefix]), use_cache=True).past_key_values
+    if shared:
+        start = model.model(input_ids=torch.tensor([batch.prefix]), use_cache=True).past_key_values
     answers, closes = [], []
     for first in range(0, size, width):
         rests = batch.rests[first : first + width]
         lengths = torch.tensor([len(rest) for rest in rests])
         longest = int(lengths.max())
-        cache = DynamicCache([(layer.keys.expand(len(rests), *[-1] * 3), layer.values.expand(len(rests), *[-1] * 3)) for layer in start.layers])
+        options: dict[str, Any] = {}
+        if shared:
+            every = (len(rests), -1, -1, -1)
+            layers = [(layer.keys.expand(every), layer.values.expand(every)) for layer in start.layers]
+            options["past_key_values"] = DynamicCache(layers)
         mask = torch.arange(shared + longest)[None] < shared + lengths[:, None]
         hidden = model.model(
             input_ids=torch.tensor([[*rest, *[0] * (longest - len(rest))] for rest in rests]),
             attention_mask=mask.long(),
-            past_key_values=cache,
-            use_cache=True,
+            use_cache=bool(shared),
+            **options,
         ).last_hidden_state
         row = torch.arange(len(rests))
         answers.append(hidden[row, lengths - 1])
@@ -249,32 +282,46 @@ def train(directory: Path, config: Config, on_progress: OnProgress | None = None
 
 
 def _fit(model: Any, lessons: Lessons, config: Config, tell: OnProgress) -> None:
-    tiers = torch.nn.Linear(config.hidden, 4)
-    torch.nn.init.zeros_(tiers.weight)
-    parameters = [*model.parameters(), *tiers.parameters()]
+    hints = torch.nn.Linear(config.hidden, 4 + len(EVENTS))
+    torch.nn.init.zeros_(hints.weight)
+    parameters = [*model.parameters(), *hints.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warmup = max(1, config.steps // 20)
+    total = config.reading_steps + config.steps
+    warmup = max(1, total // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warmup, 1.0) * (1 - step / config.steps)
+        optimizer, lambda step: min((step + 1) / warmup, 1.0) * max(0.0, 1 - step / total)
     )
     goals = itertools.cycle(torch.randperm(len(ALL_GOALS), generator=torch.Generator().manual_seed(config.seed)).tolist())
     model.train()
-    for step in range(config.steps):
+    def update(*parts: torch.Tensor) -> None:
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+
+    for step in range(config.reading_steps):
+        batch = lessons.draw_reading(config.batch)
+        told = hints(read(model, batch)[1])
+        event = binary_cross_entropy_with_logits(told[..., 4:], batch.events) * len(EVENTS)
+        event.backward()
+        update()
+        if step % 20 == 0:
+            tell(0.3 * step / config.reading_steps, f"reading captions, loss {float(event.detach()):.3f}")
+    for step in range(config.steps):
         losses = []
         for kind in prompts.CHOICES:
             batch = lessons.draw(ALL_GOALS[next(goals)], kind, config.batch)
             answer, closing = read(model, batch)
             target = torch.tensor(lessons.answer_tokens(kind))[batch.answers]
             loss = cross_entropy(model.lm_head(answer), target)
-            hint = cross_entropy(tiers(closing).flatten(0, 1), batch.tiers.flatten() + 1)
-            (loss + hint).backward()
+            told = hints(closing)
+            hint = cross_entropy(told[..., :4].flatten(0, 1), batch.tiers.flatten() + 1)
+            event = binary_cross_entropy_with_logits(told[..., 4:], batch.events) * len(EVENTS) / 3
+            (loss + hint + event).backward()
             losses.append(float(loss.detach()))
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        update()
         if step % 20 == 0:
-            tell(0.02 + 0.93 * step / config.steps, f"step {step}/{config.steps}, loss {sum(losses) / len(losses):.3f}")
+            tell(0.3 + 0.65 * step / config.steps, f"step {step}/{config.steps}, loss {losses} {float(hint.detach()):.3f} {float(event.detach()):.3f}")
 
 
 @torch.inference_mode()

@@ -1,0 +1,384 @@
+"""The distributed runner: the same experiment as local.py, each role in a process of its own.
+
+```
+             weights (by version)
+      ┌───────────────────────────────────────────────┐
+      ↓                                               │
+ env actors ──Fragment──→ books ──captions──→ judge (Ray Serve)
+      │                     ↑  ↓                 │
+      │                     │  └─verdicts──→ reward trainer
+      └──rows (by reference)┘                    │ snapshot
+                │                                ↓
+                └──────→ replay ──batch──→ policy learner
+```
+
+Rows go from actor to learner by reference, through the object store; this process sees what actors say of them
+(`Fragment`), and decides. It runs one loop for each arrow:
+
+| loop | consumes | produces | waits for | unblocked by |
+|---|---|---|---|---|
+| `_act`, one an actor | weights | fragments, rows | admission (staleness) | `_learn`, or a lost rollout |
+| `_judge` | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
+| `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | `_judge`, `_learn` |
+| `_learn` | fragments, snapshots | weights | enough fragments | `_act` |
+| `_watch` | the books | display, checkpoints | the clock | the clock |
+
+Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledger expires what the judge owes, and
+`_watch` ends a run whose learner has not moved for `stall_timeout_s`, saying what was missing. With
+`max_staleness=0` the loops take turns, in the order of the local runner, and the result is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from cluster.serving import Service, ServiceUnavailable, serving
+from cluster.session import ray_session
+from cluster.supervision import Event, RoleLost, Supervised
+from cluster.weights import WeightsBoard
+from envs.specs import EnvSpec
+from envs.trajectory import Fragment
+from learners.admission import Admission
+from learners.admission import Config as AdmissionConfig
+from learners.replay import Ack
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment, JudgeConfig
+from pipelines.judges import build_judge
+from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
+from pipelines.run import Run
+from rewards.annotation import Batch
+from rewards.judges.judge import Answer, Judge, Question
+from rewards.verdicts import Status, Verdict
+
+IDLE_S = 0.02  # how often a loop that has nothing to do looks again
+ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that takes longer counts as a hang
+
+
+class ServedJudge:
+    """What runs in a replica: a judge, and its fingerprint with every answer."""
+
+    def __init__(self, judge: Judge) -> None:
+        """Serve `judge`."""
+        self._judge = judge
+
+    async def ask(self, questions: tuple[Question, ...]) -> tuple[str, list[Answer]]:
+        """Answer a batch of questions."""
+        return self._judge.fingerprint, await self._judge.judge(questions)
+
+
+def served_judge(config: JudgeConfig, goal: str, threads: int) -> ServedJudge:
+    """Build the judge inside its replica."""
+    return ServedJudge(build_judge(config, goal, threads))
+
+
+def needed_cpus(experiment: Experiment) -> int:
+    """Logical CPUs that the roles of an experiment reserve; they share the cores of a small machine by design."""
+    judge = experiment.serving.replicas * experiment.serving.cpus + 1 if experiment.reward.judged else 0
+    return experiment.actors.count + 2 + int(judge) + 1
+
+
+def run_distributed(run: Run, roles: Mapping[str, Any] | None) -> None:
+    """Run to the end on Ray.
+
+    Args:
+        run: the books, restored already where the run is resumed.
+        roles: states of the roles to go on from.
+
+    Raises:
+        UserError: Ray, the judge or a role could not be started, or the run stalled.
+    """
+    experiment = run.experiment
+    task = task_of(experiment)
+    environment = task.make()
+    spec = environment.spec
+    environment.close()
+    with ray_session(experiment.ray, needed_cpus(experiment)):
+        if not experiment.reward.judged:
+            asyncio.run(_Loops(run, spec, None, roles).run())
+            return
+        factory = partial(served_judge, experiment.judge, task.goal, experiment.serving.threads)
+        with serving("judge", factory, "ask", experiment.serving) as service:
+            asyncio.run(_Loops(run, spec, service, roles).run())
+
+
+class _Loops:
+    """The loops of one run, over one set of books."""
+
+    def __init__(self, run: Run, spec: EnvSpec, service: Service | None, roles: Mapping[str, Any] | None) -> None:
+        self.books, self.experiment, self.service = run, run.experiment, service
+        experiment, epoch = run.experiment, 0 if roles is None else int(roles["epoch"]) + 1
+        self.states: dict[str, Any] = {} if roles is None else dict(roles)
+        self.board = WeightsBoard()
+        self.admission = Admission(
+            AdmissionConfig(
+                batch=experiment.batch_fragments,
+                max_staleness=experiment.max_staleness,
+                concurrency=experiment.actors.count,
+            )
+        )
+        self.actors = [
+            Supervised(
+                f"env-actor-{index}",
+                partial(partial, EnvActor, experiment, index),
+                deadline_s=experiment.actors.deadline_s,
+                threads=experiment.actors.threads,
+                epoch=epoch,
+                on_event=run.event,
+            )
+            for index in range(experiment.actors.count)
+        ]
+        self.learner = Supervised(
+            "learner",
+            lambda _: partial(PolicyLearner, experiment, spec, self.states.get("learner"), self.board.version),
+            deadline_s=ROLE_DEADLINE_S,
+            threads=experiment.learner_threads,
+            on_event=run.event,
+        )
+        self.trainer = None
+        if experiment.reward.judged:
+            self.trainer = Supervised(
+                "reward-trainer",
+                lambda _: partial(RewardTrainer, experiment, self.states.get("trainer")),
+                deadline_s=ROLE_DEADLINE_S,
+                on_event=run.event,
+            )
+        self.acting_version = [-1] * experiment.actors.count
+        self.snapshot: bytes | None = None
+        # What each role has been told, by its epoch: a role that was started again is told everything once more.
+        self.told: dict[str, tuple[int, int, int]] = {}
+        self.learning = asyncio.Lock()
+        self.asking: set[asyncio.Task[None]] = set()
+        self.judge_failed_at: float | None = None
+        self.trained_version = -1
+        self.moved_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Start every role, run every loop until the run is done, save, and stop every role."""
+        roles = [*self.actors, self.learner, *([self.trainer] if self.trainer else [])]
+        try:
+            for role in roles:
+                role.start()
+            await self._begin()
+            if self.experiment.max_staleness == 0:
+                loops = [self._take_turns(), self._watch()]
+            else:
+                loops = [self._learn(), self._watch(), *(self._act(index) for index in range(len(self.actors)))]
+                loops += [self._judge(), self._train_reward()] if self.trainer else []
+            tasks = [asyncio.create_task(loop) for loop in loops]
+            try:
+                # A loop ends when the run is done; one that fails takes the others with it.
+                await asyncio.gather(*tasks)
+            finally:
+                for task in (*tasks, *self.asking):
+                    task.cancel()
+                await asyncio.gather(*tasks, *self.asking, return_exceptions=True)
+            await self._save()
+        finally:
+            for role in roles:
+                role.stop()
+
+    async def _begin(self) -> None:
+        """Publish the first weights, and see that the judge answers before any work is done."""
+        version, weights = await self.learner.call("first_weights", returns=2)
+        self.board.publish(version, weights)
+        self.admission.load_state_dict({"version": version, "waiting": len(self.books.replay)})
+        if self.service is not None:
+            question = Question("check", "caption", ("You see here a key.",))
+            try:
+                await self.service.ask((question,))
+            except (ServiceUnavailable, TimeoutError) as error:
+                raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
+
+    # The loops ------------------------------------------------------------------------------------------------------
+
+    async def _act(self, index: int) -> None:
+        """Let one actor roll out whenever admission allows it."""
+        while not self.books.done:
+            if self.admission.admit():
+                await self._rollout(index)
+            else:
+                await asyncio.sleep(IDLE_S)
+
+    async def _rollout(self, index: int) -> None:
+        """One rollout of one actor, into the replay and the books; counted as lost where the actor died."""
+        self.admission.started()
+        weights = self.board.newer_than(self.acting_version[index])
+        try:
+            fragment, rows = await self.actors[index].call("rollout", weights, returns=2)
+        except RoleLost:
+            self.admission.lost()
+            self.books.status.lost_fragments += 1
+            self.acting_version[index] = -1
+            return
+        self.acting_version[index] = fragment.policy_version
+        await self._arrived(fragment, rows)
+
+    async def _arrived(self, fragment: Fragment, rows: Any) -> None:
+        replay = self.books.replay
+        dropped = replay.dropped_fragments
+        ack = replay.insert(
+            fragment.key, (fragment, rows), fragment.rows, fragment.frames, fragment.policy_version, time.time()
+        )
+        if ack is Ack.STORED:
+            self.admission.finished()
+            self.books.gathered(fragment, await rows if self.experiment.record_mb else None)
+        else:
+            self.admission.lost()
+        self.admission.dropped(replay.dropped_fragments - dropped)
+
+    async def _learn(self) -> None:
+        """Update whenever there is a batch, and publish the weights."""
+        while not self.books.done:
+            if not await self._update():
+                await asyncio.sleep(IDLE_S / 4)
+
+    async def _update(self) -> bool:
+        """One update, if there is a batch; an update whose learner died is done again with the same rows."""
+        replay = self.books.replay
+        dropped = replay.dropped_fragments
+        items = replay.sample(self.experiment.batch_fragments, self.board.version)
+        self.admission.dropped(replay.dropped_fragments - dropped)
+        if not items:
+            return False
+        payloads: list[tuple[Fragment, Any]] = [item.payload for item in items]
+        async with self.learning:
+            while True:
+                try:
+                    captions, _, snapshot = self._news("learner", self.learner)
+                    metrics, weights = await self.learner.call(
+                        "learn", captions, snapshot, *(rows for _, rows in payloads), returns=2
+                    )
+                    break
+                except RoleLost:
+                    self.told.pop("learner", None)
+            self.board.publish(int(metrics["version"]), weights)
+            self.admission.on_version(self.board.version)
+            self.books.learnt(metrics, [fragment for fragment, _ in payloads])
+            self.moved_at = time.monotonic()
+        return True
+
+    async def _judge(self) -> None:
+        """Send questions in batches, without waiting for the answers of the batch before."""
+        while not self.books.done:
+            self.books.answered(self.books.annotation.expire())
+            while (batch := self.books.annotation.next_batch()) is not None:
+                task = asyncio.create_task(self._ask(batch))
+                self.asking.add(task)
+                task.add_done_callback(self.asking.discard)
+            await asyncio.sleep(IDLE_S)
+
+    async def _ask(self, batch: Batch) -> None:
+        """One call of the judge; whatever goes wrong is a status with a cause, and never the end of annotation."""
+        assert self.service is not None
+        annotation = self.books.annotation
+        try:
+            fingerprint, answers = await self.service.ask(batch.questions)
+        except TimeoutError as error:
+            self._judge_failed(str(error))
+            self.books.answered(annotation.fail(batch.id, Status.TIMEOUT, str(error)))
+        except Exception as error:
+            self._judge_failed(str(error))
+            self.books.answered(annotation.fail(batch.id, Status.JUDGE_FAULT, str(error)))
+        else:
+            self.books.answered(annotation.complete(batch.id, answers, fingerprint))
+            if self.judge_failed_at is not None:
+                seconds = time.monotonic() - self.judge_failed_at
+                self.books.event(Event(time.time(), "judge", "recovered", "it answers again", seconds))
+                self.judge_failed_at = None
+
+    def _judge_failed(self, cause: str) -> None:
+        if self.judge_failed_at is None:
+            self.judge_failed_at = time.monotonic()
+            self.books.event(Event(time.time(), "judge", "died", cause))
+
+    async def _train_reward(self) -> None:
+        """Train once for each version of the policy, and at once on new verdicts."""
+        told = -1
+        while not self.books.done:
+            if self.board.version > self.trained_version or len(self.books.verdict_log) > told:
+                told = len(self.books.verdict_log)
+                await self._train()
+            else:
+                await asyncio.sleep(IDLE_S)
+
+    async def _train(self) -> None:
+        """One call of the trainer; if it died, it is told everything again and the call is made anew."""
+        assert self.trainer is not None
+        version = self.board.version
+        while True:
+            try:
+                captions, verdicts, _ = self._news("reward-trainer", self.trainer)
+                metrics, snapshot = await self.trainer.call(
+                    "step", captions, verdicts, self.experiment.reward.train_steps
+                )
+                break
+            except RoleLost:
+                self.told.pop("reward-trainer", None)
+        self.trained_version = version
+        self.books.reward_model = metrics
+        if snapshot is not None:
+            self.snapshot = snapshot
+            self.books.reward_model_changed(snapshot)
+
+    def _news(self, name: str, role: Supervised) -> tuple[dict[int, str], list[Verdict], bytes | None]:
+        """Captions and verdicts that a role has not been told yet, and the snapshot."""
+        epoch, captions, verdicts = self.told.get(name, (role.epoch, 0, 0))
+        if epoch != role.epoch:
+            captions = verdicts = 0
+        log, judged = self.books.caption_log, self.books.verdict_log
+        self.told[name] = (role.epoch, len(log), len(judged))
+        return dict(log[captions:]), judged[verdicts:], self.snapshot
+
+    async def _take_turns(self) -> None:
+        """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
+        while not self.books.done:
+            await asyncio.gather(*(self._rollout(index) for index in range(len(self.actors))))
+            if self.trainer is not None:
+                while (batch := self.books.annotation.next_batch()) is not None:
+                    await self._ask(batch)
+                await self._train()
+            while await self._update():
+                pass
+
+    async def _watch(self) -> None:
+        """Display and save by the clock; end a run that does not move."""
+        while not self.books.done:
+            self.books.report()
+            if self.books.checkpoint_due:
+                await self._save()
+            if time.monotonic() - self.moved_at > self.experiment.stall_timeout_s:
+                raise UserError(
+                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {len(self.books.replay)} fragments wait "
+                    f"of {self.experiment.batch_fragments} needed, {self.admission.running} rollouts run; the run is "
+                    "saved, go on with resume= once the cause is mended"
+                )
+            await asyncio.sleep(0.2)
+        self.books.report(force=True)
+
+    async def _save(self) -> None:
+        """Write a checkpoint between two updates."""
+        async with self.learning:
+            try:
+                states: dict[str, Any] = {"learner": await self.learner.call("state"), "trainer": None}
+                if self.trainer is not None:
+                    states["trainer"] = await self.trainer.call("state")
+            except RoleLost:
+                return  # it was started again from the last checkpoint, which still stands
+            waiting: list[tuple[Fragment, pa.RecordBatch]] = []
+            while len(waiting) != len(self.books.replay):  # more may arrive while references are fetched
+                waiting = [(fragment, await _fetched(rows)) for fragment, rows in self.books.replay.payloads()]
+            states["epoch"] = max(actor.epoch for actor in self.actors)
+            self.states = states
+            self.books.save(states, [rows for _, rows in waiting], [fragment for fragment, _ in waiting])
+
+
+async def _fetched(rows: Any) -> pa.RecordBatch:
+    """Rows, or what a reference to rows refers to."""
+    return await rows if isinstance(rows, ray.ObjectRef) else rows

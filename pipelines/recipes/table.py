@@ -1,0 +1,45 @@
+"""The table of recipes: one line adds one."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment
+from pipelines.recipes import catch, minihack, nethack
+
+RECIPES: dict[str, Callable[[], Experiment]] = {
+    "main": minihack.main,
+    "catch": catch.catch,
+    "minihack": minihack.minihack,
+    "nethack-score": nethack.nethack_score,
+    "nethack-score-reward-free": nethack.nethack_score_reward_free,
+    "nethack-oracle": nethack.nethack_oracle,
+    "nethack-staircase": nethack.nethack_staircase,
+    "nethack-staircase-3": nethack.nethack_staircase_3,
+    "nethack-staircase-4": nethack.nethack_staircase_4,
+}
+
+
+def find_recipe(name: str) -> Experiment:
+    """The experiment of a recipe: by its name in the table, or by dotted path (`my_lab.recipes:mine`).
+
+    Raises:
+        UserError: there is none.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    module, colon, attribute = name.partition(":")
+    if colon:
+        try:
+            found = getattr(importlib.import_module(module), attribute)()
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"recipe {name!r} cannot be loaded: {error}") from None
+        if not isinstance(found, Experiment):
+            raise UserError(f"recipe {name!r}: got a {type(found).__name__}; expected an Experiment")
+        return found
+    near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(f"unknown recipe {name!r}{hint} Recipes: {', '.join(RECIPES)}, or a dotted path module:function")

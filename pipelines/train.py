@@ -1,0 +1,162 @@
+"""`guerdon train`: checks everything, then runs an experiment to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from envs.contract import ContractViolation, check_environment
+from learners.appo import LearningDiverged
+from pipelines.display import Display, open_display
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment, OpenAIJudge
+from pipelines.judges import build_judge, prepare_judge
+from pipelines.local import run_local
+from pipelines.overrides import apply, explain
+from pipelines.roles import task_of
+from pipelines.run import Run, graceful_stop, write_config
+from pipelines.run_directory import RunDirectory
+from pipelines.tracking import start_tracker
+
+
+def stored_experiment(directory: RunDirectory) -> Experiment:
+    """The experiment that a run was started with.
+
+    Raises:
+        UserError: its config is not readable.
+    """
+    try:
+        return Experiment.model_validate(yaml.safe_load(directory.config.read_text()))
+    except ValidationError as error:
+        raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{directory.config} cannot be read: {error}") from None
+
+
+def check(experiment: Experiment) -> str:
+    """Everything that can be wrong before any work starts; gives the task's goal.
+
+    Raises:
+        UserError: the environment is unknown or breaks its contract, or the judge cannot be reached.
+    """
+    try:
+        task = task_of(experiment)
+        check_environment(task)
+    except (ValueError, TypeError, ImportError, ContractViolation) as error:
+        raise UserError(f"task {experiment.task}: {error}") from None
+    if experiment.reward.judged and isinstance(experiment.judge, OpenAIJudge):
+        judge = build_judge(experiment.judge, task.goal)
+        try:
+            asyncio.run(judge.check())
+        except ConnectionError as error:
+            raise UserError(str(error)) from None
+    return experiment.judge.goal or task.goal
+
+
+def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[[str], None] = print) -> RunDirectory:
+    """Run an experiment to its end, or go on with one.
+
+    Args:
+        experiment: what to run; with `resume`, the stored experiment with overrides.
+        runs: directory of runs.
+        resume: name or path of a run to go on with.
+        say: prints what happens before the display is up.
+
+    Raises:
+        UserError: something that a person can mend.
+    """
+    goal = check(experiment)
+    directory = RunDirectory.create(runs, experiment.name) if resume is None else RunDirectory.existing(resume, runs)
+    if resume is not None:
+        directory.lock()
+        directory.check_space()
+    judged = experiment.reward.judged
+    if judged:
+        prepare_judge(experiment.judge, _progress(say))
+    say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
+    display = open_display(f"{experiment.name}: {experiment.task}, {experiment.reward.source}", experiment.frames, experiment.minutes)
+    run = Run(experiment, directory, display, f"{experiment.judge.model_dump_json()}|{goal}" if judged else "")
+    status = "FAILED"
+    try:
+        roles = mlflow_run = None
+        if resume is not None:
+            roles, _, mlflow_run = run.restore()
+            run.note("resumed", f"at {run.status.learnt_frames} frames")
+        write_config(experiment, directory)
+        run.tracker = start_tracker(
+            experiment.tracking, runs, directory.root.name, _flat(experiment.model_dump(mode="json")), mlflow_run
+        )
+        with graceful_stop(run):
+            if experiment.runner == "local":
+                run_local(run, roles)
+            else:
+                from pipelines.distributed import run_distributed
+
+                run_distributed(run, roles)
+        status = "KILLED" if run.stopping else "FINISHED"
+        if run.stopping:
+            run.note("stopped", run.stopping)
+    except (ContractViolation, LearningDiverged, ConnectionError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        if error.errno == 28:
+            raise UserError(f"no space is left below {directory.root}; make room and go on with resume={directory.root}") from error
+        raise
+    finally:
+        _finish(run, display, status)
+        directory.unlock()
+    if run.stopping:
+        say(f"stopped by {run.stopping}; saved at {run.status.learnt_frames:,} frames: go on with resume={directory.root}")
+    return directory
+
+
+def _finish(run: Run, display: Display, status: str) -> None:
+    """Write the ledger and the report, whatever happened."""
+    run.report(force=True)
+    run.close()
+    display.close()
+    try:
+        from pipelines.report import write_report
+
+        write_report([run.directory], run.directory.report)
+        run.tracker.artifact(run.directory.report)
+    finally:
+        run.tracker.artifact(run.directory.ledger)
+        run.tracker.artifact(run.directory.config)
+        run.tracker.finish(status)
+
+
+def _progress(say: Callable[[str], None]) -> Callable[[float, str], None]:
+    """Progress of building the judge: a line that is overwritten on a terminal, a few lines elsewhere."""
+    shown = [-1.0]
+
+    def show(fraction: float, text: str) -> None:
+        if sys.stdout.isatty():
+            print(f"\r{100 * fraction:3.0f} % {text:<60}", end="\n" if fraction >= 1 else "", flush=True)
+        elif fraction - shown[0] >= 0.25 or fraction >= 1:
+            shown[0] = fraction
+            say(f"{100 * fraction:3.0f} % {text}")
+
+    return show
+
+
+def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested settings as dotted keys."""
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def resolve(recipe: Experiment, values: dict[str, object], runs: Path, resume: str | None) -> Experiment:
+    """The experiment to run: the recipe's, or that of the run to be resumed, with overrides."""
+    base = recipe if resume is None else stored_experiment(RunDirectory.existing(resume, runs))
+    return apply(base, values)
