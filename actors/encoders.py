@@ -56,9 +56,10 @@ class FlatEncoder(nn.Module):
     """All arrays, flattened side by side, through two layers."""
 
     def __init__(self, observation: Mapping[str, ArraySpec], hidden: int) -> None:
-        """Bytes are scaled to [0, 1]; everything else is taken as it is."""
+        """Images (bytes of three dimensions) are scaled to [0, 1]; everything else is taken as it is."""
         super().__init__()
-        self.scales = {key: 1 / 255 if spec.dtype == "uint8" else 1.0 for key, spec in observation.items()}
+        images = {key for key, spec in observation.items() if spec.dtype == "uint8" and len(spec.shape) == 3}
+        self.scales = {key: 1 / 255 if key in images else 1.0 for key in observation}
         size = sum(spec.size for spec in observation.values())
         self.layers = nn.Sequential(nn.Linear(size, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
 

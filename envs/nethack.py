@@ -29,6 +29,7 @@ from envs.timestep import TimeStep, restart, termination, transition, truncation
 OBSERVATION_KEYS = ("chars", "blstats", "message")
 EXTENDED_COMMANDS = ("CAST", "QUAFF", "PRAY", "PICKUP", "PAY")
 _MESSAGE_SIZE: int = nethack.OBSERVATION_DESC["message"]["shape"][0]
+_QUIT_KEYS = (0x80 | ord("q"), ord("y"))  # Meta-q and yes.
 _PROMPT = re.compile(rb"\?\s*(\[.*\]\s*(\(.\)\s*)?)?$", re.DOTALL)
 
 
@@ -53,6 +54,8 @@ class _Faithful:
 
     nethack: Any
     StepStatus: Any
+    last_observation: Any
+    _perform_known_steps: Callable[..., Any]
     _is_episode_end: Callable[[Any], Any]
     _check_abort: Callable[[Any], bool]
 
@@ -76,7 +79,16 @@ class _Faithful:
         return self.StepStatus(done or status)
 
     def _quit_game(self, observation: Any, done: bool) -> None:
-        """Leave the game as it stands; the next reset clears it."""
+        """Leave the game as it stands, for its last observation; `leave` quits it before the next one."""
+
+    def leave(self) -> None:
+        """Quit the running game: NetHack leaks some 2 kB with every game that is reset without being quit."""
+        observation, done = self._perform_known_steps(self.last_observation, False, exceptions=False)
+        for key in _QUIT_KEYS:
+            if not done:
+                observation, done = self.nethack.step(key)
+        if not done:
+            self._perform_known_steps(observation, done, exceptions=False)
 
 
 @cache
@@ -137,7 +149,7 @@ class NetHackEnvironment:
     """
 
     def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS) -> None:
-        self._inner = inner
+        self._inner, self._running = inner, False
         self._status = inner.StepStatus
         self._success_status = getattr(self._status, "TASK_SUCCESSFUL", None)
         self._live: dict[str, NDArray[Any]] = dict(zip(inner._observation_keys, inner.nethack._obs, strict=True))
@@ -162,10 +174,13 @@ class NetHackEnvironment:
 
     def reset(self, seed: int) -> TimeStep:
         """Begin the game that `seed` determines."""
+        if self._running:
+            self._inner.leave()
         core, display, levels = (int(word) for word in np.random.SeedSequence(seed).generate_state(3))
         self._inner.seed(core, display, reseed=False, lgen=levels)
         self._inner.heard.clear()
         self._inner.reset()
+        self._running = True
         self._refresh()
         return restart(self._observation)
 
@@ -177,6 +192,7 @@ class NetHackEnvironment:
         if not done:
             return transition(reward, self._observation)
         status = info["end_status"]
+        self._running = status != self._status.DEATH  # At a limit or a goal the game itself goes on.
         success = None if self._success_status is None else status == self._success_status
         end = truncation if status == self._status.ABORTED else termination
         return end(reward, self._observation, success)

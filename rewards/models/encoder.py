@@ -1,9 +1,8 @@
 """Text encoders for captions: small, from scratch, and quick on a CPU.
 
-Two are offered. `ngrams`, the default, was chosen for CPU speed: hashed words, word pairs and character n-grams, summed
-from an embedding table, then a small perceptron; a caption costs microseconds. `charcnn` reads bytes through stacked
-convolutions, as the reward models of ONI and Motif do; it is about a thousand times the
-arithmetic.
+Two are offered. `ngrams`, the default, was chosen for CPU speed: the mean of the embeddings of hashed words, word pairs
+and character n-grams, then a small perceptron. `charcnn` reads bytes through stacked convolutions, as the reward models
+of ONI and Motif do; that is about a thousand times the arithmetic.
 """
 
 from __future__ import annotations

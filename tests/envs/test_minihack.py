@@ -63,7 +63,8 @@ class KeyRoomPlayer:
                 return self.names.index("PICKUP")
         if not self.has_key or self.door is None:
             floor = {tuple(at) for at in np.argwhere(chars == ord("."))} - self.visited
-            return self.walk(chars, me, min(floor, key=lambda at: max(abs(at[0] - me[0]), abs(at[1] - me[1]))))
+            nearest = min(floor, key=lambda at: max(abs(at[0] - me[0]), abs(at[1] - me[1])), default=me)
+            return self.walk(chars, me, nearest)
         if not self.opened:
             beside = max(abs(me[0] - self.door[0]), abs(me[1] - self.door[1])) == 1
             return self.names.index("APPLY") if beside else self.walk(chars, me, self.door)

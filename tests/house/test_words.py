@@ -92,7 +92,9 @@ def unsafe_loads(source: str) -> list[tuple[int, str]]:
         head, _, rest = ast.unparse(node.func).partition(".")
         called = ".".join(filter(None, (full_names.get(head, head), rest)))
         arguments = {keyword.arg: getattr(keyword.value, "value", ...) for keyword in node.keywords}
-        if called in UNSAFE_CALLS:
+        # What a test wrote itself in the same expression may be read back: it asks whether a thing can travel.
+        own = bool(node.args) and re.match(r"(\w+\.)?dumps\(", ast.unparse(node.args[0]))
+        if called in UNSAFE_CALLS and not own:
             found.append((node.lineno, f"{called} runs code from what it reads"))
         if called == "torch.load" and arguments.get("weights_only") is not True:
             found.append((node.lineno, "torch.load without weights_only=True runs code from what it reads"))
@@ -165,5 +167,7 @@ def test_safe_loads_are_no_offence():
     source = """
 import yaml, torch, numpy as np
 yaml.safe_load(f), torch.load(f, weights_only=True), np.load(f, allow_pickle=False), model.eval()
+import pickle
+pickle.loads(pickle.dumps(task))
 """
     assert unsafe_loads(source) == []

@@ -279,11 +279,12 @@ def test_a_restart_continues_with_the_same_jitter() -> None:
     assert again._random.random() == ledger._random.random()
 
 
-def test_the_state_of_another_component_is_refused() -> None:
+def test_the_state_of_another_component_or_reward_version_is_refused() -> None:
     ledger, clock = make()
-    other = AnnotationLedger(Config(), "rank", "v1", clock)
-    with pytest.raises(ValueError, match=r"expected .*'rank'"):
-        other.load_state_dict(ledger.state_dict())
+    for component, version in (("rank", "v1"), ("helpful", "v2")):
+        other = AnnotationLedger(Config(), component, version, clock)
+        with pytest.raises(ValueError, match=rf"expected .*'{component}', '{version}'"):
+            other.load_state_dict(ledger.state_dict())
 
 
 def test_ever_new_causes_do_not_fill_the_memory() -> None:

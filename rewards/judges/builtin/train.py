@@ -39,20 +39,21 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hidden: int = Field(96, ge=8)
+    hidden: int = Field(64, ge=8)
     layers: int = Field(3, ge=1)
     heads: int = Field(4, ge=1)
     reading_steps: int = Field(400, ge=0)
     """First updates, on captions alone: what happened?"""
     steps: int = Field(400, ge=1)
     """Further updates, on questions of both kinds: does it help?"""
-    batch: int = Field(96, ge=1)
+    batch: int = Field(32, ge=1)
     """Questions of each kind in a step."""
     captions: int = Field(20_000, ge=2)
     held_out: int = Field(2_000, ge=2)
     """Captions that are never trained on; accuracy is measured on them."""
-    learning_rate: float = Field(4e-3, gt=0)
-    unknown_rate: float = Field(0.03, ge=0, lt=1)
+    learning_rate: float = Field(1e-2, gt=0)
+    matrix_learning_rate: float = Field(2e-2, gt=0)
+    unknown_rate: float = Field(0.01, ge=0, lt=1)
     """Share of caption words hidden in training, so that words never seen do not decide."""
     seed: int = 0
 
@@ -285,19 +286,29 @@ def _fit(model: Any, lessons: Lessons, config: Config, tell: OnProgress) -> None
     hints = torch.nn.Linear(config.hidden, 4 + len(EVENTS))
     torch.nn.init.zeros_(hints.weight)
     parameters = [*model.parameters(), *hints.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    # Muon (Jordan et al., 2024) on the matrices learns this several times faster than Adam does.
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    taken = {id(p) for p in matrices}
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=0.0),
+        torch.optim.AdamW([p for p in parameters if id(p) not in taken], lr=config.learning_rate, betas=(0.9, 0.98)),
+    ]
     total = config.reading_steps + config.steps
     warmup = max(1, total // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warmup, 1.0) * max(0.0, 1 - step / total)
-    )
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / warmup, 1.0) * max(0.0, 1 - step / total)
+        )
+        for optimizer in optimizers
+    ]
     goals = itertools.cycle(torch.randperm(len(ALL_GOALS), generator=torch.Generator().manual_seed(config.seed)).tolist())
     model.train()
-    def update(*parts: torch.Tensor) -> None:
+    def update() -> None:
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        schedule.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
 
     for step in range(config.reading_steps):
         batch = lessons.draw_reading(config.batch)
