@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from envs.specs import ArraySpec
 
 ROWS, COLUMNS, CHARS = 21, 79, 256
-MESSAGE_BYTES = 80  # NetHack's message line is one terminal row; what follows in the 256 bytes is padding
+MESSAGE_BYTES = 80  # one terminal row: what follows in the 256 bytes is rarely more than the rest of a list
+TRIGRAMS = 1024  # buckets of hashed three-byte pieces
 
 
 class NetHackEncoder(nn.Module):
     """A crop of the map around the hero, the status line, and the message line.
 
+    The message is read as a bag of hashed three-byte pieces: what it says counts, and not at which column.
     Inputs: `chars` u8 [S, 21, 79], `blstats` [S, 27], `message` u8 [S, 256].
     """
 
@@ -34,7 +36,7 @@ class NetHackEncoder(nn.Module):
         self.embedding = nn.Embedding(CHARS, char_embedding)
         self.crop = nn.Linear(crop * crop * char_embedding, hidden)
         self.status = nn.Linear(27, hidden // 4)
-        self.message = nn.Linear(MESSAGE_BYTES, hidden // 4)
+        self.message = nn.EmbeddingBag(TRIGRAMS, hidden // 4, mode="sum", padding_idx=0)
         self.merge = nn.Linear(hidden + 2 * (hidden // 4), hidden)
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
@@ -47,9 +49,30 @@ class NetHackEncoder(nn.Module):
         window = chars.flatten(1).gather(1, index).int() * inside
         crop = torch.relu(self.crop(self.embedding(window).flatten(1)))
         squashed = torch.sign(status) * torch.log1p(status.abs()) / 4
-        message = observation["message"][:, :MESSAGE_BYTES].float() / 255
-        features = [crop, torch.relu(self.status(squashed)), torch.relu(self.message(message))]
-        return torch.relu(self.merge(torch.cat(features, -1)))
+        text, which = distinct(observation["message"][:, :MESSAGE_BYTES])
+        message = torch.relu(self.message(trigrams(text)))[which]
+        return torch.relu(self.merge(torch.cat([crop, torch.relu(self.status(squashed)), message], -1)))
+
+
+def distinct(text: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows of bytes [S, L], and for each row which of them it is [S].
+
+    Most steps of a game say nothing, or what was said before: each text is embedded once.
+    """
+    # Distinct texts that share a hash of 64 bits would be taken for one; there are never enough of them for that.
+    powers = torch.arange(1, text.shape[1] + 1, dtype=torch.int64) * 0x9E3779B97F4A7C1 | 1
+    hashed = (text.long() * powers.to(text.device)).sum(1)
+    found, which = hashed.unique(return_inverse=True)
+    first = torch.empty(len(found), dtype=torch.int64, device=text.device)
+    first.scatter_(0, which, torch.arange(len(text), device=text.device))
+    return text[first], which
+
+
+def trigrams(text: Tensor) -> Tensor:
+    """Buckets of the three-byte pieces of texts u8 [S, L], int64 [S, L - 2]; 0 where the text has ended."""
+    byte = text.int()
+    mixed = byte[:, :-2] * 7919 + byte[:, 1:-1] * 613 + byte[:, 2:] * 31
+    return (1 + mixed % (TRIGRAMS - 1)).long() * (byte[:, 2:] > 0)
 
 
 class FlatEncoder(nn.Module):

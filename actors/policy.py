@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -30,6 +30,13 @@ class Config(BaseModel):
 
     hidden: int = Field(default=128, ge=8, description="features of the encoder and numbers in the recurrent state")
     crop: int = Field(default=9, ge=3, description="side of the map window around NetHack's hero; odd")
+
+    @field_validator("crop")
+    @classmethod
+    def _odd(cls, crop: int) -> int:
+        if crop % 2 == 0:
+            raise ValueError(f"expected an odd number, so that the hero stands in the middle: {crop - 1} or {crop + 1}")
+        return crop
 
 
 class Acted(NamedTuple):

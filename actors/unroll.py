@@ -99,10 +99,9 @@ class Unroll:
         tick = time.perf_counter()
         row_env, row_start, row_length = rows_of(last)
         columns: dict[str, Any] = {}
-        for key in spec.observation:
-            columns[OBSERVATION + key] = ragged(
-                _with_starts(observations[key], key, row_env, row_start, row_length, starts), row_length + 1
-            )
+        for key, a in spec.observation.items():
+            seen = _with_starts(observations[key], key, row_env, row_start, row_length, starts)
+            columns[OBSERVATION + key] = ragged(seen.reshape(-1, *(a.shape or (1,))), row_length + 1)
         at_start = row_start == 0
         # A row that begins inside the rollout begins an episode, with an empty memory.
         memory = first_state.numpy()[row_env] * at_start[:, None].astype(np.float32)
@@ -142,14 +141,14 @@ class Unroll:
         }
         rows = pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
         write_s = time.perf_counter() - tick
-        seen, times = np.unique(caption_id[caption_id != 0], return_counts=True)
+        found, times = np.unique(caption_id[caption_id != 0], return_counts=True)
         fragment = Fragment(
             key=(self.actor, self.epoch, self.sequence),
             policy_version=self.version,
             frames=n * length,
             rows=count,
             captions=captions,
-            caption_steps=dict(zip(seen.tolist(), times.tolist(), strict=True)),
+            caption_steps=dict(zip(found.tolist(), times.tolist(), strict=True)),
             episodes=episodes,
             seconds={"infer": infer_s, "step": step_s, "write": write_s},
         )
@@ -175,7 +174,6 @@ def rows_of(last: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
     Args:
         last: whether the episode ended with that step.
     """
-    n, length = last.shape
     cut = last.copy()
     cut[:, -1] = True
     env, end = np.nonzero(cut)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -118,9 +119,9 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
     try:
         try:
-            handle = serve.run(
-                deployment.bind(factory, method), name=name, route_prefix=None, blocking=False, _local_testing_mode=False
-            )
+            target = serve.RunTarget(deployment.bind(factory, method), name=name, route_prefix=None)
+            handle = serve.run_many([target], wait_for_applications_running=False)[0]
+            _wait_until_running(name, config.start_timeout_s)
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise ServiceUnavailable(f"the {name} did not start: {lines[-1][:300]}") from error
@@ -128,3 +129,28 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
     finally:
         serve.delete(name, _blocking=True)
         serve.shutdown()
+
+
+def _wait_until_running(name: str, timeout_s: float) -> None:
+    """Wait until the replicas of an application are healthy.
+
+    Raises:
+        RuntimeError: Serve has given the application up; the message is the error of its replica.
+        TimeoutError: it is still not running after `timeout_s`.
+    """
+    from ray import serve
+
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = serve.status().applications.get(name)
+        state = found.status.value if found else "not known to Serve"
+        if found and state == "RUNNING":
+            return
+        if found and state in ("DEPLOY_FAILED", "UNHEALTHY"):
+            messages = [found.message, *(replica.message for replica in found.deployments.values())]
+            raise RuntimeError(next((text for text in reversed(messages) if text.strip()), state))
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                f"it is {state} after {timeout_s:.0f} s; free CPUs (serving.cpus), or raise serving.start_timeout_s"
+            )
+        time.sleep(0.1)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +59,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
         if ray.is_initialized():
             yield ray.get_runtime_context().gcs_address
             return
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             if config.address is None:
                 context = ray.init(
@@ -80,6 +83,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                 f"could not {where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
                 "Check the address, the token (RAY_AUTH_MODE, RAY_AUTH_TOKEN) and free memory; `guerdon doctor` helps"
             ) from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts one that exits in the place of the caller's
         try:
             yield context.address_info["gcs_address"]
         finally:

@@ -90,16 +90,17 @@ class Supervised:
             first = answer if returns == 1 else answer[0]
             value = await asyncio.wait_for(first, deadline_s)
         except RayTaskError as error:
-            raise error.as_instanceof_cause() from None
+            # The error itself, and not Ray's, whose text is the traceback of another process.
+            raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except asyncio.TimeoutError:
             self._restart(host, f"no answer to {method}() within {deadline_s:.0f} s", kill=True)
             raise RoleLost(f"{self.name}: {self._died_of}") from None
         except RayActorError as error:
-            self._restart(host, _first_line(error), kill=False)
+            self._restart(host, _cause(error), kill=False)
             raise RoleLost(f"{self.name}: {self._died_of}") from error
         except RayError as error:
             # A lost argument or a full object store: the host lives, the call does not.
-            raise RoleLost(f"{self.name}: {_first_line(error)}") from error
+            raise RoleLost(f"{self.name}: {_cause(error)}") from error
         self._fresh = False
         self._deaths_in_a_row = 0
         if self._died_at is not None:
@@ -133,6 +134,7 @@ class Supervised:
         self._host = None
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+def _cause(error: BaseException) -> str:
+    """What Ray says in its first line; where the object could not be made, why, which stands in the last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0][:300]

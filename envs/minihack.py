@@ -20,6 +20,14 @@ from envs.nethack import OBSERVATION_KEYS, NetHackEnvironment, check_keys, faith
 
 _NEEDED = ("glyphs", "blstats", "message", "program_state", "internal", "chars", "inv_strs", "inv_letters")
 
+# Key rooms of sizes between those that MiniHack registers, by MiniHack's own generator: S5 is found by chance, S15 is
+# out of reach of small budgets.
+_KEY_ROOM = "minihack.envs.keyroom:MiniHackKeyRoom"
+_SIZES = [
+    ("MiniHack-KeyRoom-S8-v0", _KEY_ROOM, {"room_size": 8, "subroom_size": 2, "lit": True, "max_episode_steps": 250}),
+    ("MiniHack-KeyRoom-S10-v0", _KEY_ROOM, {"room_size": 10, "subroom_size": 3, "lit": True, "max_episode_steps": 300}),
+]
+
 
 @cache
 def _registry() -> Any:
@@ -46,7 +54,10 @@ def _registry() -> Any:
             del sys.modules["pkg_resources"]
         else:
             sys.modules["pkg_resources"] = there
-    return importlib.import_module("gymnasium.envs.registration").registry
+    registration = importlib.import_module("gymnasium.envs.registration")
+    for id, entry_point, options in _SIZES:
+        registration.register(id=id, entry_point=entry_point, kwargs=options)
+    return registration.registry
 
 
 def minihack_ids() -> list[str]:

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as pack_tensors
 
 from pipelines.errors import UserError
 
 FORMAT = 1
-NAME = re.compile(r"\d{9}")
+NAME = re.compile(r"\d{9}|[1-9]\d{9,}")
 ARRAY = "__array__"
 NUMPY = "__numpy__"
 BYTES = "__bytes__"
@@ -37,32 +39,35 @@ class CorruptCheckpoint(UserError):
 
 def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
     """Plain JSON for `value`; arrays go to `arrays` and leave their path behind."""
+    name = f"{len(arrays)}{path}"  # the number keeps names apart where a key holds a slash
     if isinstance(value, torch.Tensor):
-        arrays[path] = value.detach().cpu().contiguous().clone()
-        return {ARRAY: path}
+        arrays[name] = value.detach().cpu().contiguous().clone()
+        return {ARRAY: name}
     if isinstance(value, np.ndarray):
         if value.dtype == np.uint64:  # torch and safetensors agree on int64; the bits are the same
-            arrays[path] = torch.from_numpy(np.ascontiguousarray(value).view(np.int64).copy())
-            return {NUMPY: path, "view": "uint64"}
-        arrays[path] = torch.from_numpy(np.ascontiguousarray(value).copy())
-        return {NUMPY: path}
+            arrays[name] = torch.from_numpy(value.copy().view(np.int64))
+            return {NUMPY: name, "view": "uint64"}
+        arrays[name] = torch.from_numpy(value.copy())
+        return {NUMPY: name}
     if isinstance(value, bytes):
-        arrays[path] = torch.frombuffer(bytearray(value or b"\0"), dtype=torch.uint8)
-        return {BYTES: path, "length": len(value)}
+        arrays[name] = torch.frombuffer(bytearray(value or b"\0"), dtype=torch.uint8)
+        return {BYTES: name, "length": len(value)}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        if all(isinstance(k, str) for k in value):
+        if all(isinstance(k, str) and not k.startswith("__") for k in value):
             return {k: _split(v, f"{path}/{k}", arrays) for k, v in value.items()}
-        pairs = [[_split(k, f"{path}/{i}k", arrays), _split(v, f"{path}/{i}", arrays)] for i, (k, v) in enumerate(value.items())]
-        return {PAIRS: pairs}
+        items = enumerate(value.items())
+        return {PAIRS: [[_split(k, f"{path}/{i}k", arrays), _split(v, f"{path}/{i}", arrays)] for i, (k, v) in items]}
     if isinstance(value, tuple):
         return {TUPLE: [_split(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]}
     if isinstance(value, list):
         return [_split(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"{path}: got a {type(value).__name__}; expected plain values, arrays, tensors or containers of them")
+    raise TypeError(
+        f"{path}: got a {type(value).__name__}; expected plain values, arrays, tensors or containers of them"
+    )
 
 
 def _join(value: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
@@ -92,11 +97,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def save(root: Path, number: int, tree: Mapping[str, Any], files: Mapping[str, bytes] | None = None, keep: int = 3) -> Path:
+def save(
+    root: Path, number: int, tree: Mapping[str, Any], files: Mapping[str, bytes] | None = None, keep: int = 3
+) -> Path:
     """Write checkpoint `number` below `root`, and delete all but the newest `keep`.
 
+    One that is there is never written over: if `number` is not above all others (nothing was learnt since, or the
+    newest turned out to be corrupt and an older one was gone on with), the next free number is taken.
+
     Args:
-        root: directory of checkpoints.
+        root: directory of checkpoints; one process at a time writes there.
         number: grows with time, such as the frame count.
         tree: nested dictionaries, lists and tuples of plain values, bytes, arrays and tensors.
         files: further files by name, such as Arrow data.
@@ -105,23 +115,23 @@ def save(root: Path, number: int, tree: Mapping[str, Any], files: Mapping[str, b
     Raises:
         OSError: it could not be written; older checkpoints are untouched.
     """
-    final = root / f"{number:09d}"
-    if final.exists():
-        return final
     root.mkdir(parents=True, exist_ok=True)
-    temporary = root / f".{number:09d}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left_over in root.glob(".*.partial"):  # of a process that was killed while it wrote
+        shutil.rmtree(left_over, ignore_errors=True)
+    number = max(number, *(found + 1 for found in numbers(root)[-1:]), 0)
+    final = root / f"{number:09d}"
+    temporary = root / f".{number:09d}.partial"
     temporary.mkdir()
     try:
         arrays: dict[str, torch.Tensor] = {}
         plain = _split(dict(tree), "", arrays)
         (temporary / "tree.json").write_text(json.dumps(plain))
-        save_file(arrays, temporary / "arrays.safetensors")
+        (temporary / "arrays.safetensors").write_bytes(pack_tensors(arrays))
         for name, content in (files or {}).items():
             (temporary / name).write_bytes(content)
         hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(temporary.iterdir())}
         (temporary / "manifest.json").write_text(json.dumps({"format": FORMAT, "sha256": hashes}, indent=1))
-        for path in temporary.iterdir():
+        for path in (*temporary.iterdir(), temporary):
             _sync(path)
         os.rename(temporary, final)
         _sync(root)
@@ -164,20 +174,22 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / "manifest.json").read_text())
         if manifest["format"] != FORMAT:
-            raise CorruptCheckpoint(f"{path}: got format {manifest['format']}; expected {FORMAT}: use the release that wrote it")
+            raise CorruptCheckpoint(
+                f"{path}: got format {manifest['format']}; expected {FORMAT}: use the release that wrote it"
+            )
         expected: Mapping[str, str] = manifest["sha256"]
         if not {"tree.json", "arrays.safetensors"} <= set(expected):
             raise CorruptCheckpoint(f"{path}: the manifest names no tree")
+        content: dict[str, bytes] = {}
         for name, digest in expected.items():
             if Path(name).name != name:
                 raise CorruptCheckpoint(f"{path}: the manifest names {name!r}, which is not a plain file name")
-            if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
+            content[name] = (path / name).read_bytes()
+            if hashlib.sha256(content[name]).hexdigest() != digest:
                 raise CorruptCheckpoint(f"{path}: {name} is not what was written (SHA-256 differs)")
-        tree = _join(json.loads((path / "tree.json").read_text()), load_file(path / "arrays.safetensors"))
-    except (OSError, KeyError, ValueError) as error:
+        tree = _join(json.loads(content["tree.json"]), load_tensors(content["arrays.safetensors"]))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise CorruptCheckpoint(f"{path}: {error}") from None
     if not isinstance(tree, dict):
         raise CorruptCheckpoint(f"{path}: got a {type(tree).__name__}; expected a tree")
     return tree
-
-

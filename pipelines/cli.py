@@ -59,6 +59,7 @@ def train(
     values = parse(rest)
     runs = Path(str(_take(values, "runs", RUNS)))
     resume = _take(values, "resume", None)
+    resume = None if resume is None else str(resume)  # a name of digits is read as a number
     if resume is not None and recipe is not None:
         raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
     experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
@@ -163,7 +164,7 @@ def main() -> NoReturn:
 
     try:
         check_house()
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # what typer.Exit was raised with, or None
     except UserError as error:
         print(f"guerdon: {error}", file=sys.stderr)
         sys.exit(2)
@@ -177,7 +178,7 @@ def main() -> NoReturn:
             print(f"guerdon: {error.format_message()}", file=sys.stderr)
             sys.exit(2)
         raise
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

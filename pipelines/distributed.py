@@ -32,7 +32,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -175,10 +176,13 @@ class _Loops:
             try:
                 # A loop ends when the run is done; one that fails takes the others with it.
                 await asyncio.gather(*tasks)
+            except Exception:
+                await _end([*tasks, *self.asking])
+                with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one to be told
+                    await self._save()
+                raise
             finally:
-                for task in (*tasks, *self.asking):
-                    task.cancel()
-                await asyncio.gather(*tasks, *self.asking, return_exceptions=True)
+                await _end([*tasks, *self.asking])
             await self._save()
         finally:
             for role in roles:
@@ -186,8 +190,10 @@ class _Loops:
 
     async def _begin(self) -> None:
         """Publish the first weights, and see that the judge answers before any work is done."""
-        version, weights = await self.learner.call("first_weights", returns=2)
+        version, weights = await self._persistently(self.learner, "first_weights", returns=2)
         self.board.publish(version, weights)
+        if self.trainer is not None and self.states:
+            await self._train(steps=0)  # what was known when the run was saved is known from its first update on
         self.admission.load_state_dict({"version": version, "waiting": len(self.books.replay)})
         if self.service is not None:
             question = Question("check", "caption", ("You see here a key.",))
@@ -201,13 +207,13 @@ class _Loops:
     async def _act(self, index: int) -> None:
         """Let one actor roll out whenever admission allows it."""
         while not self.books.done:
-            if self.admission.admit():
-                await self._rollout(index)
-            else:
+            if not self.admission.admit():
                 await asyncio.sleep(IDLE_S)
+            elif (gathered := await self._rollout(index)) is not None:
+                await self._arrived(*gathered)
 
-    async def _rollout(self, index: int) -> None:
-        """One rollout of one actor, into the replay and the books; counted as lost where the actor died."""
+    async def _rollout(self, index: int) -> tuple[Fragment, Any] | None:
+        """One rollout of one actor; None, and counted as lost, where the actor died."""
         self.admission.started()
         weights = self.board.newer_than(self.acting_version[index])
         try:
@@ -216,11 +222,12 @@ class _Loops:
             self.admission.lost()
             self.books.status.lost_fragments += 1
             self.acting_version[index] = -1
-            return
+            return None
         self.acting_version[index] = fragment.policy_version
-        await self._arrived(fragment, rows)
+        return fragment, rows
 
     async def _arrived(self, fragment: Fragment, rows: Any) -> None:
+        """Put a fragment into the replay and the books."""
         replay = self.books.replay
         dropped = replay.dropped_fragments
         ack = replay.insert(
@@ -242,13 +249,13 @@ class _Loops:
     async def _update(self) -> bool:
         """One update, if there is a batch; an update whose learner died is done again with the same rows."""
         replay = self.books.replay
-        dropped = replay.dropped_fragments
-        items = replay.sample(self.experiment.batch_fragments, self.board.version)
-        self.admission.dropped(replay.dropped_fragments - dropped)
-        if not items:
-            return False
-        payloads: list[tuple[Fragment, Any]] = [item.payload for item in items]
-        async with self.learning:
+        async with self.learning:  # from the sample on: what a checkpoint holds is either in the replay or learnt from
+            dropped = replay.dropped_fragments
+            items = replay.sample(self.experiment.batch_fragments, self.board.version)
+            self.admission.dropped(replay.dropped_fragments - dropped)
+            if not items:
+                return False
+            payloads: list[tuple[Fragment, Any]] = [item.payload for item in items]
             while True:
                 try:
                     captions, _, snapshot = self._news("learner", self.learner)
@@ -258,6 +265,7 @@ class _Loops:
                     break
                 except RoleLost:
                     self.told.pop("learner", None)
+                    await asyncio.sleep(IDLE_S)
             self.board.publish(int(metrics["version"]), weights)
             self.admission.on_version(self.board.version)
             self.books.learnt(metrics, [fragment for fragment, _ in payloads])
@@ -308,19 +316,19 @@ class _Loops:
             else:
                 await asyncio.sleep(IDLE_S)
 
-    async def _train(self) -> None:
+    async def _train(self, steps: int | None = None) -> None:
         """One call of the trainer; if it died, it is told everything again and the call is made anew."""
         assert self.trainer is not None
         version = self.board.version
+        steps = self.experiment.reward.train_steps if steps is None else steps
         while True:
             try:
                 captions, verdicts, _ = self._news("reward-trainer", self.trainer)
-                metrics, snapshot = await self.trainer.call(
-                    "step", captions, verdicts, self.experiment.reward.train_steps
-                )
+                metrics, snapshot = await self.trainer.call("step", captions, verdicts, steps)
                 break
             except RoleLost:
                 self.told.pop("reward-trainer", None)
+                await asyncio.sleep(IDLE_S)
         self.trained_version = version
         self.books.reward_model = metrics
         if snapshot is not None:
@@ -339,7 +347,11 @@ class _Loops:
     async def _take_turns(self) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
         while not self.books.done:
-            await asyncio.gather(*(self._rollout(index) for index in range(len(self.actors))))
+            actors = range(min(self.admission.capacity, len(self.actors)))
+            # Taken in the order of the actors and not of their arrival: sums of floats depend on the order.
+            for gathered in await asyncio.gather(*(self._rollout(index) for index in actors)):
+                if gathered is not None:
+                    await self._arrived(*gathered)
             if self.trainer is not None:
                 while (batch := self.books.annotation.next_batch()) is not None:
                     await self._ask(batch)
@@ -365,18 +377,34 @@ class _Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
-            try:
-                states: dict[str, Any] = {"learner": await self.learner.call("state"), "trainer": None}
-                if self.trainer is not None:
-                    states["trainer"] = await self.trainer.call("state")
-            except RoleLost:
-                return  # it was started again from the last checkpoint, which still stands
+            states: dict[str, Any] = {"learner": await self._persistently(self.learner, "state"), "trainer": None}
+            if self.trainer is not None:
+                states["trainer"] = await self._persistently(self.trainer, "state")
+            known: list[tuple[Fragment, Any]] = []
             waiting: list[tuple[Fragment, pa.RecordBatch]] = []
-            while len(waiting) != len(self.books.replay):  # more may arrive while references are fetched
-                waiting = [(fragment, await _fetched(rows)) for fragment, rows in self.books.replay.payloads()]
+            # More may arrive while references are fetched, and push the oldest out where the replay is full.
+            while [id(payload) for payload in known] != [id(p) for p in self.books.replay.payloads()]:
+                known = self.books.replay.payloads()
+                waiting = [(fragment, await _fetched(rows)) for fragment, rows in known]
             states["epoch"] = max(actor.epoch for actor in self.actors)
             self.states = states
             self.books.save(states, [rows for _, rows in waiting], [fragment for fragment, _ in waiting])
+
+
+    async def _persistently(self, role: Supervised, method: str, returns: int = 1) -> Any:
+        """Call a role, and call it again where it died: it goes on from its last saved state."""
+        while True:
+            try:
+                return await role.call(method, returns=returns)
+            except RoleLost:
+                await asyncio.sleep(IDLE_S)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until they are gone."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _fetched(rows: Any) -> pa.RecordBatch:

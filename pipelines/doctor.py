@@ -91,6 +91,7 @@ def diagnose(runs: Path = Path("runs"), constraints: Path = CONSTRAINTS) -> list
             *libraries(constraints),
             *ray(),
             torch(),
+            builtin_judge(),
             *(found.result() for found in probes),
         ]
 
@@ -261,6 +262,21 @@ def torch() -> Finding:
         return Finding("device", False, str(error), "imports", INSTALL)
     device = "CUDA" if library.cuda.is_available() else "MPS" if library.backends.mps.is_available() else "CPU"
     return Finding("device", True, f"torch {library.__version__}, {device}", "imports", INSTALL)
+
+
+def builtin_judge() -> Finding:
+    """Whether the built-in judge is there, or can be kept once it is built."""
+    from rewards.judges.builtin.build import model_directory
+    from rewards.judges.builtin.train import Config
+
+    expected, remedy = "built, or can be", "set GUERDON_CACHE to a folder that you may write"
+    place = model_directory(Config())
+    if place.is_dir():
+        return Finding("built-in judge", True, "built", expected, remedy, required=False)
+    if writable(place.parent).ok:
+        return Finding("built-in judge", True, "not yet: the first run builds it", expected, remedy, required=False)
+    got = f"not built, and {place.parent} cannot be written"
+    return Finding("built-in judge", False, got, expected, remedy, required=False)
 
 
 def probe(name: str, code: str, remedy: str, timeout_s: float = PROBE_TIMEOUT_S) -> Finding:

@@ -175,7 +175,7 @@ class Experiment(BaseModel):
                 f"frames is {self.frames}, less than one update of {fragment * self.batch_fragments} steps "
                 "(actors.environments × actors.unroll_length × batch_fragments): raise frames or lower one of these"
             )
-        if self.runner == "distributed" and self.max_staleness == 0 and self.batch_fragments % self.actors.count:
+        if self.max_staleness == 0 and self.batch_fragments % self.actors.count:
             raise ValueError(
                 f"max_staleness=0 needs batch_fragments ({self.batch_fragments}) to be a multiple of "
                 f"actors.count ({self.actors.count})"

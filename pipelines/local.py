@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +36,9 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
     task = task_of(experiment)
     epoch = 0 if roles is None else int(roles["epoch"]) + 1
     actors = [EnvActor(experiment, actor, epoch) for actor in range(experiment.actors.count)]
-    spec = task.make().spec
+    environment = task.make()
+    spec = environment.spec
+    environment.close()
     learner = PolicyLearner(experiment, spec, None if roles is None else roles["learner"])
     trainer = None
     if experiment.reward.judged:
@@ -47,6 +50,7 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
     captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
     weights = learner.weights()
     fresh = [True] * len(actors)
+    loop = asyncio.new_event_loop()  # one for the whole run: a judge may keep connections
 
     def save() -> None:
         waiting = run.replay.payloads()
@@ -64,7 +68,7 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
                 run.gathered(fragment, rows)
             if trainer is not None:
                 assert judge is not None
-                asyncio.run(annotate(run, judge))
+                loop.run_until_complete(annotate(run, judge))
                 captions = dict(run.caption_log[captions_sent:])
                 verdicts = run.verdict_log[verdicts_sent:]
                 captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
@@ -79,16 +83,24 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
             if run.checkpoint_due:
                 save()
         save()
+    except Exception:
+        with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one to be told
+            save()
+        raise
     finally:
+        loop.close()
         for actor in actors:
             actor.close()
 
 
 async def annotate(run: Run, judge: Judge) -> None:
     """Ask the judge everything that is pending, now; what fails waits for its retry."""
+    deadline_s = run.experiment.annotation.deadline_s
     while (batch := run.annotation.next_batch()) is not None:
         try:
-            answers = await judge.judge(batch.questions)
+            answers = await asyncio.wait_for(judge.judge(batch.questions), deadline_s)
+        except asyncio.TimeoutError:
+            run.answered(run.annotation.fail(batch.id, Status.TIMEOUT, f"no answer within {deadline_s:g} s"))
         except Exception as error:  # whatever a judge raises is a fault of the judge, with its cause
             run.answered(run.annotation.fail(batch.id, Status.JUDGE_FAULT, f"{type(error).__name__}: {error}"))
         else:

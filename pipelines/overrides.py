@@ -16,6 +16,7 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 
 SHORT = {"reward": "reward.source", "judge": "judge.kind"}
+KINDS = ("builtin", "rules", "transformers", "openai", "recorded")  # pydantic counts them among the keys
 
 
 def parse(texts: Sequence[str]) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def parse(texts: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"got {key!r} twice; give it once")
         try:
             found[key] = yaml.safe_load(value) if value else ""
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # a date that does not exist is a ValueError
             raise UserError(f"{key}: got {value!r}, which is not a YAML value; quote it") from None
     return found
 
@@ -45,8 +46,12 @@ def apply(experiment: Experiment, values: dict[str, Any]) -> Experiment:
         UserError: a key or a value does not fit; the message names the nearest key.
     """
     tree = experiment.model_dump()
-    for key, value in values.items():
-        path = SHORT.get(key, key).split(".") if not isinstance(value, dict) else key.split(".")
+    paths = {
+        key: (key if isinstance(value, dict) else SHORT.get(key, key)).split(".") for key, value in values.items()
+    }
+    # The kind of judge comes first, wherever it was given: it decides which settings there are.
+    for key in sorted(values, key=lambda key: paths[key] != ["judge", "kind"]):
+        path, value = paths[key], values[key]
         node = tree
         for depth, part in enumerate(path[:-1]):
             if not isinstance(node.get(part), dict):
@@ -69,7 +74,7 @@ def explain(error: ValidationError) -> str:
     """A validation error in one line: where, what was got, what was expected."""
     lines = []
     for item in error.errors():
-        where = ".".join(str(p) for p in item["loc"] if p not in ("builtin", "rules", "transformers", "openai", "recorded"))
+        where = ".".join(str(part) for part in item["loc"] if part not in KINDS)
         got = item.get("input")
         shown = "" if isinstance(got, (dict, BaseModel)) else f"got {got!r}; "
         lines.append(f"{where + ': ' if where else ''}{shown}{item['msg'].removeprefix('Value error, ')}")

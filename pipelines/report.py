@@ -1,3 +1,134 @@
-"""placeholder until the report lands"""
-def write_report(directories, target): target.write_text("")
-def summary(directory): return ""
+"""What a run came to: one page for a browser, and a dozen lines for the terminal.
+
+A run that was cut short, or is still going on, gets a report too: it says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.errors import UserError
+from pipelines.evidence import printable
+from pipelines.page import render_page
+from pipelines.records import (
+    NOT_KNOWN,
+    Records,
+    at,
+    balance_text,
+    branch,
+    clock_text,
+    count_text,
+    deaths_by_role,
+    failures_by_status,
+    lag_text,
+    most_common,
+    number_text,
+    percent_text,
+    plural,
+    read_records,
+    speed,
+    state,
+    untrained_text,
+)
+from pipelines.run_directory import RunDirectory
+
+
+def write_report(directories: Sequence[RunDirectory], target: Path) -> None:
+    """Write one page about one run, or about several side by side.
+
+    Args:
+        directories: the runs; what one of them lacks is said on the page.
+        target: file to write, replaced at once or not at all.
+
+    Raises:
+        UserError: the page cannot be written.
+    """
+    page = render_page([read_records(directory) for directory in directories])
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(page, encoding="utf-8", errors="replace")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the report {target} cannot be written: {error.strerror}; mend that, then `guerdon report` makes it anew"
+        ) from None
+
+
+def summary(directory: RunDirectory) -> str:
+    """A run in a dozen lines, and what to do next; it never fails, since it comes after hours of work."""
+    try:
+        lines = _lines(read_records(directory))
+    except Exception as error:
+        lines = [("run", f"{directory.root}: its records cannot be told: {type(error).__name__}: {error}")]
+    return "\n".join(f"{label:<10}{printable(text)}" for label, text in lines)
+
+
+def _lines(run: Records) -> list[tuple[str, str]]:
+    """The summary as labels and texts."""
+    directory = run.directory
+    latest, books, experience = run.latest, branch(run.ledger, "verdicts"), branch(run.ledger, "experience")
+    lines = [
+        ("run", f"{run.name}: {at(run.config, 'task') or 'task not known'}, {run.source}, {state(run)}"),
+        (
+            "frames",
+            f"{count_text(latest('learnt_frames'))} in {clock_text(latest('elapsed_s'))}, "
+            f"{count_text(speed(run))} frames/s",
+        ),
+        (
+            "episodes",
+            f"{count_text(latest('episodes'))}, return {number_text(latest('episode_return'))}, "
+            f"success {percent_text(latest('success_rate'))} (last 100)",
+        ),
+    ]
+    if run.judged:
+        failures = ", ".join(f"{status} {n}" for status, n in failures_by_status(run).items()) or "none"
+        causes = branch(books, "causes")
+        if causes:
+            failures += "; failed tries: " + ", ".join(f"{cause} ×{n}" for cause, n in most_common(causes, 3))
+        asked = f", {books['asked']:,} questions on {count_text(latest('frames'))} frames" if books.get("asked") else ""
+        lines += [
+            ("annotated", f"{percent_text(latest('annotated_share'))} of captioned steps"),
+            ("judge", f"{count_text(books.get('batches'))} requests, {count_text(books.get('ok'))} verdicts{asked}"),
+            ("failures", failures if books else NOT_KNOWN),
+            ("label lag", lag_text(run)),
+        ]
+        if untrained := untrained_text(run):
+            lines.append(("attention", untrained))
+    deaths = deaths_by_role(run)
+    lost = at(run.ledger, "lost_rollouts")
+    lines.append(
+        (
+            "deaths",
+            (", ".join(f"{role} ×{n}" for role, n in sorted(deaths.items())) or "none")
+            + (f", {plural(lost, 'rollout')} lost" if lost else ""),
+        )
+    )
+    balance = balance_text(run)
+    accepted, sampled = at(experience, "accepted", "frames"), at(experience, "sampled", "frames")
+    if accepted is not None and sampled is not None:
+        dropped = sum(part.get("frames", 0) for part in branch(experience, "dropped").values())
+        balance += (
+            f": {accepted:,} frames = {sampled:,} learnt + {count_text(at(experience, 'live', 'frames'))} waiting"
+            f" + {dropped:,} dropped"
+        )
+    lines.append(("ledger", balance))
+    lines += [("missing", text) for text in run.missing]
+    where = _shown(directory.root)
+    lines.append(("report", f"{_shown(directory.report)}" if directory.report.is_file() else "not written yet"))
+    lines.append(("next", f"guerdon evaluate {where}"))
+    lines.append(("", f"guerdon inspect {where}"))
+    if state(run) != "finished":
+        lines.append(("", f"guerdon train resume={where}"))
+    return lines
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it still works from here."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

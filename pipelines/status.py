@@ -42,6 +42,7 @@ class RunStatus:
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     lengths: deque[int] = field(default_factory=lambda: deque(maxlen=100))
     solved: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    _windows: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=32))
 
     def gathered(self, fragment: Fragment) -> None:
@@ -62,6 +63,11 @@ class RunStatus:
         self.captioned += int(metrics.get("captioned", 0))
         self.annotated += int(metrics.get("annotated", 0))
         self.latest.update(metrics)
+        for name, value in metrics.items():
+            if name.startswith("reward_"):  # events are rare and come in waves: one update says little
+                window = self._windows.setdefault(name, deque(maxlen=50))
+                window.append(value)
+                self.latest[name] = sum(window) / len(window)
         self._ticks.append((time.monotonic(), self.learnt_frames))
 
     @property

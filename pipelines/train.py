@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
 from learners.appo import LearningDiverged
 from pipelines.display import Display, open_display
@@ -18,6 +22,7 @@ from pipelines.experiment import Experiment, OpenAIJudge
 from pipelines.judges import build_judge, prepare_judge
 from pipelines.local import run_local
 from pipelines.overrides import apply, explain
+from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
 from pipelines.run import Run, graceful_stop, write_config
 from pipelines.run_directory import RunDirectory
@@ -34,8 +39,8 @@ def stored_experiment(directory: RunDirectory) -> Experiment:
         return Experiment.model_validate(yaml.safe_load(directory.config.read_text()))
     except ValidationError as error:
         raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{directory.config} cannot be read: {error}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{directory.config} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def check(experiment: Experiment) -> str:
@@ -49,6 +54,14 @@ def check(experiment: Experiment) -> str:
         check_environment(task)
     except (ValueError, TypeError, ImportError, ContractViolation) as error:
         raise UserError(f"task {experiment.task}: {error}") from None
+    if (novelty := novelty_for(experiment.reward)) is not None:
+        environment = task.make()
+        arrays = environment.spec.observation.items()
+        environment.close()
+        try:
+            novelty.score({key: np.zeros((1, *array.shape), array.dtype) for key, array in arrays})
+        except ValueError as error:
+            raise UserError(f"reward.{experiment.reward.source}: {error}") from None
     if experiment.reward.judged and isinstance(experiment.judge, OpenAIJudge):
         judge = build_judge(experiment.judge, task.goal)
         try:
@@ -79,14 +92,20 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
     if judged:
         prepare_judge(experiment.judge, _progress(say))
     say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
-    display = open_display(f"{experiment.name}: {experiment.task}, {experiment.reward.source}", experiment.frames, experiment.minutes)
+    title = f"{experiment.name}: {experiment.task}, {experiment.reward.source}"
+    display = open_display(title, experiment.frames, experiment.minutes)
     run = Run(experiment, directory, display, f"{experiment.judge.model_dump_json()}|{goal}" if judged else "")
+    roles = mlflow_run = None
+    if resume is not None:
+        try:  # before anything is written: a run that cannot be gone on with is left as it is
+            roles, _, mlflow_run = run.restore()
+        except BaseException:
+            display.close()
+            directory.unlock()
+            raise
+        run.note("resumed", f"at {run.status.learnt_frames} frames")
     status = "FAILED"
     try:
-        roles = mlflow_run = None
-        if resume is not None:
-            roles, _, mlflow_run = run.restore()
-            run.note("resumed", f"at {run.status.learnt_frames} frames")
         write_config(experiment, directory)
         run.tracker = start_tracker(
             experiment.tracking, runs, directory.root.name, _flat(experiment.model_dump(mode="json")), mlflow_run
@@ -101,34 +120,45 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
         status = "KILLED" if run.stopping else "FINISHED"
         if run.stopping:
             run.note("stopped", run.stopping)
-    except (ContractViolation, LearningDiverged, ConnectionError) as error:
+    except (ContractViolation, LearningDiverged, RoleFailing, ConnectionError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        if error.errno == 28:
-            raise UserError(f"no space is left below {directory.root}; make room and go on with resume={directory.root}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"no space is left below {directory.root}; make room and go on with resume={directory.root}"
+            ) from error
         raise
     finally:
         _finish(run, display, status)
         directory.unlock()
     if run.stopping:
-        say(f"stopped by {run.stopping}; saved at {run.status.learnt_frames:,} frames: go on with resume={directory.root}")
+        saved = f"saved at {run.status.learnt_frames:,} frames"
+        say(f"stopped by {run.stopping}; {saved}: go on with resume={directory.root}")
     return directory
 
 
 def _finish(run: Run, display: Display, status: str) -> None:
-    """Write the ledger and the report, whatever happened."""
-    run.report(force=True)
-    run.close()
-    display.close()
-    try:
-        from pipelines.report import write_report
+    """Write the ledger and the report, whatever happened.
 
-        write_report([run.directory], run.directory.report)
-        run.tracker.artifact(run.directory.report)
-    finally:
-        run.tracker.artifact(run.directory.ledger)
-        run.tracker.artifact(run.directory.config)
+    Raises:
+        UserError: of a run that went well, something could not be written. Where it failed, that is what is told.
+    """
+    from pipelines.report import write_report
+
+    def artifacts() -> None:
+        for path in (run.directory.report, run.directory.ledger, run.directory.config):
+            run.tracker.artifact(path)
         run.tracker.finish(status)
+
+    problems = []
+    report = partial(write_report, [run.directory], run.directory.report)
+    for step in (partial(run.report, force=True), run.close, display.close, report, artifacts):
+        try:
+            step()
+        except (OSError, UserError) as error:
+            problems.append(str(error))
+    if problems and status != "FAILED":
+        raise UserError("; ".join(problems))
 
 
 def _progress(say: Callable[[str], None]) -> Callable[[float, str], None]:

@@ -98,8 +98,8 @@ class TransformersEngine:
             ) from error
         if not tokenizer.chat_template:
             raise ValueError(
-                f"got model {config.model!r}, whose tokenizer has no chat template; expected an instruction-tuned model: "
-                "choose one, or save a chat_template.jinja beside its tokenizer"
+                f"got model {config.model!r}, whose tokenizer has no chat template; expected an instruction-tuned "
+                "model: choose one, or save a chat_template.jinja beside its tokenizer"
             )
         self._tokenizer: Any = tokenizer
         self._model: Any = model.to(self._device).eval()
@@ -175,7 +175,7 @@ class TransformersEngine:
         """Length of the prefix shared by all, leaving each at least one token of its own; 0 where not worth it."""
         if len(ids) < 2 or not self.config.share_prefix:
             return 0
-        low, high = min(ids), max(ids)
+        low, high = min(map(list, ids)), max(map(list, ids))
         shared = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
         return min(shared, min(len(i) for i in ids) - 1)
 
@@ -183,7 +183,8 @@ class TransformersEngine:
         """Keys and values of the common prefix, or None where the model keeps another kind of memory."""
         ids = torch.tensor([list(prefix)], device=self._device)
         cache = self._model(input_ids=ids, use_cache=True).past_key_values
-        return cache if all(type(layer).__name__ == "DynamicLayer" for layer in getattr(cache, "layers", [None])) else None
+        layers = getattr(cache, "layers", [None])
+        return cache if all(type(layer).__name__ == "DynamicLayer" for layer in layers) else None
 
     def _last_logits(self, ids: Sequence[Sequence[int]], shared: int, cache: Any) -> torch.Tensor:
         """Next-token logits `[N, vocabulary]` after each of `ids`, which continue the `shared` tokens in `cache`."""

@@ -35,11 +35,11 @@ def find_recipe(name: str) -> Experiment:
     if colon:
         try:
             found = getattr(importlib.import_module(module), attribute)()
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"recipe {name!r} cannot be loaded: {error}") from None
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise UserError(f"recipe {name!r} cannot be loaded: {' '.join(str(error).split())}") from None
         if not isinstance(found, Experiment):
             raise UserError(f"recipe {name!r}: got a {type(found).__name__}; expected an Experiment")
         return found
     near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
     raise UserError(f"unknown recipe {name!r}{hint} Recipes: {', '.join(RECIPES)}, or a dotted path module:function")

@@ -131,9 +131,7 @@ class LanguageModelJudge:
 
     def _value(self, kind: QuestionKind, probs: NDArray[Any]) -> float:
         if kind == "pair":
-            first, second, same = (float(p) for p in probs)
-            if self.config.soft:
-                return first + 0.5 * same
-            return (1.0, 0.0, 0.5)[int(np.argmax(probs))]
+            worth = (1.0, 0.0, 0.5)  # of "first", "second" and "same"
+            return float(probs @ worth) if self.config.soft else worth[int(np.argmax(probs))]
         helpful = float(probs[0])
         return helpful if self.config.soft else float(helpful > self.config.threshold)

@@ -1,8 +1,8 @@
 """The questions that a language model is asked, as chat messages.
 
 What is fixed for a run (instruction and goal) comes first and the caption last, so that engines can compute the
-common prefix once. Captions are untrusted: they stand between tags, and angle brackets inside them are replaced, so that
-they can neither close the tag nor spell a control token of a chat template.
+common prefix once. Captions are untrusted: they stand between tags, and angle brackets inside them are replaced, so
+that they can neither close the tag nor spell a control token of a chat template.
 """
 
 from __future__ import annotations

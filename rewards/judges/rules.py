@@ -22,113 +22,125 @@ from rewards.verdicts import Status
 EVENTS: dict[str, str] = {
     # the way onwards
     "descended": r"\byou (descend|climb down|go down|dig a hole through|fall (through|down)|plunge)"
-    r"|you reach dungeon level|dungeon level (increases|rises)|you (enter|have entered) (the|a) (gnomish mines|new)"
-    r"|a trap ?door opens|there's a trap ?door",
-    "ascended": r"\byou (ascend|climb up|go (back )?up)|you return to dungeon level|dungeon level (decreases|falls)",
+    "|you reach dungeon level|dungeon level (increases|rises)|you (enter|have entered) (the|a) (gnomish mines"
+    "|new)|a trap ?door opens|there's a trap ?door",
+    "ascended": r"\byou (ascend|climb (up|to dungeon)|go (back )?up)|you return to dungeon level"
+    "|dungeon level (decreases|falls)",
     "stairs down": r"(staircase|stairs|ladder) down\b|down(ward)? (staircase|stairs)",
     "stairs up": r"(staircase|stairs|ladder) up\b|up(ward)? (staircase|stairs)",
-    "way opened": r"the door opens|(door|it) (crashes open|shatters to pieces)|you (break through|kick open)"
-    r"|succeed in (unlocking|picking)|you unlock|cutting away|you find a hidden|the drawbridge (lowers|opens)"
-    r"|you (dig|cut|chop) (through|your way)|the lava cools|water freezes|you can now cross",
-    "bridged": r"now you can cross it|(boulder|it) (fills|plugs|settles into)|boulder (sinks|falls) into",
+    "way opened": "the door opens|(door|it) (crashes open|shatters to pieces)|you (break through|kick open)"
+    "|succeed in (unlocking|picking)|you unlock|cutting away|you find a hidden|the drawbridge (lowers|opens)"
+    "|you (dig|cut|chop) (through|your way)|the lava cools|water freezes|you can now cross",
+    "bridged": "now you can cross it|(boulder|it) (fills|plugs|settles into)|boulder (sinks|falls) into",
     "boulder moved": r"with great effort you (move|push)|you (push|roll) the boulder\b(?! into)",
-    "way key": r"(^|[.!] +|you gain |you (pick up|get|see here) )(a|an|the|#) ([\w# +-]+ )?(key|lock pick|credit card)\b"
-    r"|(a|an|the) (skeleton )?key\b",
-    "floating": r"(start to|you) float|walking on air|levitat(e|ing)",
+    "way key": r"(^|[.!] +|you gain |you (pick up|get|see here) )(a|an|the|#) ([\w# +-]+ )?(key|lock pick"
+    r"|credit card)\b|(a|an|the) (skeleton )?key\b",
+    "floating": "(start to|you) float|walking on air|levitat(e|ing)",
     # futile acts
     "blocked": r"it'?s (a wall|solid stone)|there('s| is) an? [\w -]+ in (your|the) way|\bbut in vain"
-    r"|why you cannot|cannot pass|can'?t move (there|diagonally)|you are carrying too much to|you stop\b|is in (the|your) way"
-    r"|there isn'?t enough room|you cannot fit|you are unable to|you move right into|boulder, but you",
+    r"|why you cannot|cannot pass|can'?t move (there|diagonally)|you are carrying too much to|you stop\b"
+    "|is in (the|your) way|there isn'?t enough room|you cannot fit|you are unable to|you move right into"
+    "|boulder, but you",
     "door shut": r"door is locked|door (was|is) (stuck|closed)|\bwha+m+\b|you fail to|the door (won'?t|resists)"
-    r"|this door is (broken|already)|the lock (jams|holds)",
-    "refused": r"you see no|you don'?t (see|have)|there(?:'s| is) nothing|nothing (to|happens|here)|never ?mind"
-    r"|unknown command|you (can'?t|cannot) (go|do|reach|see|move|even)|you have nothing|what a strange direction"
+    "|this door is (broken|already)|the lock (jams|holds)",
+    "refused": "you see no|you don'?t (see|have)|there(?:'s| is) nothing|nothing (to|happens|here)|never ?mind"
+    "|unknown command|you (can'?t|cannot) (go|do|reach|see|move|even)|you have nothing|what a strange direction"
     r"|that is a silly|you have a little trouble|you mime|you wave|you kick at empty|\bouch|dumb move"
     r"|you seem unable|you are already|you find nothing|you see an? (altar|sink) .*no\b|not enough energy"
-    r"|you don'?t know|there is no one|your pack (is|cannot)|you cannot [\w ]+ that|you have no [\w' -]+ to|too many|strains? a muscle|thump",
+    r"|you don'?t know|there is no one|your pack (is|cannot)|you cannot [\w ]+ that|you have no [\w' -]+ to"
+    "|too many|strains? a muscle|thump",
     # fighting
     "killed": r"\byou (kill|destroy|slay)|\b(is|are) (killed|destroyed)(?! by)|\b(dies|is destroyed)[.!]",
-    "grew": r"welcome (back )?to experience level|you (gain|reach|rise to) (an? )?experience|experience level (rises"
-    r"|increases)|you feel more (confident|experienced)|you gain #? ?experience|your score (rises|increases)",
-    "fought": r"\byou (hit|strike|smite|bash|attack|shoot|bite|whip|kick the (?!door|wall))|^(\w+ )?death ray hits"
-    r"|really attack|you (destroy|wound|stab)",
+    "grew": "welcome (back )?to experience level|you (gain|reach|rise to) (an? )?experience"
+    "|experience level (rises|increases)|you feel more (confident|experienced)|you gain #? ?experience"
+    "|your score (rises|increases)",
+    "fought": r"\byou (hit|strike|smite|bash|attack|shoot|bite|whip|kick the (?!door|wall))"
+    r"|^(\w+ )?death ray hits|really attack|you (destroy|wound|stab)",
     "missed": r"\byou (miss|just miss|swing wildly|attack thin air)|you (harmlessly|wildly) ",
-    "struck": r"\b(bites|stings|kicks|butts|hits|touches|claws|scratches|engulfs)( (you|your)\b|[!.])"
-    r"|\b(swings|thrusts) (his|her|its) |\bshoots an? |sucks your|you are (hit|struck|almost hit|stung|splashed)"
+    "struck": r"\b(bites|stings|kicks|butts|hits|touches|claws|scratches|engulfs)( (you|your)\b|[!.])|\b(swings"
+    r"|thrusts) (his|her|its) |\bshoots an? |sucks your|you are (hit|struck|almost hit|stung|splashed)"
     r"|you lose (# )?(hit points|health|hp)\b|you (get|are) (zapped|burned|frozen|bitten|hurt|wounded)"
-    r"|your (health|hit points) (drops?|falls?)",
+    "|you are badly hurt|your (health|hit points) (drops?|falls?)",
     "fled": r"turns to flee|\byou (calm|tame|escape|evade)|is (asleep|frozen|scared)|falls asleep|runs away"
-    r"|seems (calmer|more friendly)",
+    "|seems (calmer|more friendly)",
     # gold and things
     "gold": r"\bgold\b(?! ?(ring|dragon|golem|wand))|(?<!falling on )\bcoins?\b|zorkmids?",
     "gold lost": r"(stole|steals|takes|lost?|pay|drop|throw|owe|costs?|lack|lose)\b[^.]*\b(gold|zorkmids?|money)"
-    r"|you have (no|only).*(gold|money)|your purse feels lighter|you do not have enough",
-    "thing": r"(?-i:(^|[.!] +)(an?|#|some)) [\w' -]+?( \([\w #:,'-]+\))*[.]"
-    r"|you (gain|pick up|get|now wield|put on|are now wearing) (an?|the|#|some|your) \w+",
-    "thing seen": r"you (see|feel) here|there are (several|many|#|a few) (more )?objects|you see (here )?several",
+    "|you have (no|only).*(gold|money)|your purse feels lighter|you do not have enough",
+    "thing": r"(?-i:(^|[.!] +)(an?|#|some)) [\w' -]+?( \([\w #:,'-]+\))*[.]|is now in your pack|you (gain"
+    r"|pick up|get|now wield|put on|are now wearing) (an?|the|#|some|your) \w+",
+    "thing seen": "you (see|feel) here|there are (several|many|#|a few) (more )?objects|you see (here )?several",
     "thing lost": r"(stole|steals) |you (drop|throw away|lose)\b(?! (#|gold|hit|health|hp))|rusts|corrodes"
-    r"|burns up|boils and explodes|your [\w' -]+ tears|cracks and breaks|you no longer have",
+    r"|burns up|boils and explodes|your [\w' -]+ tears|has left your pack|cracks and breaks|you no longer have",
     # the body
-    "ate": r"is delicious|you finish eating|hit the spot|tastes? (great|okay|good|like)|you eat\b|feel less hungry"
-    r"|you are no longer hungry|delicious|this \w+ is (tasty|good)",
-    "healed": r"you feel (much |a little |completely )?(better|healed|healthy|healthier|stronger|tougher|great)"
-    r"|your health (rises|improves|recovers)|you (regain|recover) (health|hit)|you feel (wise|agile|charismatic)"
-    r"|you feel a mild buzz|your \w+ (rises|improves|recovers)|you gain (health|armou?r|power|energy|strength)",
-    "starved": r"you are (beginning to feel|beginning|feeling) (hungry|weak)|you are (hungry|weak|fainting|starving)"
-    r"|you faint|you feel (hungry|weak|deathly sick|sick|feverish|nauseous)|hungry[.!]|rotten|blecch|vomit|ulch"
-    r"|you stagger|your vision",
-    "trapped": r"(into|of) (a|the) pit\b|\bpit here|\b(bear|rust|dart|arrow) trap|land mine|\bweb\b|there is an? .*trap"
-    r"|kaboom|an? (little )?(dart|arrow|rock|boulder) (shoots|falls|trap)|iron spikes|you (are|get) (stuck|caught"
-    r"|trapped|paralyzed|blinded|confused)|can(no|')t get out|you (crawl|climb) to the edge|a trap door.*ceiling"
-    r"|cloud of gas|gush of water|tower of flame|you are enveloped|you stumble|blinded by|land on a set",
-    "drowned": r"you fall into the (water|lava)|you sink|you drown|you burn to|you (try to )?crawl (back )?out"
-    r"|you dissolve",
+    "ate": r"is delicious|you finish eating|hit the spot|tastes? (great|okay|good|like)|you eat\b"
+    r"|feel less hungry|you are (no longer|not) hungry|delicious|this \w+ is (tasty|good)",
+    "healed": "you feel (much |a little |completely )?(better|healed|healthy|healthier|stronger|tougher|great)"
+    "|your health (rises|improves|recovers)|you (regain|recover) (health|hit)|you feel (wise|agile|charismatic)"
+    r"|you feel a mild buzz|your \w+ (rises|improves|recovers)|you (gain|recover) (health|armou?r|power|energy"
+    "|strength)",
+    "starved": r"you are (beginning to feel )?(hungry|weak|faint|starv)|you (become|faint|stagger)\b"
+    "|(?<!not )hungry[.!]|you feel (hungry|weak|deathly sick|sick|feverish|nauseous)|rotten|blecch|vomit|ulch"
+    "|poisonous",
+    "trapped": r"(into|of) (a|the) pit\b|\bpit here|\b(bear|rust|dart|arrow) trap|land mine|\bweb\b"
+    "|there is an? .*trap|kaboom|an? (little )?(dart|arrow|rock|boulder) (shoots|falls|trap)|iron spikes|you (are"
+    "|get) (stuck|caught|trapped|paralyzed|blinded|confused)|can(no|')t get out|you (crawl|climb) to the edge"
+    "|a trap door.*ceiling|cloud of gas|gush of water|tower of flame|you are enveloped|you stumble|blinded by"
+    "|land on a set",
+    "drowned": "you fall into the (water|lava)|you sink|you drown|you burn to|you (try to )?crawl (back )?out"
+    "|you dissolve",
     "died": r"\byou (die|died|starve|choke|drown|have died|are dead|burn to)\b|\bkilled by|you turn to stone"
-    r"|do you want your possessions identified|your attributes|goodbye|you are slimed|rest in peace",
+    "|do you want your possessions identified|your attributes|goodbye|you are starved|you fall to experience"
+    "|you are slimed|rest in peace",
 }
 
 # What an event is worth for a topic; events that are not named are neutral.
-VALUES: dict[str, dict[str, int]] = {
+VALUES: dict[str, dict[int, str]] = {
     "explore": {
-        **{"descended": 2, "bridged": 2, "way opened": 2, "stairs down": 1, "boulder moved": 1, "way key": 2},
-        **{"floating": 1, "thing": 1, "gold": 1, "ate": 1, "healed": 1, "killed": 1, "grew": 1, "fled": 1},
-        **{"ascended": -1, "blocked": -1, "door shut": -1, "refused": -1, "missed": -1, "struck": -1, "gold lost": -1},
-        **{"thing lost": -1, "starved": -1, "trapped": -1, "drowned": -1, "died": -1},
+        2: "descended, bridged, way opened, way key",
+        1: "stairs down, boulder moved, floating, thing, gold, ate, healed, killed, grew, fled",
+        -1: "ascended, blocked, door shut, refused, missed, struck, gold lost, thing lost, starved, trapped, "
+        "drowned, died",
     },
     "gold": {
-        **{"gold": 2, "descended": 1, "way opened": 1, "way key": 1, "bridged": 1},
-        **{"gold lost": -1, "blocked": -1, "door shut": -1, "refused": -1, "missed": -1, "struck": -1, "starved": -1},
-        **{"trapped": -1, "drowned": -1, "died": -1, "thing lost": -1},
+        2: "gold",
+        1: "descended, way opened, way key, bridged",
+        -1: "gold lost, blocked, door shut, refused, missed, struck, starved, trapped, drowned, died, thing lost",
     },
     "peace": {
-        **{"fled": 2, "descended": 2, "bridged": 1, "way opened": 1, "way key": 1, "stairs down": 1, "healed": 1},
-        **{"ate": 1, "killed": -1, "fought": -1, "missed": -1, "struck": -1, "grew": -1, "died": -1, "blocked": -1},
-        **{"refused": -1, "door shut": -1, "trapped": -1, "drowned": -1, "starved": -1},
+        2: "fled, descended",
+        1: "bridged, way opened, way key, stairs down, healed, ate",
+        -1: "killed, fought, missed, struck, grew, died, blocked, refused, door shut, trapped, drowned, starved",
     },
     "combat": {
-        **{"grew": 2, "killed": 2, "fought": 1, "healed": 1, "ate": 1},
-        **{"fled": -1, "missed": -1, "struck": -1, "died": -1, "blocked": -1, "refused": -1, "door shut": -1},
-        **{"trapped": -1, "drowned": -1, "starved": -1, "thing lost": -1},
+        2: "grew, killed",
+        1: "fought, healed, ate",
+        -1: "fled, missed, struck, died, blocked, refused, door shut, trapped, drowned, starved, thing lost",
     },
     "score": {
-        **{"descended": 2, "grew": 2, "gold": 2, "killed": 1, "bridged": 1, "way opened": 1, "stairs down": 1},
-        **{"way key": 1, "thing": 1, "ate": 1, "healed": 1, "ascended": -1, "blocked": -1, "door shut": -1},
-        **{"refused": -1, "missed": -1, "struck": -1, "gold lost": -1, "thing lost": -1, "starved": -1, "trapped": -1},
-        **{"drowned": -1, "died": -1},
+        2: "descended, grew, gold",
+        1: "killed, bridged, way opened, stairs down, way key, thing, ate, healed",
+        -1: "ascended, blocked, door shut, refused, missed, struck, gold lost, thing lost, starved, trapped, "
+        "drowned, died",
     },
 }
 
 # How a goal in words names a topic; tried in this order, and what one pattern takes is gone for the next.
 TOPICS: dict[str, str] = {
-    "peace": r"(avoid\w*|without|no|not|stay\w*( out)?|flee\w*|refus\w*|never) .{0,24}?(combat|fight\w*"
-    r"|kill\w*|monsters?|violence|battles?|danger)|pacifis\w*|peace\w*",
+    "peace": r"(avoid\w*|without|no|not|stay\w*( out)?|flee\w*|refus\w*|never) .{0,24}?(combat|fight\w*|kill\w*"
+    r"|monsters?|violence|battles?|danger)|pacifis\w*|peace\w*",
     "gold": r"gold|coins?|money|treasures?|rich\w*|wealth\w*",
     "combat": r"combat|fight\w*|kill\w*|slay\w*|monsters?|battles?|warrior",
-    "explore": r"explor\w*|descen\w*|stair\w*|deep\w*|level|down\w*|door\w*|exit|goal|way",
+    "explore": r"explor\w*|descen\w*|stair\w*|deep\w*|level|down\w*|door\w*|exit|goal|way|river|keys?\b"
+    r"|unlock\w*|oracle|maze",
     "score": r"scor\w*|points?|win\w*|progress\w*|succe\w*|reward\w*",
 }
 
 _EVENTS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in EVENTS.items()}
+_WORTH = {
+    topic: {event: value for value, events in tiers.items() for event in events.split(", ")}
+    for topic, tiers in VALUES.items()
+}
 
 
 def topics_of(goal: str) -> tuple[str, ...]:
@@ -139,7 +151,7 @@ def topics_of(goal: str) -> tuple[str, ...]:
     """
     left, found = goal.lower(), []
     for topic, pattern in TOPICS.items():
-        left, hits = re.subn(pattern, " ", left)
+        left, hits = re.subn(rf"\b(?:{pattern})", " ", left)
         if hits:
             found.append(topic)
     if not found:
@@ -165,7 +177,7 @@ def tier(caption: str, topics: Sequence[str]) -> int:
         return -1
     if "gold lost" in events:
         events = tuple(event for event in events if event != "gold")
-    values = [VALUES[topic].get(event, 0) for topic in topics for event in events]
+    values = [_WORTH[topic].get(event, 0) for topic in topics for event in events]
     best = max(values, default=0)
     return best if best > 0 else min(values, default=0)
 

@@ -23,15 +23,15 @@ class Config(BaseModel):
 
     Attributes:
         kind: names the source in a recipe.
-        keys: observation arrays that make two observations the same; empty for all. NetHack's "chars" leave out the
-            turn counter, which would make every observation new.
+        keys: observation arrays that make two observations the same; empty for all. None: NetHack's "chars" where
+            there are any (the turn counter would make every observation new), and all otherwise.
         seed: of the hash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["count"] = "count"
-    keys: tuple[str, ...] = ("chars",)
+    keys: tuple[str, ...] | None = None
     seed: int = 0
 
 
@@ -89,7 +89,10 @@ class CountNovelty:
         return {"distinct": float(len(self._counts)), "new_share": found / max(1, int(times.sum()))}
 
     def _distinct(self, observation: Observation) -> tuple[list[int], NDArray[np.int64], NDArray[np.int64]]:
-        hashes = self._hash(pick(observation, self.config.keys))
+        keys = self.config.keys
+        if keys is None:
+            keys = ("chars",) if "chars" in observation else ()
+        hashes = self._hash(pick(observation, keys))
         distinct, inverse, times = np.unique(hashes.view(np.int64), return_inverse=True, return_counts=True)
         return distinct.tolist(), inverse.reshape(-1), times
 

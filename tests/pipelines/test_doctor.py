@@ -142,6 +142,19 @@ def test_everything_is_looked_at_once_and_every_bad_finding_has_a_remedy(tmp_pat
     }
 
 
+def test_the_builtin_judge_may_be_there_or_wait_for_the_first_run_but_needs_its_place(tmp_path, monkeypatch):
+    from rewards.judges.builtin import build
+
+    monkeypatch.setenv("GUERDON_CACHE", str(tmp_path))
+    assert doctor.builtin_judge().got == "not yet: the first run builds it"
+    build.model_directory(build.Config()).mkdir()
+    assert doctor.builtin_judge().got == "built"
+    monkeypatch.setenv("GUERDON_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(doctor, "writable", lambda place: Finding("x", False, "no", "yes", "mend it"))
+    found = doctor.builtin_judge()
+    assert not found.ok and not found.required and "GUERDON_CACHE" in found.remedy
+
+
 def test_nethack_really_steps_on_this_machine():
     found = doctor.probe("NetHack", doctor.NETHACK, "")
     assert found.ok, found.got

@@ -92,7 +92,13 @@ def test_counts_survive_a_checkpoint() -> None:
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(ValueError, match="expected \\['chars'\\] too"):
-        CountNovelty().score({"position": np.zeros((1, 2))})
+        CountNovelty(count.Config(keys=("chars",))).score({"position": np.zeros((1, 2))})
+
+
+def test_worlds_without_a_map_are_told_apart_by_all_that_they_show() -> None:
+    novelty = CountNovelty()
+    novelty.update({"position": np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])})
+    assert novelty.score({"position": np.array([[1.0, 2.0], [1.0, 3.0]])}).tolist() == pytest.approx([0.5**0.5, 1.0])
 
 
 def points(seed: int, centre: float) -> dict[str, np.ndarray]:

@@ -1,14 +1,16 @@
 """How the built-in judge is made: a word-level tokenizer, a tiny Llama, and a minute of supervised training.
 
-The prompts are those of `rewards.judges.prompts` in the model's own chat template, and of all tokens only the answer is
-learnt. A second head, thrown away afterwards, reads the events and the tier of each caption where its tag closes; it makes
-pairs learnable in a minute. Within a step all prompts of a kind share their goal, so the keys and values of the common
-beginning are computed once and gradients flow back through them: exact, and several times cheaper than whole prompts.
+First the model reads captions alone and learns to tell what happened; then it learns to answer. The prompts are those
+of `rewards.judges.prompts` in the model's own chat template, and of their tokens only the answer is learnt. A second
+head, thrown away afterwards, reads events and tier of each caption where its tag closes, one layer below the answer:
+that makes pairs learnable in a minute. Questions of a step share a few goals, so the keys and values of their common
+beginnings are computed once and gradients flow back through them: exact, and far cheaper than whole prompts.
 """
 
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +33,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 _PAD, _UNKNOWN, _END = "<|pad|>", "<|unknown|>", "<|end|>"
+_TIERS = range(-1, 3)
 _SPECIAL = [_PAD, _UNKNOWN, _END, "<|system|>", "<|user|>", "<|assistant|>", "<event>", "</event>"]
 
 
@@ -42,20 +45,24 @@ class Config(BaseModel):
     hidden: int = Field(64, ge=8)
     layers: int = Field(3, ge=1)
     heads: int = Field(4, ge=1)
-    reading_steps: int = Field(400, ge=0)
+    reading_steps: int = Field(300, ge=0)
     """First updates, on captions alone: what happened?"""
-    steps: int = Field(400, ge=1)
+    steps: int = Field(800, ge=1)
     """Further updates, on questions of both kinds: does it help?"""
-    batch: int = Field(32, ge=1)
-    """Questions of each kind in a step."""
+    batch: int = Field(48, ge=2)
+    """Questions in a step, of both kinds."""
+    goals: int = Field(4, ge=1)
+    """Goals of each kind in a step."""
     captions: int = Field(20_000, ge=2)
     held_out: int = Field(2_000, ge=2)
     """Captions that are never trained on; accuracy is measured on them."""
     learning_rate: float = Field(1e-2, gt=0)
-    matrix_learning_rate: float = Field(2e-2, gt=0)
+    matrix_learning_rate: float = Field(4e-2, gt=0)
     unknown_rate: float = Field(0.01, ge=0, lt=1)
     """Share of caption words hidden in training, so that words never seen do not decide."""
     seed: int = 0
+    threads: int = Field(2, ge=1)
+    """Threads of torch; another number rounds differently and so gives other weights."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,11 @@ class Accuracy:
 
 def build_tokenizer() -> Any:
     """A word-level tokenizer of the corpus and the prompts, lower case, with the chat template."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    normalizer, splitter = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
+    normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace(Regex(r"[0-9]+"), "#")])
+    splitter = pre_tokenizers.BertPreTokenizer()
     asked = [str(m["content"]) for kind in prompts.CHOICES for m in prompts.messages("", kind, _blank(kind))]
     texts = itertools.chain(all_words(), asked, *prompts.CHOICES.values())
     found = {word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))}
@@ -109,23 +117,27 @@ def build_model(config: Config, tokenizer: Any) -> Any:
 
 @dataclass(frozen=True)
 class Batch:
-    """N questions of one kind and goal, sorted by length.
+    """N questions with F different beginnings, sorted by length.
 
     Attributes:
-        prefix: tokens that all prompts begin with.
-        rests: the other tokens of each prompt.
-        closes: positions in `rests` of the tags that close the captions, `[N][1 or 2]`.
-        answers: indices of the right choices, `[N]`.
-        tiers: what the captions are worth, `[N, 1 or 2]`.
-        events: which events they tell of, as 0 and 1, `[N, 1 or 2, E]`.
+        prefixes: the tokens before the first caption, one list for each goal and kind; empty where nothing is asked.
+        which: the prefix of each question, `[N]`.
+        rests: the other tokens of each question.
+        closes: positions in `rests` of the tags that close its captions, `[N, 2]`; a lone caption counts twice.
+        tiers: what the captions are worth, `[N, 2]`.
+        events: which events they tell of, as 0 and 1, `[N, 2, E]`.
+        answers: tokens of the right answers, `[N]`.
+        is_pair: whether a question is about a pair, `[N]`.
     """
 
-    prefix: list[int]
+    prefixes: list[list[int]]
+    which: torch.Tensor
     rests: list[list[int]]
-    closes: list[list[int]]
-    answers: torch.Tensor
+    closes: torch.Tensor
     tiers: torch.Tensor
     events: torch.Tensor
+    answers: torch.Tensor
+    is_pair: torch.Tensor
 
 
 class Lessons:
@@ -134,74 +146,69 @@ class Lessons:
     def __init__(self, tokenizer: Any, captions: Sequence[str], seed: int, unknown_rate: float = 0.0) -> None:
         """Prepare `captions`; the same seed gives the same batches."""
         self._tokenizer, self._captions, self._unknown_rate = tokenizer, captions, unknown_rate
-        self._ids = tokenizer(list(captions), add_special_tokens=False)["input_ids"]
-        self._generator = torch.Generator().manual_seed(seed)
+        self._ids = self._encode(captions)
         told = [events_of(caption) for caption in captions]
         self._events = torch.tensor([[float(event in events) for event in EVENTS] for events in told])
-        self._tiers: dict[tuple[str, ...], list[int | None]] = {}
+        self._tiers: dict[tuple[str, ...], dict[int, int]] = {}
+        self._random = random.Random(seed)
         self._frame = lru_cache(maxsize=None)(self._frame_of)
-        self._answers = {
-            kind: [self._encode(choice)[0] for choice in choices] for kind, choices in prompts.CHOICES.items()
-        }
+        self.answers = {kind: [ids[0] for ids in self._encode(choices)] for kind, choices in prompts.CHOICES.items()}
 
-    def draw(self, goal: str, kind: QuestionKind, size: int) -> Batch:
-        """Random questions of this kind for a player with this goal."""
-        prefix, border, suffix = self._frame(goal, kind)
-        picks = self._pick(size, 2 if kind == "pair" else 1)
-        tiers = [[self._tier(goal, place) for place in pick] for pick in picks]
-        if kind == "pair":
-            answers = [{1.0: 0, 0.0: 1, 0.5: 2}[prefer(*pair)] for pair in tiers]
-        else:
-            answers = [0 if one[0] > 0 else 1 for one in tiers]
-        return self._batch(picks, prefix, border, suffix, answers, tiers)
+    def draw(self, asked: Sequence[tuple[str, QuestionKind]], each: int) -> Batch:
+        """`each` random questions for every goal and kind in `asked`."""
+        rows = []
+        for number, (goal, kind) in enumerate(asked):
+            _, border, suffix = self._frame(goal, kind)
+            for _ in range(each):
+                places = self._pick(kind)
+                tiers = [self._tier(goal, place) for place in places]
+                if kind == "pair":
+                    choice = {1.0: 0, 0.0: 1, 0.5: 2}[prefer(*tiers)]
+                else:
+                    choice = 0 if tiers[0] > 0 else 1
+                rows.append((number, kind, places, tiers, self.answers[kind][choice], border, suffix))
+        return self._batch([self._frame(*frame)[0] for frame in asked], rows)
 
     def draw_reading(self, size: int) -> Batch:
         """Two captions each, between their tags, without any question."""
         _, border, _ = self._frame(ALL_GOALS[0], "pair")
-        picks = self._pick(size, 2)
-        return self._batch(picks, [], border, border[:1], [0] * size, [[0, 0]] * size)
+        return self._batch([[]], [(0, "pair", self._pick("pair"), [0, 0], 0, border, border[:1]) for _ in range(size)])
 
-    def _pick(self, size: int, texts: int) -> list[list[int]]:
-        picks: list[list[int]] = torch.randint(len(self._ids), (size, texts), generator=self._generator).tolist()
-        return sorted(picks, key=lambda pick: sum(len(self._ids[place]) for place in pick))
+    def _pick(self, kind: QuestionKind) -> list[int]:
+        return [self._random.randrange(len(self._ids)) for _ in range(2 if kind == "pair" else 1)]
 
-    def _batch(
-        self,
-        picks: list[list[int]],
-        prefix: list[int],
-        border: list[int],
-        suffix: list[int],
-        answers: list[int],
-        tiers: list[list[int]],
-    ) -> Batch:
+    def _batch(self, prefixes: list[list[int]], rows: list[Any]) -> Batch:
+        rows.sort(key=lambda row: sum(len(self._ids[place]) for place in row[2]))
         rests, closes = [], []
-        for pick in picks:
-            rest: list[int] = [] if prefix else border[-1:]
-            ends = []
-            for number, place in enumerate(pick):
-                rest += [*border[: len(border) * number], *self._hidden(self._ids[place])]
+        for number, _, places, _, _, border, suffix in rows:
+            rest: list[int] = [] if prefixes[number] else border[-1:]
+            ends: list[int] = []
+            for place in places:
+                rest += [*(border if ends else []), *self._hide(self._ids[place])]
                 ends.append(len(rest))
             rests.append([*rest, *suffix])
-            closes.append(ends)
-        events = self._events[torch.tensor(picks)]
-        return Batch(prefix, rests, closes, torch.tensor(answers), torch.tensor(tiers), events)
-
-    def answer_tokens(self, kind: QuestionKind) -> list[int]:
-        """Tokens of the allowed answers."""
-        return self._answers[kind]
+            closes.append([ends[0], ends[-1]])
+        return Batch(
+            prefixes=prefixes,
+            which=torch.tensor([row[0] for row in rows]),
+            rests=rests,
+            closes=torch.tensor(closes),
+            tiers=torch.tensor([[row[3][0], row[3][-1]] for row in rows]),
+            events=self._events[torch.tensor([[row[2][0], row[2][-1]] for row in rows])],
+            answers=torch.tensor([row[4] for row in rows]),
+            is_pair=torch.tensor([row[1] == "pair" for row in rows]),
+        )
 
     def _tier(self, goal: str, place: int) -> int:
         topics = topics_of(goal)
-        known = self._tiers.setdefault(topics, [None] * len(self._captions))
-        if (value := known[place]) is None:
-            value = known[place] = tier(self._captions[place], topics)
-        return value
+        known = self._tiers.setdefault(topics, {})
+        if place not in known:
+            known[place] = tier(self._captions[place], topics)
+        return known[place]
 
-    def _hidden(self, ids: list[int]) -> list[int]:
-        if not self._unknown_rate:
-            return ids
-        keep = (torch.rand(len(ids), generator=self._generator) >= self._unknown_rate).tolist()
-        return [token if kept else self._tokenizer.unk_token_id for token, kept in zip(ids, keep, strict=True)]
+    def _hide(self, ids: list[int]) -> list[int]:
+        unknown, rate = self._tokenizer.unk_token_id, self._unknown_rate
+        return [unknown if self._random.random() < rate else token for token in ids] if rate else ids
 
     def _frame_of(self, goal: str, kind: QuestionKind) -> tuple[list[int], list[int], list[int]]:
         """Tokens before the first caption, between two captions, and after the last."""
@@ -209,46 +216,50 @@ class Lessons:
             prompts.messages(goal, kind, _blank(kind)), tokenize=False, add_generation_prompt=True
         )
         start, *_, end = text.split("<event></event>")
-        return self._encode(start + "<event>"), self._encode("</event>\n<event>"), self._encode("</event>" + end)
+        before, between, after = self._encode([start + "<event>", "</event>\n<event>", "</event>" + end])
+        return before, between, after
 
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return ids
 
 
 def read(model: Any, batch: Batch, width: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    """Last hidden states where the answers begin `[N, D]` and where captions close `[N, 1 or 2, D]`.
+    """What the model thinks where answers begin (last layer, `[N, D]`) and where captions close (the layer before).
 
     Args:
-        model: the language model; gradients flow through the shared prefix.
+        model: the language model; gradients flow through the shared prefixes.
         batch: the questions.
-        width: questions in one forward pass; they are sorted by length, so few padding tokens are read.
+        width: questions in one forward pass; they are sorted by length, so little padding is read.
+
+    Returns:
+        Hidden states `[N, D]` and `[N, 2, D]`.
     """
     from transformers import DynamicCache
 
-    shared, size = len(batch.prefix), len(batch.rests)
-    if shared:
-        start = model.model(input_ids=torch.tensor([batch.prefix]), use_cache=True).past_key_values
+    start, start_lengths = _padded(batch.prefixes)
+    start_mask = torch.arange(start.shape[1])[None] < start_lengths[:, None]
+    memory: list[tuple[torch.Tensor, torch.Tensor]] = []
+    if start.numel():
+        cache = model.model(input_ids=start, attention_mask=start_mask.long(), use_cache=True).past_key_values
+        memory = [(layer.keys, layer.values) for layer in cache.layers]
     answers, closes = [], []
-    for first in range(0, size, width):
-        rests = batch.rests[first : first + width]
-        lengths = torch.tensor([len(rest) for rest in rests])
-        longest = int(lengths.max())
-        options: dict[str, Any] = {}
-        if shared:
-            every = (len(rests), -1, -1, -1)
-            layers = [(layer.keys.expand(every), layer.values.expand(every)) for layer in start.layers]
-            options["past_key_values"] = DynamicCache(layers)
-        mask = torch.arange(shared + longest)[None] < shared + lengths[:, None]
-        hidden = model.model(
-            input_ids=torch.tensor([[*rest, *[0] * (longest - len(rest))] for rest in rests]),
+    for first in range(0, len(batch.rests), width):
+        rows = slice(first, first + width)
+        which = batch.which[rows]
+        ids, lengths = _padded(batch.rests[rows])
+        mask = torch.cat([start_mask[which], torch.arange(ids.shape[1])[None] < lengths[:, None]], dim=1)
+        states = model.model(
+            input_ids=ids,
             attention_mask=mask.long(),
-            use_cache=bool(shared),
-            **options,
-        ).last_hidden_state
-        row = torch.arange(len(rests))
-        answers.append(hidden[row, lengths - 1])
-        closes.append(hidden[row[:, None], torch.tensor(batch.closes[first : first + width])])
+            position_ids=start_lengths[which][:, None] + torch.arange(ids.shape[1])[None],
+            past_key_values=DynamicCache([(keys[which], values[which]) for keys, values in memory]) if memory else None,
+            use_cache=bool(memory),
+            output_hidden_states=True,
+        )
+        row = torch.arange(len(ids))
+        answers.append(states.last_hidden_state[row, lengths - 1])
+        closes.append(states.hidden_states[-2][row[:, None], batch.closes[rows]])
     return torch.cat(answers), torch.cat(closes)
 
 
@@ -273,7 +284,7 @@ def train(directory: Path, config: Config, on_progress: OnProgress | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build_model(config, tokenizer)
-    _fit(model, Lessons(tokenizer, captions, config.seed, config.unknown_rate), config, tell)
+        _fit(model, Lessons(tokenizer, captions, config.seed, config.unknown_rate), config, tell)
     tell(0.95, "measuring on held-out captions")
     accuracy = measure(model.eval(), Lessons(tokenizer, held_out, config.seed + 1), config.held_out)
     model.save_pretrained(directory)
@@ -283,72 +294,77 @@ def train(directory: Path, config: Config, on_progress: OnProgress | None = None
 
 
 def _fit(model: Any, lessons: Lessons, config: Config, tell: OnProgress) -> None:
-    hints = torch.nn.Linear(config.hidden, 4 + len(EVENTS))
-    torch.nn.init.zeros_(hints.weight)
-    parameters = [*model.parameters(), *hints.parameters()]
+    hints = torch.nn.Sequential(
+        torch.nn.LayerNorm(config.hidden), torch.nn.Linear(config.hidden, len(_TIERS) + len(EVENTS))
+    )
     # Muon (Jordan et al., 2024) on the matrices learns this several times faster than Adam does.
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    taken = {id(p) for p in matrices}
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name] + list(hints.parameters())
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=0.0),
-        torch.optim.AdamW([p for p in parameters if id(p) not in taken], lr=config.learning_rate, betas=(0.9, 0.98)),
+        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-    total = config.reading_steps + config.steps
-    warmup = max(1, total // 20)
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min((step + 1) / warmup, 1.0) * max(0.0, 1 - step / total)
-        )
-        for optimizer in optimizers
-    ]
-    goals = itertools.cycle(torch.randperm(len(ALL_GOALS), generator=torch.Generator().manual_seed(config.seed)).tolist())
-    model.train()
-    def update() -> None:
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+    rates = [torch.optim.lr_scheduler.LambdaLR(optimizer, _pace(config)) for optimizer in optimizers]
+
+    def update(loss: torch.Tensor) -> None:
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*matrices, *others], 1.0)
+        for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            schedule.step()
+            rate.step()
 
+    model.train()
     for step in range(config.reading_steps):
-        batch = lessons.draw_reading(config.batch)
-        told = hints(read(model, batch)[1])
-        event = binary_cross_entropy_with_logits(told[..., 4:], batch.events) * len(EVENTS)
-        event.backward()
-        update()
+        batch = lessons.draw_reading(config.batch // 2)
+        loss = _event_loss(hints(read(model, batch)[1]), batch)
+        update(loss)
         if step % 20 == 0:
-            tell(0.3 * step / config.reading_steps, f"reading captions, loss {float(event.detach()):.3f}")
+            tell(0.25 * step / config.reading_steps, f"learning to read, loss {float(loss.detach()):.3f}")
+    goals = itertools.cycle(random.Random(config.seed).sample(ALL_GOALS, len(ALL_GOALS)))
     for step in range(config.steps):
-        losses = []
-        for kind in prompts.CHOICES:
-            batch = lessons.draw(ALL_GOALS[next(goals)], kind, config.batch)
-            answer, closing = read(model, batch)
-            target = torch.tensor(lessons.answer_tokens(kind))[batch.answers]
-            loss = cross_entropy(model.lm_head(answer), target)
-            told = hints(closing)
-            hint = cross_entropy(told[..., :4].flatten(0, 1), batch.tiers.flatten() + 1)
-            event = binary_cross_entropy_with_logits(told[..., 4:], batch.events) * len(EVENTS) / 3
-            (loss + hint + event).backward()
-            losses.append(float(loss.detach()))
-        update()
+        asked = [(next(goals), kind) for kind in prompts.CHOICES for _ in range(config.goals)]
+        batch = lessons.draw(asked, config.batch // len(asked))
+        answer, closing = read(model, batch)
+        told = hints(closing)
+        loss = cross_entropy(model.lm_head(answer), batch.answers)
+        worth = cross_entropy(told[..., : len(_TIERS)].flatten(0, 1), batch.tiers.flatten() - _TIERS[0])
+        update(loss + worth + 0.3 * _event_loss(told, batch))
         if step % 20 == 0:
-            tell(0.3 + 0.65 * step / config.steps, f"step {step}/{config.steps}, loss {losses} {float(hint.detach()):.3f} {float(event.detach()):.3f}")
+            tell(0.25 + 0.7 * step / config.steps, f"learning to answer, loss {float(loss.detach()):.3f}")
+
+
+def _event_loss(told: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return binary_cross_entropy_with_logits(told[..., len(_TIERS) :], batch.events) * len(EVENTS)
+
+
+def _pace(config: Config) -> Callable[[int], float]:
+    """Warm-up and linear decay, for each of the two phases; the first ends at half speed."""
+
+    def pace(step: int) -> float:
+        if step < config.reading_steps:
+            return min(1.0, (step + 1) / 20) * (1 - 0.5 * step / config.reading_steps)
+        done = (step - config.reading_steps) / config.steps
+        return min(1.0, 20 * done + 0.05) * max(0.0, 1 - done)
+
+    return pace
 
 
 @torch.inference_mode()
 def measure(model: Any, lessons: Lessons, questions: int) -> Accuracy:
     """Share of `questions` of each kind that the model answers as the rule book does, over all goals."""
-    right: dict[str, float] = {}
+    right: dict[QuestionKind, float] = {}
     each = max(1, questions // len(ALL_GOALS))
-    for kind in prompts.CHOICES:
-        allowed = torch.tensor(lessons.answer_tokens(kind))
-        hits = 0
-        for goal in ALL_GOALS:
-            batch = lessons.draw(goal, kind, each)
-            logits = model.lm_head(read(model, batch)[0])
-            hits += int((logits[:, allowed].argmax(-1) == batch.answers).sum())
-        right[kind] = hits / (each * len(ALL_GOALS))
+    for kind, allowed in lessons.answers.items():
+        batch = lessons.draw([(goal, kind) for goal in ALL_GOALS], each)
+        logits = model.lm_head(read(model, batch, 128)[0])[:, allowed]
+        right[kind] = float((torch.tensor(allowed)[logits.argmax(-1)] == batch.answers).float().mean())
     return Accuracy(right["caption"], right["pair"])
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = [len(row) for row in rows]
+    return torch.tensor([[*row, *[0] * (max(lengths) - len(row))] for row in rows]).long(), torch.tensor(lengths)
 
 
 def _blank(kind: QuestionKind) -> list[str]:

@@ -1,0 +1,85 @@
+"""What makes two experiments the same one, and what may change when a run is resumed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.experiment import Experiment
+from pipelines.overrides import apply
+from pipelines.recipes.catch import catch
+
+FREE = {
+    "name": "other",
+    "frames": 99_999,
+    "minutes": 3.0,
+    "runner": "local",
+    "learner_threads": 2,
+    "record_mb": 0,
+    "report_every_s": 9.0,
+    "stall_timeout_s": 9.0,
+    "checkpoint.every_s": 9.0,
+    "checkpoint.keep": 9,
+    "ray.address": "auto",
+    "serving.replicas": 2,
+    "tracking.enabled": False,
+}
+BOUND = {
+    "task": "minihack-river",
+    "task_options.rows": 5,
+    "seed": 1,
+    "actors.count": 3,
+    "actors.environments": 3,
+    "actors.unroll_length": 3,
+    "policy.hidden": 64,
+    "learner.gamma": 0.5,
+    "batch_fragments": 3,
+    "max_staleness": 3,
+    "reward.source": "count",
+    "reward.count_exponent": 1.0,
+    "reward.retrieval.kind": "retrieval",
+    "judge.kind": "rules",
+    "judge.goal": "collect gold",
+    "annotation.order": "oldest",
+}
+
+
+@pytest.mark.parametrize("key", FREE)
+def test_lengths_places_and_intervals_are_free(key):
+    assert apply(catch(), {key: FREE[key]}).identity() == catch().identity()
+
+
+@pytest.mark.parametrize("key", [k for k in BOUND if k != "reward.retrieval.kind"])
+def test_what_is_learnt_and_from_what_is_not(key):
+    assert apply(catch(), {key: BOUND[key]}).identity() != catch().identity()
+
+
+def test_every_key_is_either_free_or_bound():
+    """A key that is added has to be put on one of the two sides, here and in `identity`."""
+    said = {key.split(".")[0] for key in (*FREE, *BOUND)}
+    assert said == set(Experiment.model_fields)
+
+
+def test_an_experiment_keeps_its_identity_through_yaml():
+    import yaml
+
+    again = Experiment.model_validate(yaml.safe_load(yaml.safe_dump(catch().model_dump(mode="json"))))
+    assert again == catch() and again.identity() == catch().identity()
+
+
+def test_the_reward_version_tells_sources_settings_and_judges_apart():
+    versions = {
+        apply(catch(), values).reward_version(judge)
+        for values in ({}, {"reward": "ranking"}, {"reward.count_exponent": 1})
+        for judge in ("a", "b")
+    }
+    assert len(versions) == 6
+    assert catch().reward_version("a") == apply(catch(), {"seed": 5, "frames": 999}).reward_version("a")
+
+
+def test_an_experiment_cannot_be_changed_or_extended():
+    from pydantic import ValidationError
+
+    with pytest.raises(ValidationError, match="frozen"):
+        catch().seed = 1
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Experiment(task="catch", sede=1)

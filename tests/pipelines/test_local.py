@@ -1,0 +1,267 @@
+"""The local runner: bit for bit the same, and resumed with nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from envs.catch import Catch, CatchCaptioner
+from envs.contract import ContractViolation
+from envs.environment import Task
+from pipelines import checkpoint, local
+from pipelines.errors import UserError
+from pipelines.record_log import read_log
+from pipelines.roles import PolicyLearner, RewardTrainer
+from rewards.judges.judge import Answer
+from rewards.questions import caption_question
+from rewards.verdicts import Status, from_arrow
+
+# Catch has five captions, fewer than a reward model usually waits for.
+EAGER = {"reward.ranking.min_labels": 4, "reward.classification.min_labels": 2, "reward.train_steps": 2}
+
+
+class Taste:
+    """A judge with an opinion of its own; what it is asked is counted, and it can be out of order for a while."""
+
+    fingerprint = "taste"
+
+    def __init__(self, failures: int = 0) -> None:
+        self.asked: list[str] = []
+        self.failures = failures
+
+    async def judge(self, questions):
+        self.asked += [question.subject for question in questions]
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("out of order")
+        return [Answer(Status.OK, float(len(question.texts[0]) % 2)) for question in questions]
+
+    async def check(self):
+        pass
+
+
+def tree_of(run):
+    return checkpoint.load(run.directory.checkpoints)[1]
+
+
+def weights_of(run):
+    learner = tree_of(run)["roles"]["learner"]["learner"]
+    return {name: value.numpy().tobytes() for name, value in learner.items()}
+
+
+@pytest.mark.parametrize("source", ["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"])
+def test_two_runs_with_the_same_seed_are_bit_identical(small, run, tmp_path, source):
+    """Weights, optimiser and generators, whatever the global generators did before."""
+    experiment = small({"reward": source, **EAGER})
+    one = run(experiment, tmp_path / "one", judge=Taste())
+    torch.rand(7)
+    np.random.default_rng().random(3)
+    other = run(experiment, tmp_path / "other", judge=Taste())
+    assert weights_of(one) == weights_of(other)
+    assert tree_of(one)["captions"] == tree_of(other)["captions"]
+    assert list(read_log(one.directory.experience)) == list(read_log(other.directory.experience))
+    different = run(experiment.model_copy(update={"seed": 1}), tmp_path / "different", judge=Taste())
+    assert weights_of(one) != weights_of(different)
+
+
+@pytest.mark.parametrize("source", ["count", "rnd", "retrieval", "classification", "ranking"])
+def test_every_source_leaves_its_mark_on_the_weights(small, run, tmp_path, source):
+    values = {**EAGER, "reward.intrinsic_coefficient": 1.0}
+    baseline = run(small({**values, "reward": "extrinsic"}), tmp_path / "extrinsic")
+    rewarded = run(small({**values, "reward": source}), tmp_path / source, judge=Taste())
+    assert weights_of(baseline) != weights_of(rewarded)
+
+
+def test_environments_are_seeded(small, run, tmp_path):
+    """Unseeded in ONI's released code: the stored experience of a seed is always the same, of another never."""
+    worlds = {"task": "minihack-room-15x15", "frames": 60, "record_mb": 8}
+    one, again, other = (
+        list(read_log(run(small({**worlds, "seed": seed}), tmp_path / name).directory.experience))
+        for name, seed in (("one", 0), ("again", 0), ("other", 1))
+    )
+    assert one == again != other
+
+
+@pytest.mark.parametrize("source", ["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"])
+def test_a_run_stopped_half_way_goes_on_with_nothing_lost(small, run, tmp_path, source):
+    values = {"reward": source, **EAGER}
+    half, whole = small({**values, "frames": 120}), small({**values, "frames": 240})
+    judge = Taste()
+    before = run(half, tmp_path / "run", judge=judge)
+    after = run(whole, tmp_path / "run", resume=True, judge=judge)
+    straight = run(whole, tmp_path / "straight", judge=Taste())
+
+    assert (before.status.learnt_frames, after.status.learnt_frames, straight.status.learnt_frames) == (120, 240, 240)
+    assert (before.status.updates, after.status.updates, straight.status.updates) == (2, 4, 4)
+    assert after.status.frames == 240 and after.status.episodes > before.status.episodes
+    learner = tree_of(after)["roles"]["learner"]["learner"]
+    assert learner["counters"].tolist()[0] == 4  # versions go on
+    assert learner["adam.step.value_head.bias"].item() == 4  # and so does the optimiser
+    for books in (before, after):
+        assert books.accounts()["balanced"]
+    assert set(before.annotation.verdicts) <= set(after.annotation.verdicts)
+    assert len(judge.asked) == len(set(judge.asked)), "a question was asked twice"
+    assert after.status.elapsed_s > before.status.elapsed_s
+    for ident, times in before.caption_frequency.items():
+        assert after.caption_frequency[ident] > times
+    # Resumed actors play other episodes than those already played, so the weights are not those of `straight`.
+    epochs = [b.column("actor_epoch")[0].as_py() for b in read_log(after.directory.experience)]
+    assert epochs == sorted(epochs) and set(epochs) == {0, 1}
+
+
+def test_the_first_update_after_a_resume_knows_what_the_last_one_knew(small, run, tmp_path):
+    """The reward model, its data and statistics: scores before saving and after loading are the same."""
+    for source in ("retrieval", "classification", "ranking"):
+        experiment = small({"reward": source, **EAGER})
+        books = run(experiment, tmp_path / source, judge=Taste())
+        trainer = RewardTrainer(experiment, tree_of(books)["roles"]["trainer"])
+        _, snapshot = trainer.step(dict(books.caption_log), books.verdict_log, 0)
+        learner = PolicyLearner(experiment, Catch().spec)
+        learner.observe(dict(books.caption_log), snapshot)
+        values, valid = learner.rewards.model.score(np.array(sorted(books.captions)))
+        assert valid.all()
+        again = RewardTrainer(experiment, tree_of(books)["roles"]["trainer"])
+        for a, b in zip(again._model.score(np.array(sorted(books.captions))), (values, valid), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_checkpoint_holds_pairs_running_statistics_and_what_waits_for_its_label(small, run, tmp_path):
+    """ONI's released code saved none of them."""
+    silent = Taste(failures=10**6)
+    experiment = small({"reward": "ranking", **EAGER, "annotation.backoff_s": 1e6})
+    waiting = tree_of(run(experiment, tmp_path / "silent", judge=silent))
+    assert waiting["annotation"]["pending"] and not waiting["annotation"]["verdicts"]
+    pairs = waiting["pairs"]
+    assert len(pairs["drawn"]) + pairs["swapped"] == len(waiting["annotation"]["pending"])
+    told = tree_of(run(experiment, tmp_path / "told", judge=Taste()))
+    model = told["roles"]["trainer"]["model"]
+    assert len(model["pairs"]) == len(model["preferences"]) == len(told["annotation"]["verdicts"]) > 4
+    count, _, squares, _ = model["statistics"].tolist()
+    assert count > 1 and squares > 0
+
+
+def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_path):
+    """In ONI's released code every minibatch asked again. Here each is tried once, waits, and is resumed so."""
+    judge = Taste(failures=10**6)
+    experiment = small({"reward": "retrieval", "annotation.backoff_s": 1e6, "annotation.breaker_failures": 100})
+    before = run(experiment, tmp_path / "run", judge=judge)
+    books = before.annotation.ledger()
+    assert before.status.updates == 4 and books.asked == books.pending == len(set(judge.asked)) == len(judge.asked)
+    judge.failures = 0
+    after = run(experiment.model_copy(update={"frames": 480}), tmp_path / "run", resume=True, judge=judge)
+    books = after.annotation.ledger()
+    assert books.ok == books.asked and books.pending == 0
+    assert sorted(judge.asked) == sorted(2 * sorted(set(judge.asked)))  # once before, once after
+    stored = from_arrow(read_log(after.directory.verdicts))
+    assert sorted(v.subject for v in stored) == sorted(set(judge.asked))
+
+
+def test_one_exception_of_the_judge_does_not_end_annotation(small, run, tmp_path):
+    """It killed ONI's annotator for good."""
+    judge = Taste(failures=2)
+    books = run(small({"reward": "retrieval", "annotation.backoff_s": 0.0}), tmp_path, judge=judge).annotation.ledger()
+    assert books.ok == books.asked > 0 and books.failed_batches == 2
+    assert books.causes == {"judge_fault: RuntimeError: out of order": books.retries}
+
+
+def test_a_judge_that_never_answers_is_a_timeout_with_a_cause(small, run, tmp_path):
+    class Silent(Taste):
+        async def judge(self, questions):
+            await asyncio.sleep(600)
+
+    values = {"reward": "retrieval", "annotation.deadline_s": 0.01, "annotation.max_attempts": 1}
+    made = run(small(values), tmp_path, judge=Silent())
+    books = made.annotation.ledger()
+    assert books.failures == {"timeout": books.asked} and books.asked > 0
+    assert all(v.value is None for v in made.annotation.verdicts.values())
+    assert made.status.updates == 4  # training went on
+
+
+def test_the_judge_keeps_one_event_loop(small, run, tmp_path):
+    """A client of a server keeps connections, which belong to a loop."""
+    loops = []
+
+    class Client(Taste):
+        async def judge(self, questions):
+            loops.append(asyncio.get_running_loop())
+            return await super().judge(questions)
+
+    judge = Client()
+    values = {"reward": "retrieval", "annotation.batch_size": 1, "annotation.max_in_flight": 1}
+    run(small(values), tmp_path, judge=judge)
+    assert len(judge.asked) == len(loops) > 1
+    assert all(loop is loops[0] for loop in loops) and loops[0].is_closed()
+
+
+def test_experience_too_old_for_the_learner_is_dropped_and_counted(small, run, tmp_path):
+    """Four fragments a round and one an update: the last is three versions behind."""
+    values = {"actors.count": 4, "batch_fragments": 1, "frames": 300, "max_staleness": 2}
+    ledger = run(small(values), tmp_path).accounts()["experience"]
+    assert ledger["dropped"]["stale"]["fragments"] > 0 and ledger["balanced"]
+
+
+class Cracked(Catch):
+    """Catch that keeps its contract for a while."""
+
+    steps = 0
+
+    def step(self, action):
+        Cracked.steps += 1
+        timestep = super().step(action)
+        return timestep._replace(reward=float("nan")) if Cracked.steps > 100 else timestep
+
+
+def test_what_was_learnt_is_saved_when_an_environment_breaks_its_contract(small, books, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "task_of", lambda _: Task("cracked", "", Cracked, CatchCaptioner))
+    monkeypatch.setattr("pipelines.roles.task_of", local.task_of)
+    made = books(small(), tmp_path)
+    with pytest.raises(ContractViolation, match=r"task 'cracked', environment .*: got reward nan"):
+        local.run_local(made, None)
+    assert tree_of(made)["status"]["learnt_frames"] == 60 == made.status.learnt_frames
+    made.close()
+    assert json.loads(made.directory.ledger.read_text())["balanced"]
+
+
+def test_a_run_of_another_configuration_is_not_gone_on_with(small, run, books, tmp_path):
+    run(small(), tmp_path)
+    with pytest.raises(UserError, match=r"was run with another configuration .* resume without overrides"):
+        books(small({"learner.gamma": 0.5}), tmp_path).restore()
+
+
+def test_waiting_fragments_are_learnt_from_after_a_resume(small, run, tmp_path):
+    """Three fragments a round, two an update: one waits when the run stops."""
+    values = {"actors.count": 3, "frames": 60}
+    before = run(small(values), tmp_path)
+    assert len(before.replay) == 1
+    after = run(small({**values, "frames": 240}), tmp_path, resume=True)
+    ledger = after.accounts()["experience"]
+    assert ledger["sampled"]["fragments"] == 8 and ledger["accepted"]["fragments"] >= 8
+    assert not ledger["dropped"] and ledger["balanced"]
+    assert after.status.learnt_frames == 240
+
+
+def test_recorded_episodes_are_those_of_each_actors_first_environment(small, run, tmp_path):
+    made = run(small(), tmp_path)
+    batches = list(read_log(made.directory.experience))
+    assert {i for b in batches for i in b.column("env_index").to_pylist()} == {0}
+    assert {i for b in batches for i in b.column("actor").to_pylist()} == {0, 1}
+    assert not list(read_log(run(small({"record_mb": 0}), tmp_path / "none").directory.experience))
+
+
+def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_time(small, run, tmp_path):
+    made = run(small({"reward": "retrieval"}), tmp_path / "all", judge=Taste())
+    assert made.status.captioned == made.status.annotated == 240
+    never = run(small({"reward": "retrieval"}), tmp_path / "none", judge=Taste(failures=10**6))
+    assert (never.status.captioned, never.status.annotated) == (240, 0)
+
+
+def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
+    made = run(small({"reward": "retrieval"}), tmp_path, judge=Taste())
+    stored = from_arrow(read_log(made.directory.verdicts))
+    assert {v.subject: v for v in stored} == dict(made.annotation.verdicts)
+    subjects = {caption_question(text).subject for text in made.captions.values()}
+    assert subjects == set(made.annotation.verdicts)
