@@ -194,8 +194,9 @@ def _with_starts(
     """Observations of all rows, concatenated: where no episode ended this is `block` itself, without a copy."""
     n, positions = block.shape[:2]
     if len(env) == n:
-        return block.reshape(n * positions, *block.shape[2:])
-    out = np.empty((int(length.sum()) + len(env), *block.shape[2:]), block.dtype)
+        whole: NDArray[Any] = block.reshape(n * positions, *block.shape[2:])
+        return whole
+    out: NDArray[Any] = np.empty((int(length.sum()) + len(env), *block.shape[2:]), block.dtype)
     cursor = 0
     for i, s, k in zip(env.tolist(), start.tolist(), length.tolist(), strict=True):
         out[cursor : cursor + k + 1] = block[i, s : s + k + 1]

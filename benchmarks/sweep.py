@@ -207,6 +207,7 @@ def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[st
     """
     experiments = [apply(find_recipe(trial.recipe), {**ALWAYS, **trial.settings}) for trial in trials]
     for judge in {experiment.judge for experiment in experiments if experiment.reward.judged}:
+        say(f"preparing the {judge.kind} judge")
         prepare_judge(judge)  # once, not in each run
     work = work.resolve()  # runs start in the checkout
     work.mkdir(parents=True, exist_ok=True)

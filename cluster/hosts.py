@@ -29,9 +29,7 @@ class Host:
         return os.getpid()
 
 
-def start_host(
-    factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1
-) -> ray.actor.ActorHandle:
+def start_host(factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1) -> Any:
     """Start a host.
 
     Args:
@@ -40,6 +38,9 @@ def start_host(
         cpus: logical CPUs to reserve.
         gpus: GPUs to reserve, fractions allowed.
         threads: threads that numerical libraries may use there.
+
+    Returns:
+        The actor's handle.
     """
     environment = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, runtime_env={"env_vars": environment})(Host)

@@ -62,7 +62,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             if config.address is None:
-                context = ray.init(
+                ray.init(
                     address="local",
                     num_cpus=max(config.cpus or 0, needed_cpus),
                     object_store_memory=config.object_store_mb * 2**20,
@@ -74,7 +74,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                 )
             else:
                 _probe(config.address, config.start_timeout_s)
-                context = ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         except ClusterUnavailable:
             raise
         except Exception as error:
@@ -86,7 +86,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts one that exits in the place of the caller's
         try:
-            yield context.address_info["gcs_address"]
+            yield str(ray.get_runtime_context().gcs_address)
         finally:
             ray.shutdown()
 

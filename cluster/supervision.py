@@ -104,9 +104,7 @@ class Supervised:
         self._fresh = False
         self._deaths_in_a_row = 0
         if self._died_at is not None:
-            self.on_event(
-                Event(time.time(), self.name, "recovered", self._died_of, time.monotonic() - self._died_at)
-            )
+            self.on_event(Event(time.time(), self.name, "recovered", self._died_of, time.monotonic() - self._died_at))
             self._died_at = None
         return value if returns == 1 else (value, answer[1])
 

@@ -25,14 +25,14 @@ class WeightsBoard:
     def __init__(self) -> None:
         """An empty board."""
         self._version = -1
-        self._reference: ray.ObjectRef | None = None
+        self._reference: ray.ObjectRef[Weights] | None = None
 
     @property
     def version(self) -> int:
         """The newest published version; -1 before the first."""
         return self._version
 
-    def publish(self, version: int, reference: ray.ObjectRef) -> None:
+    def publish(self, version: int, reference: ray.ObjectRef[Weights]) -> None:
         """Put up a reference to `Weights` of this version.
 
         Raises:
@@ -42,6 +42,6 @@ class WeightsBoard:
             raise ValueError(f"got version {version}; expected one after {self._version}")
         self._reference, self._version = reference, version
 
-    def newer_than(self, version: int) -> ray.ObjectRef | None:
+    def newer_than(self, version: int) -> ray.ObjectRef[Weights] | None:
         """A reference to the newest weights, or None if `version` is up to date."""
         return self._reference if self._version > version else None

@@ -109,6 +109,7 @@ def make_minihack(
     max_episode_steps: int | None = None,
     keys: Sequence[str] = OBSERVATION_KEYS,
     actions: Sequence[str] | None = None,
+    games: int | None = None,
     **options: Any,
 ) -> NetHackEnvironment:
     """A MiniHack environment.
@@ -118,6 +119,7 @@ def make_minihack(
         max_episode_steps: the episode is truncated there; None keeps the environment's own limit.
         keys: observations to expose, of NLE's.
         actions: names of the actions to allow, such as `N`, `KICK`, `APPLY`; None keeps the environment's own.
+        games: how many different levels there are; None: a new one each episode.
         **options: of the MiniHack class, such as `reward_win`, `penalty_step`, `character`.
 
     Raises:
@@ -137,7 +139,7 @@ def make_minihack(
     inner: Any = faithful(_by_glyph(cls))
     inner = inner(observation_keys=OBSERVATION_KEYS, fix_moon_phase=True, **{**entry.kwargs, **options})
     _trim(inner, keys)
-    return NetHackEnvironment(inner, keys)
+    return NetHackEnvironment(inner, keys, games)
 
 
 @cache

@@ -146,10 +146,13 @@ class NetHackEnvironment:
     Args:
         inner: an instance of a `faithful` NLE class.
         keys: observations to expose.
+        games: how many different games there are: seeds that agree modulo `games` begin the same one; None: any number.
     """
 
-    def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS) -> None:
-        self._inner, self._running = inner, False
+    def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS, games: int | None = None) -> None:
+        if games is not None and games < 1:
+            raise ValueError(f"got games={games}; expected at least 1, or None for as many as there are seeds")
+        self._inner, self._running, self._games = inner, False, games
         self._status = inner.StepStatus
         self._success_status = getattr(self._status, "TASK_SUCCESSFUL", None)
         self._live: dict[str, NDArray[Any]] = dict(zip(inner._observation_keys, inner.nethack._obs, strict=True))
@@ -176,7 +179,8 @@ class NetHackEnvironment:
         """Begin the game that `seed` determines."""
         if self._running:
             self._inner.leave()
-        core, display, levels = (int(word) for word in np.random.SeedSequence(seed).generate_state(3))
+        game = seed if self._games is None else seed % self._games
+        core, display, levels = (int(word) for word in np.random.SeedSequence(game).generate_state(3))
         self._inner.seed(core, display, reseed=False, lgen=levels)
         self._inner.heard.clear()
         self._inner.reset()

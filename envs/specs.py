@@ -139,7 +139,7 @@ class EnvSpec:
         kind = action.pop("kind")
         if kind not in kinds:
             raise ValueError(f"got an action spec of kind {kind!r}; expected one of {sorted(kinds)}")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in action.items()}
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in action.items()}
         return cls(
             observation={k: ArraySpec(tuple(v["shape"]), v["dtype"]) for k, v in raw["observation"].items()},
             action=kinds[kind](**fields),

@@ -199,7 +199,7 @@ class Appo:
         loss = policy_loss + config.value_coefficient * value_loss + config.entropy_coefficient * random_loss
 
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         grad_norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), config.max_grad_norm)
         if not math.isfinite(loss.item() + grad_norm.item()):
             self._skip()

@@ -6,25 +6,30 @@ The learner knows nothing of networks, and networks know nothing of losses: they
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from learners.batch import TrainBatch
 
 
-class Evaluation(NamedTuple):
-    """What a policy says of stored experience.
+class Evaluation(Protocol):
+    """What a policy says of stored experience."""
 
-    Attributes:
-        logprob: log-probability of each stored action, `[N]`.
-        entropy: of the policy at each step, `[N]`.
-        value: of each observation, those that bootstrap too, `[S]` with S = N + R.
-    """
+    @property
+    def logprob(self) -> Tensor:
+        """Log-probability of each stored action, `[N]`."""
+        ...
 
-    logprob: Tensor
-    entropy: Tensor
-    value: Tensor
+    @property
+    def entropy(self) -> Tensor:
+        """Of the policy at each step, `[N]`."""
+        ...
+
+    @property
+    def value(self) -> Tensor:
+        """Of each observation, those that bootstrap too, `[S]` with S = N + R."""
+        ...
 
 
 class LearnerModule(Protocol):

@@ -112,7 +112,9 @@ def inspect(
 
 @app.command()
 def report(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[RUN]... [KEY=VALUE]...", help="runs; default: last")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]... [KEY=VALUE]...", help="runs; default: last")
+    ] = None,
 ) -> None:
     """Write a run's report as one page, or that of several side by side.
 

@@ -390,7 +390,6 @@ class _Loops:
             self.states = states
             self.books.save(states, [rows for _, rows in waiting], [fragment for fragment, _ in waiting])
 
-
     async def _persistently(self, role: Supervised, method: str, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""
         while True:

@@ -155,7 +155,9 @@ class Experiment(BaseModel):
     learner: AppoConfig = Field(default_factory=AppoConfig)
     learner_threads: int = Field(default=1, ge=1)
     batch_fragments: int = Field(default=2, ge=1, description="rollouts in one update")
-    max_staleness: int = Field(default=2, ge=0, description="policy versions that experience may be behind; 0: lockstep")
+    max_staleness: int = Field(
+        default=2, ge=0, description="policy versions that experience may be behind; 0: lockstep"
+    )
     reward: RewardConfig = Field(default_factory=RewardConfig)
     judge: JudgeConfig = Field(default_factory=BuiltinJudge)
     annotation: AnnotationConfig = Field(default_factory=AnnotationConfig)
@@ -165,7 +167,9 @@ class Experiment(BaseModel):
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     record_mb: int = Field(default=32, ge=0, description="recorded episodes (of each actor's first environment), MB")
     report_every_s: float = Field(default=5.0, gt=0)
-    stall_timeout_s: float = Field(default=600.0, gt=0, description="no update for this long ends the run with an error")
+    stall_timeout_s: float = Field(
+        default=600.0, gt=0, description="no update for this long ends the run with an error"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:

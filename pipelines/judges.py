@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from pipelines.errors import UserError
 from pipelines.experiment import (
     BuiltinJudge,
@@ -15,6 +17,7 @@ from pipelines.experiment import (
     RulesJudge,
     TransformersJudge,
 )
+from pipelines.overrides import explain
 from rewards.judges.judge import Judge
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ def build_judge(config: JudgeConfig, goal: str, threads: int = 1) -> Judge:
                 from rewards.judges.recorded import RecordedJudge as Recorded
 
                 return Recorded(Path(path))
+    except ValidationError as error:
+        raise UserError(f"judge {config.kind}: {explain(error)}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"judge {config.kind}: {str(error).splitlines()[0]}") from error
 

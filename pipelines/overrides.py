@@ -46,9 +46,7 @@ def apply(experiment: Experiment, values: dict[str, Any]) -> Experiment:
         UserError: a key or a value does not fit; the message names the nearest key.
     """
     tree = experiment.model_dump()
-    paths = {
-        key: (key if isinstance(value, dict) else SHORT.get(key, key)).split(".") for key, value in values.items()
-    }
+    paths = {key: (key if isinstance(value, dict) else SHORT.get(key, key)).split(".") for key, value in values.items()}
     # The kind of judge comes first, wherever it was given: it decides which settings there are.
     for key in sorted(values, key=lambda key: paths[key] != ["judge", "kind"]):
         path, value = paths[key], values[key]

@@ -116,9 +116,7 @@ class PolicyLearner:
     def update(self, *rows: pa.RecordBatch) -> tuple[dict[str, float], Weights]:
         """Learn from a batch of rows, once; gives metrics and the next weights."""
         results = {id(batch): self.rewards(batch) for batch in rows}
-        batch = build_batch(
-            rows, reward=lambda r: results[id(r)].reward, weight=lambda r: results[id(r)].weight
-        )
+        batch = build_batch(rows, reward=lambda r: results[id(r)].reward, weight=lambda r: results[id(r)].weight)
         metrics = self.learner.update(batch)
         for name in next(iter(results.values())).contributions:
             parts = np.concatenate([result.contributions[name] for result in results.values()])

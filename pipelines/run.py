@@ -7,6 +7,7 @@ and resumes in the same way wherever it runs.
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import threading
 import time
@@ -320,8 +321,10 @@ def _fragment(raw: Mapping[str, Any]) -> Fragment:
 
 
 def write_config(experiment: Experiment, directory: RunDirectory) -> None:
-    """Write the resolved experiment."""
-    directory.config.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    """Write the resolved experiment, at once or not at all: without it a run is lost."""
+    temporary = directory.config.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    os.replace(temporary, directory.config)
 
 
 @contextmanager

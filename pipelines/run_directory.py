@@ -113,7 +113,9 @@ class RunDirectory:
             UserError: there is none, or it is not a run.
         """
         if text == "last":
-            found = sorted((p for p in runs.glob("*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime)
+            found = sorted(
+                (p for p in runs.glob("*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime
+            )
             if not found:
                 raise UserError(f"there is no run below {runs}; start one with `guerdon train`")
             return cls(found[-1])

@@ -36,7 +36,9 @@ class Config(BaseModel):
 class Tracker:
     """One MLflow run."""
 
-    def __init__(self, config: Config, runs: Path, name: str, parameters: Mapping[str, Any], resume: str | None) -> None:
+    def __init__(
+        self, config: Config, runs: Path, name: str, parameters: Mapping[str, Any], resume: str | None
+    ) -> None:
         """Start or reopen an MLflow run.
 
         Args:

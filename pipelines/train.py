@@ -18,7 +18,7 @@ from envs.contract import ContractViolation, check_environment
 from learners.appo import LearningDiverged
 from pipelines.display import Display, open_display
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment, OpenAIJudge
+from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judges import build_judge, prepare_judge
 from pipelines.local import run_local
 from pipelines.overrides import apply, explain
@@ -54,6 +54,9 @@ def check(experiment: Experiment) -> str:
         check_environment(task)
     except (ValueError, TypeError, ImportError, ContractViolation) as error:
         raise UserError(f"task {experiment.task}: {error}") from None
+    except Exception as error:  # whatever the environment's own code raises
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"task {experiment.task}: the environment raised {what}. Mend it, or choose another") from error
     if (novelty := novelty_for(experiment.reward)) is not None:
         environment = task.make()
         arrays = environment.spec.observation.items()
@@ -62,7 +65,8 @@ def check(experiment: Experiment) -> str:
             novelty.score({key: np.zeros((1, *array.shape), array.dtype) for key, array in arrays})
         except ValueError as error:
             raise UserError(f"reward.{experiment.reward.source}: {error}") from None
-    if experiment.reward.judged and isinstance(experiment.judge, OpenAIJudge):
+    # A judge that is a language model is loaded where it serves; the others say at once what is wrong.
+    if experiment.reward.judged and isinstance(experiment.judge, OpenAIJudge | RecordedJudge | RulesJudge):
         judge = build_judge(experiment.judge, task.goal)
         try:
             asyncio.run(judge.check())
@@ -103,10 +107,11 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
             display.close()
             directory.unlock()
             raise
-        run.note("resumed", f"at {run.status.learnt_frames} frames")
     status = "FAILED"
     try:
         write_config(experiment, directory)
+        if resume is not None:
+            run.note("resumed", f"at {run.status.learnt_frames} frames")
         run.tracker = start_tracker(
             experiment.tracking, runs, directory.root.name, _flat(experiment.model_dump(mode="json")), mlflow_run
         )

@@ -7,9 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from actors.policy import Evaluation
 from learners.appo import Appo, Config, LearningDiverged
 from learners.batch import TrainBatch, acting_index
-from learners.learner import Evaluation
 from learners.weights import pack_weights, unpack_weights
 
 

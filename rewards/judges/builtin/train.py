@@ -1,10 +1,10 @@
-"""How the built-in judge is made: a word-level tokenizer, a tiny Llama, and a minute of supervised training.
+"""How the built-in judge is made: a word-level tokenizer, a tiny Qwen3, and a minute of supervised training.
 
 First the model reads captions alone and learns to tell what happened; then it learns to answer. The prompts are those
-of `rewards.judges.prompts` in the model's own chat template, and of their tokens only the answer is learnt. A second
-head, thrown away afterwards, reads events and tier of each caption where its tag closes, one layer below the answer:
-that makes pairs learnable in a minute. Questions of a step share a few goals, so the keys and values of their common
-beginnings are computed once and gradients flow back through them: exact, and far cheaper than whole prompts.
+of `rewards.judges.prompts` in the model's own chat template, and of their tokens only the answer is learnt. Hints
+speed it up: heads, thrown away afterwards, read topics where a goal has been told and events and tiers where a caption's
+tag closes. Questions of a step share a few goals, so the keys and values of their common beginnings are computed once
+and gradients flow back through them: exact, and far cheaper than whole prompts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from rewards.judges import prompts
 from rewards.judges.builtin.corpus import ALL_GOALS, Corpus, all_words
 from rewards.judges.judge import QuestionKind
-from rewards.judges.rules import EVENTS, events_of, prefer, tier, topics_of
+from rewards.judges.rules import EVENTS, VALUES, events_of, prefer, tier, topics_of
 
 OnProgress = Callable[[float, str], None]
 
@@ -45,9 +45,9 @@ class Config(BaseModel):
     hidden: int = Field(64, ge=8)
     layers: int = Field(3, ge=1)
     heads: int = Field(4, ge=1)
-    reading_steps: int = Field(300, ge=0)
+    reading_steps: int = Field(250, ge=0)
     """First updates, on captions alone: what happened?"""
-    steps: int = Field(800, ge=1)
+    steps: int = Field(700, ge=1)
     """Further updates, on questions of both kinds: does it help?"""
     batch: int = Field(48, ge=2)
     """Questions in a step, of both kinds."""
@@ -57,7 +57,7 @@ class Config(BaseModel):
     held_out: int = Field(2_000, ge=2)
     """Captions that are never trained on; accuracy is measured on them."""
     learning_rate: float = Field(1e-2, gt=0)
-    matrix_learning_rate: float = Field(4e-2, gt=0)
+    matrix_learning_rate: float = Field(2e-2, gt=0)
     unknown_rate: float = Field(0.01, ge=0, lt=1)
     """Share of caption words hidden in training, so that words never seen do not decide."""
     seed: int = 0
@@ -95,16 +95,18 @@ def build_tokenizer() -> Any:
 
 
 def build_model(config: Config, tokenizer: Any) -> Any:
-    """An untrained Llama of this size; seeded by the caller."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """An untrained Qwen3 of this size (its normalised queries and keys bear high learning rates); seeded by the caller."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    return LlamaForCausalLM(
-        LlamaConfig(
+    return Qwen3ForCausalLM(
+        Qwen3Config(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden,
             intermediate_size=config.hidden * 2,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            head_dim=config.hidden // config.heads,
             max_position_embeddings=512,
             tie_word_embeddings=True,
             pad_token_id=tokenizer.pad_token_id,
@@ -224,25 +226,38 @@ class Lessons:
         return ids
 
 
-def read(model: Any, batch: Batch, width: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the model thinks where answers begin (last layer, `[N, D]`) and where captions close (the layer before).
+@dataclass(frozen=True)
+class Reading:
+    """Hidden states of width D at the places that matter.
+
+    Attributes:
+        answers: of the last layer, where answers begin, `[N, D]`.
+        closes: of the layer before, where captions close, `[N, 2, D]`.
+        goals: of the first layer, where prefixes end, `[F, D]`; None where nothing is asked.
+    """
+
+    answers: torch.Tensor
+    closes: torch.Tensor
+    goals: torch.Tensor | None
+
+
+def read(model: Any, batch: Batch, width: int = 32) -> Reading:
+    """Run the model over a batch.
 
     Args:
         model: the language model; gradients flow through the shared prefixes.
         batch: the questions.
         width: questions in one forward pass; they are sorted by length, so little padding is read.
-
-    Returns:
-        Hidden states `[N, D]` and `[N, 2, D]`.
     """
     from transformers import DynamicCache
 
     start, start_lengths = _padded(batch.prefixes)
     start_mask = torch.arange(start.shape[1])[None] < start_lengths[:, None]
-    memory: list[tuple[torch.Tensor, torch.Tensor]] = []
+    goals, memory = None, []
     if start.numel():
-        cache = model.model(input_ids=start, attention_mask=start_mask.long(), use_cache=True).past_key_values
-        memory = [(layer.keys, layer.values) for layer in cache.layers]
+        told = model.model(input_ids=start, attention_mask=start_mask.long(), use_cache=True, output_hidden_states=True)
+        memory = [(layer.keys, layer.values) for layer in told.past_key_values.layers]
+        goals = told.hidden_states[1][torch.arange(len(start)), start_lengths - 1]
     answers, closes = [], []
     for first in range(0, len(batch.rests), width):
         rows = slice(first, first + width)
@@ -260,7 +275,7 @@ def read(model: Any, batch: Batch, width: int = 32) -> tuple[torch.Tensor, torch
         row = torch.arange(len(ids))
         answers.append(states.last_hidden_state[row, lengths - 1])
         closes.append(states.hidden_states[-2][row[:, None], batch.closes[rows]])
-    return torch.cat(answers), torch.cat(closes)
+    return Reading(torch.cat(answers), torch.cat(closes), goals)
 
 
 def train(directory: Path, config: Config, on_progress: OnProgress | None = None) -> Accuracy:
@@ -294,12 +309,14 @@ def train(directory: Path, config: Config, on_progress: OnProgress | None = None
 
 
 def _fit(model: Any, lessons: Lessons, config: Config, tell: OnProgress) -> None:
-    hints = torch.nn.Sequential(
-        torch.nn.LayerNorm(config.hidden), torch.nn.Linear(config.hidden, len(_TIERS) + len(EVENTS))
-    )
+    def head(outputs: int) -> torch.nn.Sequential:
+        return torch.nn.Sequential(torch.nn.LayerNorm(config.hidden), torch.nn.Linear(config.hidden, outputs))
+
+    topics, tiers, events = head(len(VALUES)), head(len(_TIERS)), head(len(EVENTS))
     # Muon (Jordan et al., 2024) on the matrices learns this several times faster than Adam does.
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name] + list(hints.parameters())
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    others += [p for hint in (topics, tiers, events) for p in hint.parameters()]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(matrices, lr=config.matrix_learning_rate, weight_decay=0.0),
         torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
@@ -314,28 +331,28 @@ def _fit(model: Any, lessons: Lessons, config: Config, tell: OnProgress) -> None
             optimizer.zero_grad(set_to_none=True)
             rate.step()
 
+    def event_loss(reading: Reading, batch: Batch) -> torch.Tensor:
+        return binary_cross_entropy_with_logits(events(reading.closes), batch.events) * len(EVENTS)
+
     model.train()
     for step in range(config.reading_steps):
         batch = lessons.draw_reading(config.batch // 2)
-        loss = _event_loss(hints(read(model, batch)[1]), batch)
+        loss = event_loss(read(model, batch), batch)
         update(loss)
         if step % 20 == 0:
-            tell(0.25 * step / config.reading_steps, f"learning to read, loss {float(loss.detach()):.3f}")
+            tell(0.2 * step / config.reading_steps, f"learning to read, loss {float(loss.detach()):.3f}")
     goals = itertools.cycle(random.Random(config.seed).sample(ALL_GOALS, len(ALL_GOALS)))
     for step in range(config.steps):
         asked = [(next(goals), kind) for kind in prompts.CHOICES for _ in range(config.goals)]
         batch = lessons.draw(asked, config.batch // len(asked))
-        answer, closing = read(model, batch)
-        told = hints(closing)
-        loss = cross_entropy(model.lm_head(answer), batch.answers)
-        worth = cross_entropy(told[..., : len(_TIERS)].flatten(0, 1), batch.tiers.flatten() - _TIERS[0])
-        update(loss + worth + 0.3 * _event_loss(told, batch))
+        reading = read(model, batch)
+        loss = cross_entropy(model.lm_head(reading.answers), batch.answers)
+        named = torch.tensor([[float(topic in topics_of(goal)) for topic in VALUES] for goal, _ in asked])
+        hint = binary_cross_entropy_with_logits(topics(reading.goals), named)
+        hint = hint + cross_entropy(tiers(reading.closes).flatten(0, 1), batch.tiers.flatten() - _TIERS[0])
+        update(loss + hint + 0.3 * event_loss(reading, batch))
         if step % 20 == 0:
-            tell(0.25 + 0.7 * step / config.steps, f"learning to answer, loss {float(loss.detach()):.3f}")
-
-
-def _event_loss(told: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(told[..., len(_TIERS) :], batch.events) * len(EVENTS)
+            tell(0.2 + 0.75 * step / config.steps, f"learning to answer, loss {float(loss.detach()):.3f}")
 
 
 def _pace(config: Config) -> Callable[[int], float]:
@@ -357,7 +374,7 @@ def measure(model: Any, lessons: Lessons, questions: int) -> Accuracy:
     each = max(1, questions // len(ALL_GOALS))
     for kind, allowed in lessons.answers.items():
         batch = lessons.draw([(goal, kind) for goal in ALL_GOALS], each)
-        logits = model.lm_head(read(model, batch, 128)[0])[:, allowed]
+        logits = model.lm_head(read(model, batch, 128).answers)[:, allowed]
         right[kind] = float((torch.tensor(allowed)[logits.argmax(-1)] == batch.answers).float().mean())
     return Accuracy(right["caption"], right["pair"])
 

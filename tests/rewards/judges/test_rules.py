@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.judges.judge import Question
-from rewards.judges.rules import VALUES, EVENTS, RulesJudge, prefer, tier, topics_of
+from rewards.judges.rules import EVENTS, VALUES, RulesJudge, prefer, tier, topics_of
 from rewards.verdicts import Status
 
 # caption, then its worth for exploring, gold, peace and combat
