@@ -156,3 +156,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except (UserError, ValueError) as error:
         sys.exit(f"{NAME}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{NAME}: stopped before its end, nothing was written")

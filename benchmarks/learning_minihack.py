@@ -29,17 +29,13 @@ from pipelines.results import Figure, Result, write_result
 NAME = "learning-minihack"
 SOLVED = 0.5
 SEEDS = 3
-MORE_SEEDS = {"extrinsic": 5, "classification": 5}
+MORE_SEEDS = {"extrinsic": 5, "retrieval": 5}
 
 # The experiment: one line a task, one line a method; settings are overrides of pipelines/recipes/minihack.py.
-COMMON: dict[str, Any] = {
-    "learner.normalise_advantage": False,
-    "learner.learning_rate": 1e-3,
-    "learner.entropy_coefficient": 0.003,
-}
+COMMON: dict[str, Any] = {}
 TASKS: dict[str, dict[str, Any]] = {
-    "minihack-keyroom-s15": {"frames": 1_000_000, "task_options.penalty_step": 0.0},
-    "minihack-corridor-r3": {"frames": 1_000_000, "task_options.penalty_step": 0.0},
+    "minihack-keyroom-s10": {"frames": 320_000},
+    "minihack-keyroom-dark-s10": {"frames": 320_000},
 }
 METHODS: dict[str, dict[str, Any]] = {
     "extrinsic": {},
@@ -51,7 +47,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 JUDGED = ("retrieval", "classification", "ranking")
-CANDIDATE = "classification"  # named before the runs, with more seeds: the best of three would look better than it is
+CANDIDATE = "retrieval"  # named before the runs, with more seeds: the best of three would look better than it is
 COLOURS = {
     "extrinsic": "#000000",
     "count": "#999999",
@@ -287,4 +283,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except UserError as error:
-        sys.exit(f"learning-minihack: {error}")
+        sys.exit(f"{NAME}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{NAME}: stopped; finished runs are kept: start again to go on")

@@ -26,6 +26,11 @@ _KEY_ROOM = "minihack.envs.keyroom:MiniHackKeyRoom"
 _SIZES = [
     ("MiniHack-KeyRoom-S8-v0", _KEY_ROOM, {"room_size": 8, "subroom_size": 2, "lit": True, "max_episode_steps": 250}),
     ("MiniHack-KeyRoom-S10-v0", _KEY_ROOM, {"room_size": 10, "subroom_size": 3, "lit": True, "max_episode_steps": 300}),
+    (
+        "MiniHack-KeyRoom-Dark-S10-v0",
+        _KEY_ROOM,
+        {"room_size": 10, "subroom_size": 3, "lit": False, "max_episode_steps": 300},
+    ),
 ]
 
 

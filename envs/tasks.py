@@ -113,6 +113,7 @@ TASKS: dict[str, Callable[..., Task]] = dict(
         _minihack("minihack-keyroom-dark-s5", "a room without light", "MiniHack-KeyRoom-Dark-S5-v0", _KEY_GOAL),
         _minihack("minihack-keyroom-s8", "a larger room", "MiniHack-KeyRoom-S8-v0", _KEY_GOAL),
         _minihack("minihack-keyroom-s10", "a larger room yet", "MiniHack-KeyRoom-S10-v0", _KEY_GOAL),
+        _minihack("minihack-keyroom-dark-s10", "the same without light", "MiniHack-KeyRoom-Dark-S10-v0", _KEY_GOAL),
         _minihack("minihack-keyroom-s15", "a large room", "MiniHack-KeyRoom-S15-v0", _KEY_GOAL),
         _minihack("minihack-corridor-r2", "two rooms and corridors", "MiniHack-Corridor-R2-v0"),
         _minihack("minihack-corridor-r3", "three rooms and corridors", "MiniHack-Corridor-R3-v0"),

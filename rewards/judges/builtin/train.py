@@ -2,9 +2,9 @@
 
 First the model reads captions alone and learns to tell what happened; then it learns to answer. The prompts are those
 of `rewards.judges.prompts` in the model's own chat template, and of their tokens only the answer is learnt. Hints
-speed it up: heads, thrown away afterwards, read topics where a goal has been told and events and tiers where a caption's
-tag closes. Questions of a step share a few goals, so the keys and values of their common beginnings are computed once
-and gradients flow back through them: exact, and far cheaper than whole prompts.
+speed it up: heads, thrown away afterwards, read the topics where a goal has been told, and events and tiers where a
+caption's tag closes. Questions of a step share a few goals, so the keys and values of their common beginnings are
+computed once and gradients flow back through them: exact, and far cheaper than whole prompts.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def build_tokenizer() -> Any:
 
 
 def build_model(config: Config, tokenizer: Any) -> Any:
-    """An untrained Qwen3 of this size (its normalised queries and keys bear high learning rates); seeded by the caller."""
+    """An untrained Qwen3 of this size, whose normalised queries and keys bear high learning rates; seeded outside."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     return Qwen3ForCausalLM(
