@@ -1,13 +1,13 @@
 """Many runs of the local runner, one process with one thread each, a few at a time; finished ones are kept.
 
 ```
-WORK/TASK/METHOD/seed-N.json   what is kept of a finished run: its settings, curve and final scores
+WORK/TASK/METHOD/seed-N.json   what is kept of a finished run: its experiment, curve and final scores
 WORK/TASK/METHOD/seed-N.log    what it printed
 WORK/TASK/METHOD/seed-N/       its run directory, without checkpoints
 ```
-A sweep can be stopped and started again: runs that were finished with the same settings are not repeated.
+A sweep can be stopped and started again: what was finished of the same experiment is not repeated.
 
-    python -m benchmarks.sweep FOLDER RECIPE SETTINGS     one run, by itself; SETTINGS are JSON
+    python -m benchmarks.sweep FOLDER EXPERIMENT     one run, by itself; EXPERIMENT is JSON
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Trial:
 
     Attributes:
         recipe: in pipelines/recipes/.
-        settings: overrides of the recipe, by dotted path; two runs with equal ones are the same run.
+        settings: overrides of the recipe, by dotted path.
     """
 
     task: str
@@ -63,6 +63,14 @@ class Trial:
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.seed}"
+
+    def experiment(self) -> Experiment:
+        """All that the run depends on; two trials with equal ones are the same run.
+
+        Raises:
+            UserError: recipe or settings do not fit.
+        """
+        return apply(find_recipe(self.recipe), {**ALWAYS, **self.settings})
 
     def folder(self, work: Path) -> Path:
         """Its run directory."""
@@ -81,7 +89,6 @@ class Outcome:
         judge: fingerprint of the judge that answered.
     """
 
-    settings: Mapping[str, Any]
     curve: Sequence[tuple[int, float | None, float | None]]
     final_success: float
     final_return: float
@@ -153,9 +160,8 @@ def final_scores(episodes: Sequence[Episode], frames: int) -> tuple[float, float
     return success, env_return
 
 
-def run_here(folder: Path, recipe: str, settings: Mapping[str, Any]) -> Outcome:
+def run_here(folder: Path, experiment: Experiment) -> Outcome:
     """One run in this process."""
-    experiment = apply(find_recipe(recipe), {**ALWAYS, **settings})
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut short
     folder.mkdir(parents=True)
     directory = RunDirectory(folder)
@@ -171,7 +177,6 @@ def run_here(folder: Path, recipe: str, settings: Mapping[str, Any]) -> Outcome:
     success, env_return = final_scores(run.ended, experiment.frames)
     books, accounts = run.annotation.ledger(), run.accounts()
     return Outcome(
-        settings=dict(settings),
         curve=learning_curve(run.ended, experiment.frames),
         final_success=success,
         final_return=env_return,
@@ -187,13 +192,16 @@ def run_here(folder: Path, recipe: str, settings: Mapping[str, Any]) -> Outcome:
 
 
 def finished(trial: Trial, work: Path) -> Outcome | None:
-    """What is kept of a run; None if it was not finished with these settings."""
+    """What is kept of a run; None if this experiment was not finished.
+
+    Settings that came into being since count as what they are by default.
+    """
     try:
-        raw = json.loads(trial.folder(work).with_suffix(".json").read_text())
+        kept = json.loads(trial.folder(work).with_suffix(".json").read_text())
+        same = Experiment.model_validate(kept["experiment"]) == trial.experiment()
     except (OSError, ValueError):
         return None
-    same = raw["recipe"] == trial.recipe and raw["outcome"]["settings"] == dict(trial.settings)
-    return Outcome(**raw["outcome"]) if same else None
+    return Outcome(**kept["outcome"]) if same else None
 
 
 def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[str], None] = print) -> int:
@@ -205,7 +213,7 @@ def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[st
     Raises:
         UserError: another sweep writes to `work`, or a setting does not fit.
     """
-    experiments = [apply(find_recipe(trial.recipe), {**ALWAYS, **trial.settings}) for trial in trials]
+    experiments = [trial.experiment() for trial in trials]
     for judge in {experiment.judge for experiment in experiments if experiment.reward.judged}:
         say(f"preparing the {judge.kind} judge")
         prepare_judge(judge)  # once, not in each run
@@ -247,18 +255,19 @@ def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[st
 def _start(trial: Trial, work: Path) -> subprocess.Popen[bytes]:
     folder = trial.folder(work)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks.sweep", str(folder), trial.recipe, json.dumps(dict(trial.settings))]
+    # Resolved here, so that a recipe that is edited while the sweep goes on does not change the runs to come.
+    command = [sys.executable, "-m", "benchmarks.sweep", str(folder), trial.experiment().model_dump_json()]
     with folder.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
             command, cwd=CHECKOUT, env={**os.environ, **ONE_THREAD}, stdout=log, stderr=subprocess.STDOUT
         )
 
 
-def main(folder: str, recipe: str, settings: str) -> None:
-    outcome = run_here(Path(folder), recipe, json.loads(settings))
-    RunDirectory(Path(folder)).write_json(
-        Path(folder).with_suffix(".json"), {"recipe": recipe, "outcome": vars(outcome)}
-    )
+def main(folder: str, experiment: str) -> None:
+    run = Experiment.model_validate_json(experiment)
+    outcome = run_here(Path(folder), run)
+    kept = {"experiment": run.model_dump(mode="json"), "outcome": vars(outcome)}
+    RunDirectory(Path(folder)).write_json(Path(folder).with_suffix(".json"), kept)
 
 
 if __name__ == "__main__":

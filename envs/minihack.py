@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from nle import nethack
-
-from envs.nethack import OBSERVATION_KEYS, NetHackEnvironment, check_keys, faithful, named_actions
+from envs.nethack import OBSERVATION_KEYS, NetHackEnvironment, check_keys, faithful, feature_name, named_actions
 
 _NEEDED = ("glyphs", "blstats", "message", "program_state", "internal", "chars", "inv_strs", "inv_letters")
 
@@ -83,9 +81,7 @@ class _FeaturesByGlyph:
     def get_screen_description(self, x: int, y: int, observation: Any = None) -> str:
         observation = self.last_observation if observation is None else observation
         glyph = int(observation[self._glyph_index][y, x])
-        if not nethack.glyph_is_cmap(glyph):
-            return ""
-        return str(nethack.symdef.from_idx(nethack.glyph_to_cmap(glyph)).explanation)
+        return feature_name(glyph)
 
 
 def _trim(inner: Any, keys: Sequence[str]) -> None:

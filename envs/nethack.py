@@ -137,6 +137,13 @@ class OracleTask(tasks.NetHackOracle):
         return goal + float(self._get_time_penalty(last_observation, observation))
 
 
+def feature_name(glyph: int) -> str:
+    """What a feature of the map is called, such as "closed door"; empty for monsters and objects."""
+    if not nethack.glyph_is_cmap(glyph):
+        return ""
+    return str(nethack.symdef.from_idx(nethack.glyph_to_cmap(glyph)).explanation)
+
+
 class NetHackEnvironment:
     """An NLE environment as an `Environment`.
 

@@ -73,11 +73,10 @@ def segments(directory: Path) -> list[Path]:
 def read_log(directory: Path) -> Iterator[pa.RecordBatch]:
     """All whole batches of a log, oldest first; a segment that is cut short ends at its last whole batch."""
     for path in segments(directory):
-        if os.path.getsize(path) == 0:
-            continue
-        with pa.memory_map(str(path)) as source:
-            try:
-                reader = pa.ipc.open_stream(source)
-                yield from reader
-            except (pa.ArrowInvalid, OSError):
+        try:
+            if os.path.getsize(path) == 0:
                 continue
+            with pa.memory_map(str(path)) as source:
+                yield from pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, OSError):  # cut short, or deleted meanwhile by the run that writes here
+            continue

@@ -52,7 +52,7 @@ def novelty_for(config: RewardConfig) -> Novelty | None:
 
 
 def view_for(config: RewardConfig) -> RewardView:
-    """The view: extrinsic and intrinsic, the latter decayed by its count in the episode where it comes from captions."""
+    """The view: extrinsic and intrinsic, the latter decayed by the caption's count where it comes from captions."""
     coefficients = {"extrinsic": config.extrinsic_coefficient}
     if config.source != "extrinsic":
         coefficients["intrinsic"] = config.intrinsic_coefficient

@@ -85,7 +85,7 @@ class Run:
     # Experience -----------------------------------------------------------------------------------------------------
 
     def gathered(self, fragment: Fragment, rows: pa.RecordBatch | None) -> None:
-        """A fragment arrived: count it, ask about its new captions, record its first environment (if rows are given)."""
+        """A fragment arrived: count it, ask about its new captions, record its first environment if rows are given."""
         self.status.gathered(fragment)
         for ident, times in fragment.caption_steps.items():
             self.caption_frequency[ident] = self.caption_frequency.get(ident, 0) + times

@@ -83,7 +83,8 @@ class Tracker:
         except (MlflowException, OSError) as error:
             first = str(error).splitlines()[0][:200]
             raise UserError(
-                f"the MLflow store at {self.uri} does not answer: {first}; mend tracking.uri or set tracking.enabled=false"
+                f"the MLflow store at {self.uri} does not answer: {first}; mend tracking.uri "
+                "or set tracking.enabled=false"
             ) from None
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(maxsize=256)
         self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)

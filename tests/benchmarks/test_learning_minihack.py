@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.learning_minihack import Plan, chosen, figures_of, holds, main, outcomes_of
+from benchmarks.learning_minihack import TASKS, Plan, chosen, figures_of, holds, main, outcomes_of
 from benchmarks.sweep import Outcome
 from pipelines.errors import UserError
-from pipelines.overrides import apply
-from pipelines.recipes.table import find_recipe
 from pipelines.results import read_result
 
 SMALL = Plan(
@@ -26,7 +24,7 @@ SMALL = Plan(
 
 
 def outcome(success: float) -> Outcome:
-    return Outcome({}, [(100, success, success)], success, success, 9, 100, 1.0, 0, 0, True)
+    return Outcome([(100, success, success)], success, success, 9, 100, 1.0, 0, 0, True)
 
 
 def outcomes(task: str, extrinsic: list[float], judged: list[float]) -> dict:
@@ -37,14 +35,14 @@ def outcomes(task: str, extrinsic: list[float], judged: list[float]) -> dict:
 def test_the_plan_goes_seed_by_seed_with_more_seeds_where_the_claim_is():
     trials = Plan().trials()
     per_seed = [sum(trial.seed == seed for trial in trials) for seed in range(5)]
-    assert per_seed == [12, 12, 12, 4, 4]
+    assert per_seed == [6 * len(TASKS)] * 3 + [2 * len(TASKS)] * 2
     assert [trial.seed for trial in trials] == sorted(trial.seed for trial in trials)
 
 
 def test_every_trial_of_the_table_is_an_experiment_with_equal_steps():
     frames = {}
     for trial in Plan().trials():
-        experiment = apply(find_recipe(trial.recipe), dict(trial.settings))
+        experiment = trial.experiment()
         assert (experiment.task, experiment.reward.source, experiment.seed) == (trial.task, trial.method, trial.seed)
         frames.setdefault(trial.task, set()).add(experiment.frames)
     assert all(len(lengths) == 1 for lengths in frames.values())
@@ -88,9 +86,9 @@ def test_over_all_tasks_only_seeds_that_finished_each_are_counted():
 
 
 def test_the_command_line_narrows_the_plan():
-    plan = chosen(Plan(), {"tasks": ["minihack-keyroom-s15"], "methods": ["rnd"], "seeds": 1, "frames": 5000})
-    (trial,) = plan.trials()
-    assert (trial.task, trial.method, trial.settings["frames"]) == ("minihack-keyroom-s15", "rnd", 5000)
+    task = next(iter(TASKS))
+    (trial,) = chosen(Plan(), {"tasks": [task], "methods": ["rnd"], "seeds": 1, "frames": 5000}).trials()
+    assert (trial.task, trial.method, trial.settings["frames"]) == (task, "rnd", 5000)
     with pytest.raises(UserError, match="expected some of extrinsic"):
         chosen(Plan(), {"methods": ["magic"]})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -29,16 +30,26 @@ def test_the_curve_is_the_mean_of_the_last_hundred_episodes():
     assert curve[-1] == (1000, 0.5, -1.0)
 
 
-def test_only_a_run_with_the_same_settings_counts_as_finished(tmp_path):
+def test_only_the_same_experiment_counts_as_finished(tmp_path):
     trial = Trial("catch", "count", 0, "catch", {"seed": 0, "frames": 1000})
     assert finished(trial, tmp_path) is None
-    kept = trial.folder(tmp_path).with_suffix(".json")
-    kept.parent.mkdir(parents=True)
+    path = trial.folder(tmp_path).with_suffix(".json")
+    path.parent.mkdir(parents=True)
     outcome = dict.fromkeys(["final_success", "final_return", "episodes", "frames", "wall_s", "questions"], 1)
-    outcome |= {"settings": trial.settings, "curve": [[20, None, None]], "verdicts": 1, "ledger_balanced": True}
-    kept.write_text(json.dumps({"recipe": "catch", "outcome": outcome}))
+    outcome |= {"curve": [[20, None, None]], "verdicts": 1, "ledger_balanced": True}
+    experiment = trial.experiment().model_dump(mode="json")
+
+    def keep(stored: dict) -> None:
+        path.write_text(json.dumps({"experiment": stored, "outcome": outcome}))
+
+    keep(experiment)
     assert finished(trial, tmp_path) is not None
-    assert finished(Trial("catch", "count", 0, "catch", {"seed": 0, "frames": 2000}), tmp_path) is None
-    assert finished(Trial("catch", "count", 0, "minihack", trial.settings), tmp_path) is None
-    kept.write_text("{")
+    assert finished(replace(trial, settings={"seed": 0, "frames": 2000}), tmp_path) is None
+    assert finished(replace(trial, recipe="minihack", settings={**trial.settings, "task": "catch"}), tmp_path) is None
+    del experiment["stall_timeout_s"]  # as if that setting had come into being since
+    keep(experiment)
+    assert finished(trial, tmp_path) is not None
+    keep(experiment | {"gone": 1})
+    assert finished(trial, tmp_path) is None
+    path.write_text("{")
     assert finished(trial, tmp_path) is None

@@ -4,27 +4,9 @@ import torch
 
 from actors.engines.transformers_engine import Config, TransformersEngine
 
-WORDS = [
-    "yes",
-    "no",
-    "yeah",
-    "maybe",
-    "first",
-    "second",
-    "same",
-    "key",
-    "door",
-    "gold",
-    "wall",
-    "you",
-    "see",
-    "a",
-    "the",
-    "it",
-    "is",
-    "opens",
-    "shines",
-]
+SPECIAL = ["<|pad|>", "<|unknown|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+CHOICE_WORDS = ["yes", "no", "first"]
+WORDS = [*CHOICE_WORDS, "key", "door", "gold", "wall", "you", "see", "a", "the", "it", "is", "opens"]
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|> {{ m.content }} <|end|> {% endfor %}"
     "{% if add_generation_prompt %}<|assistant|> {% endif %}"
@@ -36,11 +18,10 @@ def save_model(directory, template=TEMPLATE, architecture="llama", seed=0, max_l
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    special = ["<|pad|>", "<|unknown|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
-    words = {word: i for i, word in enumerate(special + WORDS)}
+    words = {word: i for i, word in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<|unknown|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens(special)
+    tokenizer.add_special_tokens(SPECIAL)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<|unknown|>", eos_token="<|end|>")
     fast.chat_template = template
     torch.manual_seed(seed)
@@ -102,9 +83,9 @@ def test_scores_are_the_models_own_next_token_probabilities(directory):
     ids = tokenizer.apply_chat_template(CHATS[3], add_generation_prompt=True, return_tensors="pt", return_dict=True)
     with torch.inference_mode():
         logits = model(**ids).logits[0, -1]
-    wanted = tokenizer.convert_tokens_to_ids(["yes", "no", "first"])
+    wanted = tokenizer.convert_tokens_to_ids(CHOICE_WORDS)
     expected = torch.log_softmax(logits[wanted], -1).numpy()
-    found = engine(directory).score_choices(CHATS, ("yes", "no", "first")).log_probs[3]
+    found = engine(directory).score_choices(CHATS, CHOICE_WORDS).log_probs[3]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -137,7 +118,7 @@ def test_choices_that_begin_with_the_same_token_are_refused(directory):
 
 
 def test_a_tokenizer_without_chat_template_is_refused_with_a_remedy(tmp_path):
-    with pytest.raises(ValueError, match="chat_template.jinja"):
+    with pytest.raises(ValueError, match=r"chat_template\.jinja"):
         engine(save_model(tmp_path, template=None))
 
 
