@@ -1,9 +1,9 @@
 """Many runs of the local runner, one process with one thread each, a few at a time; finished ones are kept.
 
 ```
-WORK/TASK/METHOD/seed-N.json   what is kept of a finished run: its experiment, curve and final scores
+WORK/TASK/METHOD/seed-N.json   what is kept of a finished run: its curve and final scores
 WORK/TASK/METHOD/seed-N.log    what it printed
-WORK/TASK/METHOD/seed-N/       its run directory, without checkpoints
+WORK/TASK/METHOD/seed-N/       its run directory, with the experiment in config.yaml, without checkpoints
 ```
 A sweep can be stopped and started again: what was finished of the same experiment is not repeated.
 
@@ -20,7 +20,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import pyarrow as pa
 from benchmarks.training import CHECKOUT, ONE_THREAD, last_line, sigterm_interrupts
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
+from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judges import prepare_judge
 from pipelines.local import run_local
@@ -38,6 +39,7 @@ from pipelines.results import commit
 from pipelines.roles import task_of
 from pipelines.run import Run, write_config
 from pipelines.run_directory import RunDirectory
+from pipelines.train import stored_experiment
 
 POINTS = 50
 LAST_EPISODES = 100
@@ -162,6 +164,7 @@ def final_scores(episodes: Sequence[Episode], frames: int) -> tuple[float, float
 
 def run_here(folder: Path, experiment: Experiment) -> Outcome:
     """One run in this process."""
+    folder.with_suffix(".json").unlink(missing_ok=True)  # of other settings
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut short
     folder.mkdir(parents=True)
     directory = RunDirectory(folder)
@@ -196,12 +199,14 @@ def finished(trial: Trial, work: Path) -> Outcome | None:
 
     Settings that came into being since count as what they are by default.
     """
+    folder = trial.folder(work)
     try:
-        kept = json.loads(trial.folder(work).with_suffix(".json").read_text())
-        same = Experiment.model_validate(kept["experiment"]) == trial.experiment()
-    except (OSError, ValueError):
+        outcome = json.loads(folder.with_suffix(".json").read_text())["outcome"]
+        if stored_experiment(RunDirectory(folder)) != trial.experiment():
+            return None
+    except (OSError, ValueError, UserError):
         return None
-    return Outcome(**kept["outcome"]) if same else None
+    return Outcome(**{one.name: outcome[one.name] for one in fields(Outcome) if one.name in outcome})
 
 
 def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[str], None] = print) -> int:
@@ -264,10 +269,8 @@ def _start(trial: Trial, work: Path) -> subprocess.Popen[bytes]:
 
 
 def main(folder: str, experiment: str) -> None:
-    run = Experiment.model_validate_json(experiment)
-    outcome = run_here(Path(folder), run)
-    kept = {"experiment": run.model_dump(mode="json"), "outcome": vars(outcome)}
-    RunDirectory(Path(folder)).write_json(Path(folder).with_suffix(".json"), kept)
+    outcome = run_here(Path(folder), Experiment.model_validate_json(experiment))
+    RunDirectory(Path(folder)).write_json(Path(folder).with_suffix(".json"), {"outcome": vars(outcome)})
 
 
 if __name__ == "__main__":

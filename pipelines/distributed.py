@@ -151,9 +151,10 @@ class _Loops:
                 on_event=run.event,
             )
         self.acting_version = [-1] * experiment.actors.count
-        self.snapshot: bytes | None = None
+        self.snapshot: Any = None  # the newest reward model, by reference, and how many there were
+        self.snapshots = 0
         # What each role has been told, by its epoch: a role that was started again is told everything once more.
-        self.told: dict[str, tuple[int, int, int]] = {}
+        self.told: dict[str, tuple[int, int, int, int]] = {}
         self.learning = asyncio.Lock()
         self.asking: set[asyncio.Task[None]] = set()
         self.judge_failed_at: float | None = None
@@ -324,25 +325,24 @@ class _Loops:
         while True:
             try:
                 captions, verdicts, _ = self._news("reward-trainer", self.trainer)
-                metrics, snapshot = await self.trainer.call("step", captions, verdicts, steps)
+                report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
                 break
             except RoleLost:
                 self.told.pop("reward-trainer", None)
                 await asyncio.sleep(IDLE_S)
         self.trained_version = version
-        self.books.reward_model = metrics
-        if snapshot is not None:
-            self.snapshot = snapshot
-            self.books.reward_model_changed(snapshot)
+        self.books.reward_trained(*report)
+        if report.sha256:
+            self.snapshot, self.snapshots = snapshot, self.snapshots + 1
 
-    def _news(self, name: str, role: Supervised) -> tuple[dict[int, str], list[Verdict], bytes | None]:
-        """Captions and verdicts that a role has not been told yet, and the snapshot."""
-        epoch, captions, verdicts = self.told.get(name, (role.epoch, 0, 0))
+    def _news(self, name: str, role: Supervised) -> tuple[dict[int, str], list[Verdict], Any]:
+        """Captions, verdicts, and a reference to a snapshot (or None) that a role has not been told of yet."""
+        epoch, captions, verdicts, snapshots = self.told.get(name, (role.epoch, 0, 0, 0))
         if epoch != role.epoch:
-            captions = verdicts = 0
+            captions = verdicts = snapshots = 0
         log, judged = self.books.caption_log, self.books.verdict_log
-        self.told[name] = (role.epoch, len(log), len(judged))
-        return dict(log[captions:]), judged[verdicts:], self.snapshot
+        self.told[name] = (role.epoch, len(log), len(judged), self.snapshots)
+        return dict(log[captions:]), judged[verdicts:], self.snapshot if self.snapshots > snapshots else None
 
     async def _take_turns(self) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""

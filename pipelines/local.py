@@ -72,7 +72,8 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
                 captions = dict(run.caption_log[captions_sent:])
                 verdicts = run.verdict_log[verdicts_sent:]
                 captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
-                run.reward_model, snapshot = trainer.step(captions, verdicts, experiment.reward.train_steps)
+                report, snapshot = trainer.step(captions, verdicts, experiment.reward.train_steps)
+                run.reward_trained(*report)
                 learner.observe(captions, snapshot)
             while items := run.replay.sample(experiment.batch_fragments, learner.learner.version):
                 payloads: list[tuple[Fragment, pa.RecordBatch]] = [item.payload for item in items]

@@ -5,8 +5,9 @@ The local runner calls them; the distributed runner hosts each in a process of i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -138,6 +139,13 @@ class PolicyLearner:
         return {"learner": dict(self.learner.state_dict()), "rewards": self.rewards.state_dict()}
 
 
+class TrainerReport(NamedTuple):
+    """What the reward trainer says of one step; `sha256` names the snapshot beside it, empty where there is none."""
+
+    metrics: dict[str, float]
+    sha256: str = ""
+
+
 class RewardTrainer:
     """Trains the reward model on verdicts."""
 
@@ -156,17 +164,18 @@ class RewardTrainer:
 
     def step(
         self, captions: Mapping[int, str], verdicts: Sequence[Verdict], steps: int
-    ) -> tuple[dict[str, float], bytes | None]:
-        """Take new captions and verdicts in, train, and give metrics and a snapshot where something changed."""
+    ) -> tuple[TrainerReport, bytes | None]:
+        """Take new captions and verdicts in and train; gives a report, and a snapshot where something changed."""
         self._model.observe(captions)
         if verdicts:
             self._model.add(verdicts)
         metrics = self._model.train(steps)
         metrics["version"] = float(self._model.version)
         if self._model.version == self._sent_version:
-            return metrics, None
+            return TrainerReport(metrics), None
         self._sent_version = self._model.version
-        return metrics, self._model.snapshot()
+        snapshot = self._model.snapshot()
+        return TrainerReport(metrics, hashlib.sha256(snapshot).hexdigest()[:16]), snapshot
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""

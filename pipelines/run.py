@@ -6,7 +6,6 @@ and resumes in the same way wherever it runs.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import threading
@@ -119,13 +118,16 @@ class Run:
             if verdict.subject_kind == "pair" and verdict.status is Status.OK:
                 self._pair_members.update(question_ids(verdict))
 
-    def reward_model_changed(self, snapshot: bytes) -> None:
-        """The trainer published another reward model: keep its lineage where runs are tracked."""
+    def reward_trained(self, metrics: dict[str, float], sha256: str) -> None:
+        """The trainer took a step; where it published another reward model, keep its lineage where runs are tracked."""
+        self.reward_model = metrics
+        if not sha256:
+            return
         self.tracker.tags(
             {
                 "reward_version": self.reward_version,
                 "reward_model_version": f"{self.reward_model.get('version', 0):.0f}",
-                "reward_model_sha256": hashlib.sha256(snapshot).hexdigest()[:16],
+                "reward_model_sha256": sha256,
                 "reward_model_labels": f"{self.reward_model.get('labels', len(self.verdict_log)):.0f}",
             }
         )

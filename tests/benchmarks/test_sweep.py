@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.sweep import Episode, Trial, final_scores, finished, learning_curve
+from pipelines.run import write_config
+from pipelines.run_directory import RunDirectory
 
 
 def test_the_final_scores_are_those_of_the_last_tenth():
@@ -33,23 +35,24 @@ def test_the_curve_is_the_mean_of_the_last_hundred_episodes():
 def test_only_the_same_experiment_counts_as_finished(tmp_path):
     trial = Trial("catch", "count", 0, "catch", {"seed": 0, "frames": 1000})
     assert finished(trial, tmp_path) is None
-    path = trial.folder(tmp_path).with_suffix(".json")
-    path.parent.mkdir(parents=True)
+    folder = trial.folder(tmp_path)
+    folder.mkdir(parents=True)
+    write_config(trial.experiment(), RunDirectory(folder))
+    assert finished(trial, tmp_path) is None
     outcome = dict.fromkeys(["final_success", "final_return", "episodes", "frames", "wall_s", "questions"], 1)
     outcome |= {"curve": [[20, None, None]], "verdicts": 1, "ledger_balanced": True}
-    experiment = trial.experiment().model_dump(mode="json")
-
-    def keep(stored: dict) -> None:
-        path.write_text(json.dumps({"experiment": stored, "outcome": outcome}))
-
-    keep(experiment)
-    assert finished(trial, tmp_path) is not None
+    folder.with_suffix(".json").write_text(json.dumps({"outcome": outcome}))
+    found = finished(trial, tmp_path)
+    assert found is not None and (found.questions, found.judge) == (1, None)
     assert finished(replace(trial, settings={"seed": 0, "frames": 2000}), tmp_path) is None
     assert finished(replace(trial, recipe="minihack", settings={**trial.settings, "task": "catch"}), tmp_path) is None
-    del experiment["stall_timeout_s"]  # as if that setting had come into being since
-    keep(experiment)
+    config = folder / "config.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("stall_timeout_s: 600.0\n", ""))  # as if that setting had come into being since
+    assert config.read_text() != before
     assert finished(trial, tmp_path) is not None
-    keep(experiment | {"gone": 1})
+    config.write_text(before + "gone: 1\n")
     assert finished(trial, tmp_path) is None
-    path.write_text("{")
+    config.write_text(before)
+    folder.with_suffix(".json").write_text("{")
     assert finished(trial, tmp_path) is None
