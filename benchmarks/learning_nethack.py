@@ -19,8 +19,7 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, write_result
-from pipelines.run_directory import RunDirectory
-from pipelines.train import stored_experiment
+from pipelines.run_directory import RunDirectory, stored_experiment
 
 NAME = "learning-nethack"
 RECIPES = ("nethack-score", "nethack-staircase")

@@ -38,8 +38,7 @@ from pipelines.recipes.table import find_recipe
 from pipelines.results import commit
 from pipelines.roles import task_of
 from pipelines.run import Run, write_config
-from pipelines.run_directory import RunDirectory
-from pipelines.train import stored_experiment
+from pipelines.run_directory import RunDirectory, stored_experiment
 
 POINTS = 50
 LAST_EPISODES = 100

@@ -23,8 +23,7 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.records import number_text, percent_text
 from pipelines.roles import PolicyLearner, task_of
-from pipelines.run_directory import RunDirectory
-from pipelines.train import stored_experiment
+from pipelines.run_directory import RunDirectory, stored_experiment
 
 RESAMPLES = 5_000
 Z95 = 1.959963984540054  # 97.5 % point of the normal distribution

@@ -18,8 +18,7 @@ from pipelines.experiment import Experiment
 from pipelines.record_log import read_log
 from pipelines.reward_stage import RewardStage
 from pipelines.run import question_ids
-from pipelines.run_directory import RunDirectory
-from pipelines.train import stored_experiment
+from pipelines.run_directory import RunDirectory, stored_experiment
 from rewards.verdicts import Status, Verdict, from_arrow
 
 

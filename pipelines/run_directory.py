@@ -25,7 +25,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import ValidationError
+
 from pipelines.errors import UserError
+from pipelines.experiment import Experiment
+from pipelines.overrides import explain
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 MIN_FREE_MB = 200
@@ -178,3 +183,17 @@ class RunDirectory:
         temporary = path.with_suffix(path.suffix + ".tmp")
         temporary.write_text(json.dumps(value, indent=1, default=str))
         os.replace(temporary, path)
+
+
+def stored_experiment(directory: RunDirectory) -> Experiment:
+    """The experiment that a run was started with.
+
+    Raises:
+        UserError: its config is not readable.
+    """
+    try:
+        return Experiment.model_validate(yaml.safe_load(directory.config.read_text()))
+    except ValidationError as error:
+        raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{directory.config} cannot be read: {' '.join(str(error).split())}") from None

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import yaml
-from pydantic import ValidationError
 
 from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
@@ -21,26 +19,12 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judges import build_judge, prepare_judge
 from pipelines.local import run_local
-from pipelines.overrides import apply, explain
+from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
 from pipelines.run import Run, graceful_stop, write_config
-from pipelines.run_directory import RunDirectory
+from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.tracking import start_tracker
-
-
-def stored_experiment(directory: RunDirectory) -> Experiment:
-    """The experiment that a run was started with.
-
-    Raises:
-        UserError: its config is not readable.
-    """
-    try:
-        return Experiment.model_validate(yaml.safe_load(directory.config.read_text()))
-    except ValidationError as error:
-        raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{directory.config} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def check(experiment: Experiment) -> str:

@@ -14,11 +14,12 @@ from pipelines.results import read_result
 SMALL = Plan(
     name="learning-catch",
     recipe="catch",
-    common={"actors.environments": 4, "judge.goal": "explore and descend"},
+    common={"judge.goal": "explore and descend"},
     tasks={"catch": {"frames": 2000}},
     methods={"extrinsic": {}, "classification": {}},
     seeds=2,
     more_seeds={},
+    candidate="classification",
     judge="rules",
 )
 

@@ -25,7 +25,7 @@ HOUSE = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# ([\w/]+\.py)\n")
 BRANCH = re.compile(r"^(?P<indent>(?:[│ ]   )*)[├└]── (?P<name>\S+)(?:  +(?P<caption>\S.*))?$")
-BLOCK_TIMEOUT_S = 400  # seconds each on a machine of its own
+BLOCK_TIMEOUT_S = 400  # a block takes seconds; a loaded machine may need minutes
 
 
 class Block(NamedTuple):

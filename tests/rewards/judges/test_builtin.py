@@ -88,9 +88,8 @@ def test_a_shared_prefix_gives_the_states_of_whole_prompts(tokenizer):
 def test_a_build_is_in_hugging_face_format_is_kept_and_tells_its_progress(cache):
     told = []
     directory = ensure_model(TINY, on_progress=lambda fraction, text: told.append((fraction, text)))
-    assert {"config.json", "model.safetensors", "tokenizer.json", "accuracy.json"} <= {
-        p.name for p in directory.iterdir()
-    }
+    written = {path.name for path in directory.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "accuracy.json"} <= written
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert told[0][0] == 0.0 and told[-1][0] == 1.0
     assert set(json.loads((directory / "accuracy.json").read_text())) == {"caption", "pair"}
@@ -120,10 +119,9 @@ def test_a_build_that_dies_leaves_nothing_that_counts(cache, monkeypatch):
     config = TINY.model_copy(update={"seed": 6})
     with pytest.raises(KeyboardInterrupt):
         ensure_model(config)
-    assert not model_directory(config).exists()
-    assert not [
-        p for p in model_directory(config).parent.iterdir() if p.name.startswith(f".{model_directory(config).name}")
-    ]
+    directory = model_directory(config)
+    assert not directory.exists()
+    assert not list(directory.parent.glob(f".{directory.name}*"))
 
 
 def test_a_cache_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkeypatch):
@@ -133,16 +131,14 @@ def test_a_cache_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkeyp
         ensure_model(TINY)
 
 
-def test_the_same_seed_gives_the_same_weights(cache, tmp_path):
+def test_the_same_config_gives_the_same_weights(cache, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
     first = load_file(ensure_model(TINY) / "model.safetensors")
-    build.train.train(tmp_path, TINY)
-    second = load_file(tmp_path / "model.safetensors")
-    # One thread in both: `train` leaves the number of threads to its caller.
-    assert torch.get_num_threads() == 1 or first.keys() == second.keys()
-    if torch.get_num_threads() == 1:
-        assert all(torch.equal(first[name], second[name]) for name in first)
+    monkeypatch.setenv("GUERDON_CACHE", str(tmp_path))
+    second = load_file(ensure_model(TINY) / "model.safetensors")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_the_built_model_answers_through_the_engine_as_any_model_does(cache):
@@ -158,7 +154,7 @@ def test_the_built_model_answers_through_the_engine_as_any_model_does(cache):
 
 
 def test_training_brings_the_model_closer_to_the_rules(tokenizer):
-    config = TINY.model_copy(update={"reading_steps": 40, "steps": 60, "hidden": 32, "layers": 3})
+    config = TINY.model_copy(update={"reading_steps": 30, "steps": 50, "hidden": 32})
     lessons = Lessons(tokenizer, Corpus(0).captions(300), seed=0)
     torch.manual_seed(0)
     model = build_model(config, tokenizer)
@@ -166,4 +162,4 @@ def test_training_brings_the_model_closer_to_the_rules(tokenizer):
     before = measure(model.eval(), held_out, 400)
     build.train._fit(model, lessons, config, lambda fraction, text: None)
     after = measure(model.eval(), held_out, 400)
-    assert after.caption > max(before.caption, 0.65)
+    assert after.caption > max(before.caption, 0.62)
