@@ -61,8 +61,12 @@ class Service:
     async def _answer(self, payload: Any) -> Any:
         return await self._handle.answer.remote(payload)
 
-    async def pids(self) -> int:
-        """Process id of one replica, for chaos tests."""
+    async def pid(self) -> int:
+        """Process id of one replica, for people and for chaos tests.
+
+        Raises:
+            TimeoutError: no answer within `call_timeout_s`.
+        """
         return int(await asyncio.wait_for(self._pid(), self._config.call_timeout_s))
 
     async def _pid(self) -> Any:

@@ -50,8 +50,6 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
     # Ray reads these once, at import: telemetry off; this process's own log handlers are left alone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray would make its workers polite (nice 15): beside other busy processes they starve before they have started.
-    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     with warnings.catch_warnings():

@@ -101,12 +101,22 @@ class Supervised:
         except RayError as error:
             # A lost argument or a full object store: the host lives, the call does not.
             raise RoleLost(f"{self.name}: {_cause(error)}") from error
-        self._fresh = False
+        if self._fresh:
+            self._fresh = False
+            await self._introduce(host)
         self._deaths_in_a_row = 0
         if self._died_at is not None:
             self.on_event(Event(time.time(), self.name, "recovered", self._died_of, time.monotonic() - self._died_at))
             self._died_at = None
         return value if returns == 1 else (value, answer[1])
+
+    async def _introduce(self, host: Any) -> None:
+        """Tell the process id of a host that has just begun to answer."""
+        try:
+            pid = await asyncio.wait_for(host.pid.remote(), self.deadline_s)
+        except (RayError, asyncio.TimeoutError):
+            return  # the next call will find out what is wrong
+        self.on_event(Event(time.time(), self.name, "started", f"process {pid}"))
 
     def _restart(self, host: Any, cause: str, kill: bool) -> None:
         if host is not self._host:

@@ -202,6 +202,7 @@ class _Loops:
                 await self.service.ask((question,))
             except (ServiceUnavailable, TimeoutError) as error:
                 raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
+            self.books.event(Event(time.time(), "judge", "started", await self._judge_process()))
 
     # The loops ------------------------------------------------------------------------------------------------------
 
@@ -299,8 +300,15 @@ class _Loops:
             self.books.answered(annotation.complete(batch.id, answers, fingerprint))
             if self.judge_failed_at is not None:
                 seconds = time.monotonic() - self.judge_failed_at
-                self.books.event(Event(time.time(), "judge", "recovered", "it answers again", seconds))
                 self.judge_failed_at = None
+                self.books.event(Event(time.time(), "judge", "recovered", await self._judge_process(), seconds))
+
+    async def _judge_process(self) -> str:
+        """Which process answers for the judge."""
+        assert self.service is not None
+        with suppress(Exception):  # it is only told to people
+            return f"process {await self.service.pid()}"
+        return "it answers"
 
     def _judge_failed(self, cause: str) -> None:
         if self.judge_failed_at is None:

@@ -210,6 +210,8 @@ class Run:
         if event.what == "died":
             self.status.deaths[event.role] += 1
         self.directory.append_line(self.directory.events, asdict(event))
+        if event.what == "started":
+            return
         after = "" if event.recovered_s is None else f" after {event.recovered_s:.1f} s"
         self.display.say(f"{event.role} {event.what}{after}: {event.cause}")
 

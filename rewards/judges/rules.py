@@ -33,8 +33,8 @@ EVENTS: dict[str, str] = {
     "|you (dig|cut|chop) (through|your way)|the lava cools|water freezes|you can now cross",
     "bridged": "now you can cross it|(boulder|it) (fills|plugs|settles into)|boulder (sinks|falls) into",
     "boulder moved": r"with great effort you (move|push)|you (push|roll) the boulder\b(?! into)",
-    "way key": r"(^|[.!] +|you gain |you (pick up|get|see here) )(a|an|the|#) ([\w# +-]+ )?(key|lock pick"
-    r"|credit card)\b|(a|an|the) (skeleton )?key\b",
+    "way key": r"(^|[.!] +|you gain |you (pick up|get) )(a|an|the|#) ([\w# +-]+ )?(key|lock pick|credit card)\b",
+    "key seen": r"you see here (a|an|the|#) ([\w# +-]+ )?(key|lock pick|credit card)\b",
     "floating": "(start to|you) float|walking on air|levitat(e|ing)",
     # futile acts
     "blocked": r"it'?s (a wall|solid stone)|there('s| is) an? [\w -]+ in (your|the) way|\bbut in vain"
@@ -48,7 +48,7 @@ EVENTS: dict[str, str] = {
     r"|that is a silly|you have a little trouble|you mime|you wave|you kick at empty|\bouch|dumb move"
     r"|you seem unable|you are already|you find nothing|you see an? (altar|sink) .*no\b|not enough energy"
     r"|you don'?t know|there is no one|your pack (is|cannot)|you cannot [\w ]+ that|you have no [\w' -]+ to"
-    "|too many|strains? a muscle|thump",
+    "|too many|strains? a muscle|thump|off the hinges|solidly fixed",
     # fighting
     "killed": r"\byou (kill|destroy|slay)|\b(is|are) (killed|destroyed)(?! by)|\b(dies|is destroyed)[.!]",
     "grew": "welcome (back )?to experience level|you (gain|reach|rise to) (an? )?experience"
@@ -72,6 +72,9 @@ EVENTS: dict[str, str] = {
     "thing seen": "you (see|feel) here|there are (several|many|#|a few) (more )?objects|you see (here )?several",
     "thing lost": r"(stole|steals) |you (drop|throw away|lose)\b(?! (#|gold|hit|health|hp))|rusts|corrodes"
     r"|burns up|boils and explodes|your [\w' -]+ tears|has left your pack|cracks and breaks|you no longer have",
+    # another game: catch
+    "ball caught": "you catch the ball",
+    "ball above": "ball is above you",
     # the body
     "ate": r"is delicious|you finish eating|hit the spot|tastes? (great|okay|good|like)|you eat\b"
     r"|feel less hungry|you are (no longer|not) hungry|delicious|this \w+ is (tasty|good)",
@@ -98,7 +101,7 @@ EVENTS: dict[str, str] = {
 VALUES: dict[str, dict[int, str]] = {
     "explore": {
         2: "descended, bridged, way opened, way key",
-        1: "stairs down, boulder moved, floating, thing, gold, ate, healed, killed, grew, fled",
+        1: "stairs down, key seen, boulder moved, floating, thing, gold, ate, healed, killed, grew, fled",
         -1: "ascended, blocked, door shut, refused, missed, struck, gold lost, thing lost, starved, trapped, "
         "drowned, died",
     },
@@ -111,6 +114,11 @@ VALUES: dict[str, dict[int, str]] = {
         2: "fled, descended",
         1: "bridged, way opened, way key, stairs down, healed, ate",
         -1: "killed, fought, missed, struck, grew, died, blocked, refused, door shut, trapped, drowned, starved",
+    },
+    "catch": {
+        2: "ball caught",
+        1: "ball above",
+        -1: "missed",
     },
     "combat": {
         2: "grew, killed",
@@ -129,6 +137,7 @@ VALUES: dict[str, dict[int, str]] = {
 TOPICS: dict[str, str] = {
     "peace": r"(avoid\w*|without|no|not|stay\w*( out)?|flee\w*|refus\w*|never) .{0,24}?(combat|fight\w*|kill\w*"
     r"|monsters?|violence|battles?|danger)|pacifis\w*|peace\w*",
+    "catch": r"catch\w*|ball\b",
     "gold": r"gold|coins?|money|treasures?|rich\w*|wealth\w*",
     "combat": r"combat|fight\w*|kill\w*|slay\w*|monsters?|battles?|warrior",
     "explore": r"explor\w*|descen\w*|stair\w*|deep\w*|level|down\w*|door\w*|exit|goal|way|river|keys?\b"
@@ -157,7 +166,7 @@ def topics_of(goal: str) -> tuple[str, ...]:
     if not found:
         raise ValueError(
             f"got the goal {goal!r}; the rules know goals about exploring and descending, gold, combat, avoiding "
-            "combat, and score: reword it, or use a language-model judge (transformers or openai)"
+            "combat, score, and catching the ball: reword it, or use a language-model judge (transformers or openai)"
         )
     return tuple(found)
 

@@ -95,6 +95,7 @@ def test_the_command_line_narrows_the_plan():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # four processes that import torch, on whatever machine
 def test_a_sweep_runs_is_collected_and_is_not_run_again(tmp_path, capfd):
     where = [f"work={tmp_path}/work", f"results={tmp_path}/results"]
     assert main([*where, "workers=2"], SMALL) == 0

@@ -48,14 +48,7 @@ class Training:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.cli", "train", *words, *(f"{k}={v}" for k, v in settings.items())],
             cwd=place,
-            # Ray makes its workers polite (nice 15): beside other work they would hardly run at all.
-            env={
-                **os.environ,
-                MARK: self._mark,
-                "PYTHONPATH": path,
-                "PYTHONUNBUFFERED": "1",
-                "RAY_worker_niceness": "0",
-            },
+            env={**os.environ, MARK: self._mark, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

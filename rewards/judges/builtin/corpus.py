@@ -104,7 +104,8 @@ TEMPLATES: dict[str, str] = {
         {a_item}. | You see a staircase up. | staircase up""",
     "way opened": """
         The door opens. | As you kick the door, it crashes open! | As you kick the door, it shatters to pieces! |
-        The door crashes open! | You succeed in unlocking the door. | You succeed in picking the lock. | You unlock
+        The door crashes open! | You succeed in unlocking the door. | You succeed in picking the lock. | The key:
+        "..." You succeed in unlocking the door. The door opens. | The door resists! The door opens. | You unlock
         the door. | You find a hidden door. | You find a hidden passage. | You break through the door. | You break
         through a secret door! | You dig through the wall. | You kick open a secret door! | Crash! You kick open a
         secret passage! | The lava cools and solidifies. | The drawbridge lowers. | You cut through the web. | You
@@ -120,8 +121,14 @@ TEMPLATES: dict[str, str] = {
         With great effort you move the boulder. | With great effort you push the boulder. | You push the boulder. |
         You roll the boulder. | With great effort you move the boulder""",
     "way key": """
-        a {key}. | {a_quality} {key}. | You see here a {key}. | You gain a {key}. | a {key} named key of {name}. |
-        You pick up a {key}. | You get a {key}. | an uncursed {key}. | an uncursed {key} named key of {name}.""",
+        a {key}. | {a_quality} {key}. | You gain a {key}. | a {key} named key of {name}. | You pick up a {key}. |
+        You get a {key}. | an uncursed {key}. | an uncursed {key} named key of {name}.""",
+    "key seen": """
+        You see here a {key}. | There is a staircase up here. You see here a {key}. | You see here {a_quality}
+        {key}. | There is a doorway here. You see here a {key}.""",
+    "ball": """
+        The ball is above you. | You catch the ball. | The ball is to your left. | The ball is to your right. | You
+        miss the ball.""",
     "floating": """
         You start to float in the air! | You float up, out of the pit. | You are levitating. | Up, up, and awaaaay!
         You're walking on air! | You are levitating over the lava. | You float gently to the ground.""",
@@ -145,13 +152,14 @@ TEMPLATES: dict[str, str] = {
         up. | There is nothing here to eat. | Nothing happens. | Never mind. | Unknown command '#'. | Unknown
         command. | You can't go down here. | You can't go up here. | You cannot reach the floor. | You have nothing
         to {verb}. | What a strange direction! | That is a silly thing to {verb}. | You have a little trouble
-        lifting {a_item}. | You kick at empty space. | Ouch! That hurts! | Dumb move! You strain a muscle. | You
-        seem unable to do that. | You are already wearing {a_item}. | You find nothing. | You don't know any spells
-        right now. | You don't know how to do that. | There is no one here to talk to. | You have no {item} to
-        {verb}. | You cannot {verb} that! | There is nothing to loot here. | Your pack cannot hold any more items. |
-        You have too many items. | Thump! | You mime wielding something. | You cannot see a thing. | You have
-        nothing to do. | You wave your arms. | Ouch! You bump into the {way}. | You don't see anything here to
-        {verb}. | You cannot even see the {way}. | You don't have enough energy to cast that spell. | Nothing here.""",
+        lifting {a_item}. | You kick at empty space. | The stairs are solidly fixed to the floor. | It won't come
+        off the hinges. | Ouch! That hurts! | Dumb move! You strain a muscle. | You seem unable to do that. | You
+        are already wearing {a_item}. | You find nothing. | You don't know any spells right now. | You don't know
+        how to do that. | There is no one here to talk to. | You have no {item} to {verb}. | You cannot {verb} that!
+        | There is nothing to loot here. | Your pack cannot hold any more items. | You have too many items. | Thump!
+        | You mime wielding something. | You cannot see a thing. | You have nothing to do. | You wave your arms. |
+        Ouch! You bump into the {way}. | You don't see anything here to {verb}. | You cannot even see the {way}. |
+        You don't have enough energy to cast that spell. | Nothing here.""",
     "killed": """
         You kill the {monster}! | You kill {monster}! | You destroy the {monster}! | You kill the poor {monster}! |
         The {monster} is killed! | The {monster} dies. | The {monster} is destroyed! | You kill the invisible
@@ -297,6 +305,8 @@ GOALS: dict[str, str] = {
     "score": """
         score | maximise the score | score points | win the game | make progress | get a high score | win | maximize
         score | succeed""",
+    "catch": """
+        catch the ball | get under the ball and catch it | move under the ball | do not miss the ball""",
     "several": """
         collect gold and descend | explore without fighting | explore and collect gold | kill monsters and descend |
         collect gold and avoid combat | fight monsters and collect gold""",

@@ -16,6 +16,9 @@ KNOWN = [
     ("There is a staircase down here.", 1, 0, 1, 0),
     ("There is a staircase up here.", 0, 0, 0, 0),
     ("a key.", 2, 1, 1, 0),
+    ("You see here a key.", 1, 0, 0, 0),
+    ('The key: "..." You succeed in unlocking the door. The door resists! The door opens.', 2, 1, 1, -1),
+    ("The stairs are solidly fixed to the floor.", -1, -1, -1, -1),
     ("You succeed in unlocking the door.", 2, 1, 1, 0),
     ("The door opens.", 2, 1, 1, 0),
     ("As you kick the door, it crashes open!", 2, 1, 1, 0),
@@ -63,6 +66,7 @@ def test_known_messages_have_the_worth_that_a_player_would_give_them(case):
         ("maximise the score", ("score",)),
         ("collect gold and avoid combat", ("peace", "gold")),
         ("know all monsters", ("combat",)),
+        ("get under the ball and catch it", ("catch",)),
     ],
 )
 def test_a_goal_in_words_names_its_topics(goal, topics):
