@@ -31,6 +31,7 @@ Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledge
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -59,19 +60,20 @@ from rewards.judges.judge import Answer, Judge, Question
 from rewards.verdicts import Status, Verdict
 
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
+ATTEND_S = 2.0  # how often the judge is asked for a sign of life
 ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that takes longer counts as a hang
 
 
 class ServedJudge:
-    """What runs in a replica: a judge, and its fingerprint with every answer."""
+    """What runs in a replica: a judge; it says with every answer who it is."""
 
     def __init__(self, judge: Judge) -> None:
         """Serve `judge`."""
         self._judge = judge
 
-    async def ask(self, questions: tuple[Question, ...]) -> tuple[str, list[Answer]]:
-        """Answer a batch of questions."""
-        return self._judge.fingerprint, await self._judge.judge(questions)
+    async def ask(self, questions: tuple[Question, ...]) -> tuple[str, list[Answer], int]:
+        """Answer a batch of questions; gives the judge's fingerprint, the answers, and the process that answered."""
+        return self._judge.fingerprint, await self._judge.judge(questions), os.getpid()
 
 
 def served_judge(config: JudgeConfig, goal: str, threads: int) -> ServedJudge:
@@ -157,6 +159,7 @@ class _Loops:
         self.told: dict[str, tuple[int, int, int, int]] = {}
         self.learning = asyncio.Lock()
         self.asking: set[asyncio.Task[None]] = set()
+        self.judge_processes: set[int] = set()
         self.judge_failed_at: float | None = None
         self.trained_version = -1
         self.moved_at = time.monotonic()
@@ -174,6 +177,8 @@ class _Loops:
                 loops = [self._learn(), self._watch(), *(self._act(index) for index in range(len(self.actors)))]
                 loops += [self._judge(), self._train_reward()] if self.trainer else []
             tasks = [asyncio.create_task(loop) for loop in loops]
+            if self.service is not None:
+                self.asking.add(asyncio.create_task(self._attend(self.service)))
             try:
                 # A loop ends when the run is done; one that fails takes the others with it.
                 await asyncio.gather(*tasks)
@@ -199,10 +204,10 @@ class _Loops:
         if self.service is not None:
             question = Question("check", "caption", ("You see here a key.",))
             try:
-                await self.service.ask((question,))
+                _, _, process = await self.service.ask((question,))
             except (ServiceUnavailable, TimeoutError) as error:
                 raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
-            self.books.event(Event(time.time(), "judge", "started", await self._judge_process()))
+            self._judge_answered(process)
 
     # The loops ------------------------------------------------------------------------------------------------------
 
@@ -289,7 +294,7 @@ class _Loops:
         assert self.service is not None
         annotation = self.books.annotation
         try:
-            fingerprint, answers = await self.service.ask(batch.questions)
+            fingerprint, answers, process = await self.service.ask(batch.questions)
         except TimeoutError as error:
             self._judge_failed(str(error))
             self.books.answered(annotation.fail(batch.id, Status.TIMEOUT, str(error)))
@@ -298,21 +303,41 @@ class _Loops:
             self.books.answered(annotation.fail(batch.id, Status.JUDGE_FAULT, str(error)))
         else:
             self.books.answered(annotation.complete(batch.id, answers, fingerprint))
-            if self.judge_failed_at is not None:
-                seconds = time.monotonic() - self.judge_failed_at
-                self.judge_failed_at = None
-                self.books.event(Event(time.time(), "judge", "recovered", await self._judge_process(), seconds))
+            self._judge_answered(process)
 
-    async def _judge_process(self) -> str:
-        """Which process answers for the judge."""
-        assert self.service is not None
-        with suppress(Exception):  # it is only told to people
-            return f"process {await self.service.pid()}"
-        return "it answers"
+    async def _attend(self, service: Service) -> None:
+        """See every few seconds who answers for the judge: Serve replaces a dead replica in silence."""
+        silent = False
+        while True:
+            since = time.monotonic()
+            try:
+                process = await service.pid()
+            except Exception as error:
+                silent = True
+                self._judge_failed(f"no sign of life: {error}", since)
+            else:
+                # A judge whose answers failed has recovered when it answers, and not because its process is there.
+                if silent or process not in self.judge_processes:
+                    self._judge_answered(process, since)
+                silent = False
+            await asyncio.sleep(ATTEND_S)
 
-    def _judge_failed(self, cause: str) -> None:
+    def _judge_answered(self, process: int, since: float | None = None) -> None:
+        """Note which process answered, when it was asked at `since`; one more than there are replicas replaces one."""
+        if process not in self.judge_processes:
+            if len(self.judge_processes) == self.experiment.serving.replicas:
+                self._judge_failed("its process is gone", since)
+                self.judge_processes.clear()
+            self.judge_processes.add(process)
+            self.books.event(Event(time.time(), "judge", "started", f"process {process}"))
+        if self.judge_failed_at is not None:
+            seconds = time.monotonic() - self.judge_failed_at
+            self.judge_failed_at = None
+            self.books.event(Event(time.time(), "judge", "recovered", f"process {process} answers", seconds))
+
+    def _judge_failed(self, cause: str, since: float | None = None) -> None:
         if self.judge_failed_at is None:
-            self.judge_failed_at = time.monotonic()
+            self.judge_failed_at = since or time.monotonic()
             self.books.event(Event(time.time(), "judge", "died", cause))
 
     async def _train_reward(self) -> None:

@@ -1,141 +1,12 @@
-"""Runs of the command line in processes of their own, and a look at what they leave behind."""
+"""Runs of the command line in processes of their own."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-import uuid
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from pipelines import checkpoint
-from pipelines.run_directory import RunDirectory
-
-HOUSE = Path(__file__).resolve().parents[2]
-MARK = "GUERDON_TEST_RUN"
-
-TINY = {
-    "frames": 1200,
-    "actors.count": 2,
-    "actors.environments": 4,
-    "actors.unroll_length": 10,
-    "batch_fragments": 2,
-    "policy.hidden": 16,
-    "reward": "retrieval",
-    "judge": "rules",
-    "judge.goal": "explore and descend",
-    "ray.object_store_mb": 100,
-    "tracking.enabled": "false",
-    "checkpoint.every_s": 1,
-    "report_every_s": 0.5,
-}
-
-
-class Training:
-    """`guerdon train …` in a process of its own; every process that it starts carries a mark."""
-
-    def __init__(self, place: Path, words: list[str], settings: dict[str, Any]) -> None:
-        self.place, self._mark = place, uuid.uuid4().hex
-        path = os.pathsep.join([str(HOUSE), str(place)])
-        self._log = (place / f"{self._mark}.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli", "train", *words, *(f"{k}={v}" for k, v in settings.items())],
-            cwd=place,
-            env={**os.environ, MARK: self._mark, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    @property
-    def output(self) -> str:
-        """What it has said so far."""
-        return Path(self._log.name).read_text()
-
-    @property
-    def directory(self) -> RunDirectory:
-        """Its run."""
-        return RunDirectory.existing("last", self.place / "runs")
-
-    @property
-    def ledger(self) -> dict[str, Any]:
-        """Its accounts."""
-        return json.loads(self.directory.ledger.read_text())
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """What happened to it."""
-        return list(self.directory.lines(self.directory.events))
-
-    @property
-    def tree(self) -> dict[str, Any]:
-        """Its newest checkpoint."""
-        return checkpoint.load(self.directory.checkpoints)[1]
-
-    def metrics(self) -> dict[str, float]:
-        """Its newest line of metrics; empty before the first."""
-        try:
-            return list(self.directory.lines(self.directory.metrics))[-1]
-        except Exception:  # no run yet, or no line
-            return {}
-
-    def processes(self) -> list[psutil.Process]:
-        """Every living process that it started, itself included."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
-
-    def until(self, holds: Any, timeout_s: float, what: str) -> None:
-        """Wait until something holds.
-
-        Raises:
-            AssertionError: it does not in time, or the run has ended before.
-        """
-        deadline = time.monotonic() + timeout_s
-        while not holds():
-            ended = self.process.poll()
-            assert ended is None, f"ended with {ended} before {what}:\n{self.output}"
-            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.output}"
-            time.sleep(0.1)
-
-    def wait(self, timeout_s: float = 120.0) -> int:
-        """Wait for its end; gives the exit code."""
-        try:
-            return self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"no end within {timeout_s} s:\n{self.output}") from None
-
-    def nothing_left(self, within_s: float = 15.0) -> None:
-        """See that no process of it is left.
-
-        Raises:
-            AssertionError: names those that are.
-        """
-        deadline = time.monotonic() + within_s
-        while (left := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not left, [(p.pid, p.status(), " ".join(p.cmdline())[:80]) for p in left]
-
-    def clear(self) -> None:
-        """End whatever is left."""
-        for process in self.processes():
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.Error:
-                continue
-        self._log.close()
+from benchmarks.live import TINY, LiveRun
 
 
 @pytest.fixture
@@ -143,10 +14,10 @@ def training(tmp_path):
     """Start `guerdon train`: `training("catch", frames=…)`; what is left of it at the end of the test is killed."""
     started = []
 
-    def start(*words: str, **settings: Any) -> Training:
+    def start(*words: str, **settings: Any) -> LiveRun:
         settings = {key.replace("__", "."): value for key, value in settings.items()}
         known = {} if any(word.startswith("resume=") for word in words) else TINY
-        started.append(Training(tmp_path, list(words), {**known, **settings}))
+        started.append(LiveRun(tmp_path, words, {**known, **settings}))
         return started[-1]
 
     yield start

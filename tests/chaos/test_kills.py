@@ -1,0 +1,74 @@
+"""Processes of a running job are killed or stopped: it recovers by itself, names each event, and loses no count."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.chaos
+
+RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they notice late that their Ray was killed
+VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner")
+
+
+def happened(run, role, what):
+    return [event for event in run.events if event["role"] == role and event["what"] == what]
+
+
+def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(training):
+    """All at once is the hardest: who recovers first finds the others dead."""
+    run = training("catch", frames=10**8, minutes=1.5, reward="classification", reward__classification__min_labels=2)
+    run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "update")
+    killed = {}
+    for victim in VICTIMS:
+        killed[victim] = run.kill(victim)
+        time.sleep(0.5)
+    for victim in VICTIMS:
+        run.until(lambda role=victim: happened(run, role, "recovered"), 90, f"recovery of {victim}")
+    at_recovery = run.metrics()["updates"]
+    assert run.wait(200) == 0, run.output
+    run.nothing_left()
+
+    ledger, last = run.ledger, run.metrics()
+    assert ledger["balanced"] and set(VICTIMS) <= set(ledger["deaths"])
+    assert last["updates"] > at_recovery, "it lives, but does not learn"
+    for victim in VICTIMS:
+        assert happened(run, victim, "died")[0]["cause"] and happened(run, victim, "recovered")[0]["recovered_s"] > 0
+        assert victim in run.directory.report.read_text(), "the report does not name it"
+        pids = [e["cause"] for e in run.events if e["role"] == victim and str(killed[victim]) not in e["cause"]]
+        assert any("process" in cause for cause in pids)
+    assert ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] > 0
+    # Versions only rise, although the learner went on from an older state.
+    assert run.tree["roles"]["learner"]["learner"]["counters"][0] >= last["updates"]
+    assert "Traceback" not in run.output
+
+
+def test_an_actor_that_hangs_is_replaced_after_its_deadline_and_not_left_behind(training):
+    run = training("catch", frames=10**8, minutes=1.0, actors__deadline_s=4)
+    run.until(lambda: run.metrics().get("updates", 0) >= 5 and run.process_of("env-actor-1"), 120, "update")
+    hung = run.kill("env-actor-1", signal.SIGSTOP)
+    run.until(lambda: happened(run, "env-actor-1", "died"), 40, "death of the actor that hangs")
+    assert "no answer to rollout() within 4 s" in happened(run, "env-actor-1", "died")[0]["cause"]
+    run.until(lambda: happened(run, "env-actor-1", "recovered"), 60, "recovery")
+    run.until(lambda: not psutil.pid_exists(hung), 20, "end of the actor that hung")
+    assert run.wait(150) == 0, run.output
+    run.nothing_left()
+    ledger = run.ledger
+    assert ledger["balanced"] and ledger["deaths"] == {"env-actor-1": 1} and ledger["lost_rollouts"] == 1
+
+
+def test_a_run_whose_own_process_is_killed_leaves_nothing_behind_and_goes_on_from_its_checkpoint(training):
+    run = training("catch", frames=10**8)
+    run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "checkpoint")
+    run.until(lambda: list(run.directory.checkpoints.glob("0*")), 30, "checkpoint")
+    run.process.kill()
+    run.wait()
+    run.nothing_left(within_s=60, but=RAYS_AGENTS)
+    saved = run.tree["status"]["learnt_frames"]
+    again = training("resume=last", frames=saved + 200)
+    assert again.wait() == 0, again.output
+    again.nothing_left()
+    assert again.tree["status"]["learnt_frames"] >= saved + 200 and again.ledger["balanced"]
