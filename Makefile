@@ -11,7 +11,7 @@ PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: help train test check unit learning clean
+.PHONY: help train test check unit learning learning-minihack clean
 
 help:
 	@echo "make train     set up and train with the default recipe; ARGS=\"key=value ...\" overrides it"
@@ -19,6 +19,7 @@ help:
 	@echo "make check     ruff, mypy and the rules of the house"
 	@echo "make unit      tests without Ray, under a minute"
 	@echo "make learning  tests that train until a return is reached, many minutes"
+	@echo "make learning-minihack  the experiment behind docs/results/learning-minihack.json, an hour on two cores"
 	@echo "make clean     remove $(VENV) and caches; runs/ stays"
 
 train: $(VENV)/.ready
@@ -45,6 +46,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt .ci/setup
 $(VENV)/.ready-dev: pyproject.toml constraints.txt .ci/setup
 	@PYTHON="$(PYTHON)" .ci/setup $(VENV) ".[dev]"
 	@touch $@ $(VENV)/.ready
+
+learning-minihack: $(VENV)/.ready-dev
+	@$(BIN)/python -m benchmarks.learning_minihack $(ARGS)
 
 clean:
 	rm -rf $(VENV) build guerdon.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,6 +29,7 @@ from pipelines.run_directory import RunDirectory
 NAME = "chaos-main-job"
 VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner")
 MINUTES, EVERY_S = 4.0, 20.0
+QUIET_S = 30.0  # before the end nobody is killed, so that the last victim has the time to recover
 
 
 @dataclass
@@ -60,13 +61,13 @@ def process_of(run: RunDirectory, role: str) -> int | None:
     return pid
 
 
-def kill_in_turn(runs: Path, every_s: float, kills: Kills, over: threading.Event) -> None:
-    """Kill the next victim every `every_s` seconds, from when the run has begun to learn until it is over."""
+def kill_in_turn(runs: Path, every_s: float, until_s: float, kills: Kills, over: threading.Event) -> None:
+    """Kill the next victim every `every_s` seconds, from when the run has begun to learn until it is `until_s` old."""
     while (run := newest(runs)) is None or not any(line["updates"] > 0 for line in run.lines(run.metrics)):
         if over.wait(0.5):
             return
     turn = 0
-    while not over.wait(every_s):
+    while not over.wait(every_s) and [*run.lines(run.metrics)][-1]["elapsed_s"] < until_s:
         victim = VICTIMS[turn % len(VICTIMS)]
         pid = process_of(run, victim)
         if pid is None:
@@ -140,7 +141,9 @@ def main(arguments: Sequence[str]) -> int:
     minutes, every_s = values.pop("minutes", MINUTES), values.pop("every_s", EVERY_S)
     recipe = values.pop("recipe", "main")
     kills, over = Kills(), threading.Event()
-    killer = threading.Thread(target=kill_in_turn, args=(work, every_s, kills, over), daemon=True)
+    killer = threading.Thread(
+        target=kill_in_turn, args=(work, every_s, 60 * minutes - QUIET_S, kills, over), daemon=True
+    )
     killer.start()
     try:
         run = train(recipe, {"checkpoint.every_s": 10, "frames": 100_000_000, **values}, work, minutes)

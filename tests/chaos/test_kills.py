@@ -20,7 +20,7 @@ def happened(run, role, what):
 
 def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(training):
     """All at once is the hardest: who recovers first finds the others dead."""
-    run = training("catch", frames=10**8, minutes=1.5, reward="classification", reward__classification__min_labels=2)
+    run = training("catch", frames=10**8, minutes=1.25, reward="classification", reward__classification__min_labels=2)
     run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "update")
     killed = {}
     for victim in VICTIMS:
