@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -99,7 +100,7 @@ class LineDisplay:
 
     def __init__(self, target_frames: int, every_s: float = 10.0) -> None:
         """Print at most once in `every_s` seconds."""
-        self._target, self._every_s, self._last = target_frames, every_s, 0.0
+        self._target, self._every_s, self._last = target_frames, every_s, -math.inf
 
     def show(self, numbers: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Print a line, if it is time."""

@@ -55,11 +55,10 @@ class Tracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         from mlflow.entities import Metric, Param, RunTag
-        from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
-        for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for library in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+            logging.getLogger(library).setLevel(logging.ERROR)
         self._metric = Metric
         self.failures = 0
         self.uri = config.uri or f"sqlite:///{(runs / 'mlflow.db').resolve()}"
@@ -80,8 +79,8 @@ class Tracker:
                 self.run_id = resume
                 self._client.update_run(resume, status="RUNNING")
             self._tag = RunTag
-        except (MlflowException, OSError) as error:
-            first = str(error).splitlines()[0][:200]
+        except Exception as error:  # MLflow's own, its database's, or the network's
+            first = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise UserError(
                 f"the MLflow store at {self.uri} does not answer: {first}; mend tracking.uri "
                 "or set tracking.enabled=false"

@@ -13,7 +13,7 @@ else:
     import tomli as tomllib  # pytest brings it where Python does not
 
 HOUSE = Path(__file__).resolve().parents[2]
-BESIDE_THE_ROOMS = {"benchmarks", "chaos", "end_to_end", "house"}
+BESIDE_THE_ROOMS = {"benchmarks", "chaos", "docs", "end_to_end", "house"}
 
 
 def packages_on_disk(house: Path) -> set[str]:
@@ -89,7 +89,7 @@ def test_a_package_file_and_an_unknown_folder_under_tests_are_named(tmp_path):
     assert tree_offences(tmp_path) == [
         "tests/envs/__init__.py: take it away; it makes tests a package",
         "tests/misc: no room of that name; expected one of "
-        "['actors', 'benchmarks', 'chaos', 'cluster', 'end_to_end', "
+        "['actors', 'benchmarks', 'chaos', 'cluster', 'docs', 'end_to_end', "
         "'envs', 'house', 'learners', 'pipelines', 'rewards']",
         "tests/house/words.py: pytest does not collect it; name it test_*.py",
     ]

@@ -72,6 +72,8 @@ def ensure_model(config: Config | None = None, on_progress: OnProgress | None = 
 
 
 def _build(directory: Path, config: Config, on_progress: OnProgress | None) -> None:
+    for left in directory.parent.glob(f".{directory.name}-*"):  # by a build that was killed: the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     threads = torch.get_num_threads()
     try:

@@ -1,0 +1,77 @@
+"""Tracking: what MLflow is told, and that it never holds up or ends a run."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.tracking import SECRET, Config, NoTracker, start_tracker
+
+
+def test_tracking_can_be_switched_off(tmp_path):
+    tracker = start_tracker(Config(enabled=False), tmp_path, "a", {}, None)
+    assert isinstance(tracker, NoTracker)
+    tracker.metrics({"x": 1.0}, 1)
+    tracker.tags({"a": "b"})
+    tracker.artifact(tmp_path)
+    tracker.finish("FINISHED")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["judge.api_key_env", "ray.auth_token", "x.PASSWORD", "client_secret"])
+def test_names_that_smell_of_secrets_are_known(name):
+    assert SECRET.search(name)
+
+
+@pytest.mark.slow
+def test_a_run_is_tracked_goes_on_and_outlives_a_store_that_fails(tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    parameters = {"seed": 3, "judge.api_key_env": "HIDE", "long": "x" * 900, **{f"p{n}": n for n in range(250)}}
+    first = start_tracker(Config(), tmp_path, "mine", parameters, None)
+    first.metrics({"loss": 1.5, "nan": float("nan"), "inf": float("inf")}, 10)
+    first.tags({"reward_version": "abc"})
+    (tmp_path / "report.html").write_text("hello")
+    first.artifact(tmp_path / "report.html")
+    first.finish("KILLED")
+    assert first.failures == 0
+
+    second = start_tracker(Config(), tmp_path, "mine", parameters, first.run_id)
+    second.metrics({"loss": 0.5}, 20)
+    second.finish("FINISHED")
+    assert second.run_id == first.run_id
+
+    client = MlflowClient(tracking_uri=first.uri)
+    run = client.get_run(first.run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "mine"
+    assert run.data.params["seed"] == "3" and len(run.data.params) == 252 and len(run.data.params["long"]) == 500
+    assert "judge.api_key_env" not in run.data.params
+    assert set(run.data.metrics) == {"loss"} and run.data.tags["reward_version"] == "abc"
+    assert [(m.step, m.value) for m in client.get_metric_history(first.run_id, "loss")] == [(10, 1.5), (20, 0.5)]
+    assert [a.path for a in client.list_artifacts(first.run_id)] == ["report.html"]
+
+    third = start_tracker(Config(), tmp_path, "mine", {}, None)
+
+    def down(*_, **__):
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(third._client, "log_batch", down)
+    start = time.monotonic()
+    for step in range(400):
+        third.metrics({"loss": 1.0}, step)
+    third.finish("FINISHED")
+    assert time.monotonic() - start < 30 and third.failures == 400
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_at_start_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("not a database")
+    with pytest.raises(
+        UserError, match=r"does not answer: .*; mend tracking\.uri or set tracking\.enabled=false"
+    ) as caught:
+        start_tracker(Config(uri=f"sqlite:///{tmp_path / 'file'}"), tmp_path, "mine", {}, None)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="does not answer"):
+        start_tracker(Config(uri="http://127.0.0.1:9"), tmp_path, "mine", {}, None)
