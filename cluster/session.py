@@ -1,6 +1,8 @@
 """A Ray session: joined by address, or started on this machine and stopped again.
 
-A session that Guerdon starts listens on loopback, asks for Ray's token where Ray does, and leaves no process behind.
+A session that Guerdon starts asks for Ray's token where Ray does (2.59 and later: by default) and leaves no process
+behind. It asks for loopback, but Ray puts the machine's own address in its place and listens there: the token is what
+keeps others out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of tasks. One line adds one.
 
-    guerdon train env.task=minihack-keyroom-s5
+    guerdon train task=minihack-keyroom-s5
 
 Besides the table's names, `make_task` takes any MiniHack or Gymnasium id (`MiniHack-River-v0`, `CartPole-v1`) and any
 dotted path (`my_lab.mazes:Maze`) to an `Environment`, a Gymnasium environment, or a function that returns a `Task`.

@@ -33,6 +33,11 @@ def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
     return None, words
 
 
+def _run_and_settings(run: str, settings: list[str] | None) -> tuple[str, list[str]]:
+    """The run that is meant: the last one, where the first word is a setting."""
+    return ("last", [run, *(settings or [])]) if "=" in run else (run, settings or [])
+
+
 def _take(values: dict[str, Any], key: str, default: Any) -> Any:
     return values.pop(key, default)
 
@@ -85,7 +90,8 @@ def evaluate(
     from pipelines.overrides import parse
     from pipelines.run_directory import RunDirectory
 
-    values = parse(settings or [])
+    run, settings = _run_and_settings(run, settings)
+    values = parse(settings)
     directory = RunDirectory.existing(run, Path(str(_take(values, "runs", RUNS))))
     print(evaluate_run(directory, **_known(values, episodes=100, seed=1000, greedy=False, environments=16)))
 
@@ -103,7 +109,8 @@ def inspect(
     from pipelines.overrides import parse
     from pipelines.run_directory import RunDirectory
 
-    values = parse(settings or [])
+    run, settings = _run_and_settings(run, settings)
+    values = parse(settings)
     directory = RunDirectory.existing(run, Path(str(_take(values, "runs", RUNS))))
     known = _known(values, episode="", episodes=1, steps=40, first=0, all=False)
     for text in inspect_run(directory, **known):
