@@ -60,6 +60,7 @@ from rewards.judges.judge import Answer, Judge, Question
 from rewards.verdicts import Status, Verdict
 
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
+REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 ATTEND_S = 2.0  # how often the judge is asked for a sign of life
 ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that takes longer counts as a hang
 
@@ -341,12 +342,17 @@ class _Loops:
             self.books.event(Event(time.time(), "judge", "died", cause))
 
     async def _train_reward(self) -> None:
-        """Train once for each version of the policy, and at once on new verdicts."""
+        """Train once for each version of the policy; take new verdicts in between, without training on them again.
+
+        The pause bounds how often a new reward model is sent to the learner: each costs it a fresh look at all captions.
+        """
         told = -1
         while not self.books.done:
-            if self.board.version > self.trained_version or len(self.books.verdict_log) > told:
+            newer = self.board.version > self.trained_version
+            if newer or len(self.books.verdict_log) > told:
                 told = len(self.books.verdict_log)
-                await self._train()
+                await self._train(None if newer else 0)
+                await asyncio.sleep(REWARD_PAUSE_S)
             else:
                 await asyncio.sleep(IDLE_S)
 

@@ -16,7 +16,10 @@ def _nethack(name: str, task: str, extrinsic: float) -> Experiment:
         policy=PolicyConfig(hidden=256, crop=9),
         learner=AppoConfig(learning_rate=3e-4, gamma=0.99, entropy_coefficient=0.003),
         batch_fragments=2,
-        reward=RewardConfig(source="classification", extrinsic_coefficient=extrinsic, intrinsic_coefficient=0.4),
+        # Two steps an update see each label some fifty times while it is new; more would slow the learner beside them.
+        reward=RewardConfig(
+            source="classification", extrinsic_coefficient=extrinsic, intrinsic_coefficient=0.4, train_steps=2
+        ),
     )
 
 
