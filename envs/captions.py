@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-import numpy as np
-
 from envs.blstats import Blstat
 from envs.environment import Captioner
 from envs.timestep import TimeStep
@@ -96,7 +94,8 @@ class MessageCaptioner:
 
     def caption(self, timestep: TimeStep) -> str:
         """The canonical message of this step."""
-        return _canonical_bytes(timestep.observation[self._key].tobytes())
+        message = timestep.observation[self._key]
+        return _canonical_bytes(message.tobytes()) if message.item(0) else ""
 
 
 def _depth(before: int, now: int, hp_max: int) -> str:
@@ -155,9 +154,9 @@ class StatusCaptioner:
         if unknown := [name for name in watch if name not in STATUS_CHANGES]:
             raise ValueError(f"got status changes {unknown}; expected some of {list(STATUS_CHANGES)}")
         self._sentences = [_SENTENCES[name] for name in watch if name in _SENTENCES]
-        self._indices = np.array([index for index, _ in self._sentences], np.intp)
+        self._indices = [int(index) for index, _ in self._sentences]
         self._inventory = "inventory" in watch
-        self._status = b""
+        self._status: list[int] = []
         self._items = b""
 
     def reset(self, timestep: TimeStep) -> None:
@@ -174,9 +173,8 @@ class StatusCaptioner:
             hp_max = int(stats[Blstat.HP_MAX])
             if not hp_max:
                 return ""  # The game is over: NetHack blanks the status line, and nothing that it shows is a change.
-            was = np.frombuffer(self._status, stats.dtype).tolist()
-            for (index, sentence), before in zip(self._sentences, was, strict=True):
-                if before != (now := int(stats[index])):
+            for (_, sentence), before, now in zip(self._sentences, self._status, status, strict=True):
+                if before != now:
                     said.append(sentence(before, now, hp_max))
             self._status = status
         if items != self._items:
@@ -184,9 +182,9 @@ class StatusCaptioner:
             self._items = items
         return " ".join(filter(None, said)) if said else ""
 
-    def _read(self, timestep: TimeStep) -> bytes:
-        stats = timestep.observation.get("blstats")
-        return b"" if stats is None else stats[self._indices].tobytes()
+    def _read(self, timestep: TimeStep) -> list[int]:
+        item = getattr(timestep.observation.get("blstats"), "item", None)
+        return [] if item is None else [item(index) for index in self._indices]
 
     def _read_items(self, timestep: TimeStep) -> bytes:
         if not self._inventory:

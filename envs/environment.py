@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from envs.specs import EnvSpec
 from envs.timestep import TimeStep
@@ -36,6 +38,18 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Free what the environment holds."""
+        ...
+
+
+@runtime_checkable
+class InPlace(Protocol):
+    """An environment that writes its observations where it is told, such as into a vector's block: no copy a step."""
+
+    def bind(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Show every observation in `arrays` from now on, of the spec's keys, shapes and types.
+
+        Called once, before the first reset.
+        """
         ...
 
 

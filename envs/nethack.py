@@ -12,13 +12,14 @@ What NLE does that a learner must not see is mended here:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from nle import nethack
 from nle.env import tasks
+from nle.env.base import NLE
 from numpy.typing import NDArray
 
 from envs.blstats import Blstat
@@ -53,30 +54,71 @@ class _Faithful:
     """Mixed into an NLE class: keeps every message and the last observation, and puts the task before the limit."""
 
     nethack: Any
+    actions: Any
     StepStatus: Any
     last_observation: Any
+    _steps: int
+    _observation_keys: Sequence[str]
+    _blstats_index: int
+    _internal_index: int
+    _program_state_index: int
+    _allow_all_modes: bool
+    step: Callable[..., Any]
+    _reward_fn: Callable[..., Any]
     _perform_known_steps: Callable[..., Any]
     _is_episode_end: Callable[[Any], Any]
     _check_abort: Callable[[Any], bool]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.heard: list[bytes] = []
+        self._plain = type(self).step is NLE.step
         super().__init__(*args, **kwargs)
-        game_step = self.nethack.step
-        message, heard = self.nethack._obs_buffers["message"], self.heard
+        game, core, heard = self.nethack, self.nethack._pynethack, self.heard
+        message = game._obs_buffers["message"]
 
         def step(action: int) -> Any:
-            result = game_step(action)
-            heard.append(message.tobytes())
-            return result
+            core.step(action)
+            if message[0]:
+                heard.append(message.tobytes())
+            return game._obs, core.done()
 
-        self.nethack.step = step
+        game.step = step
+
+    def advance(self, action: int) -> tuple[float, Any]:
+        """What NLE's `step` does, without copying what nobody reads: about a third less time a step.
+
+        Of the step before, NLE's rewards look at the status line alone. A class with a step of its own is left to it.
+
+        Returns:
+            The reward, and how the episode ended (false where it goes on).
+        """
+        if not self._plain:
+            _, reward, _, _, info = self.step(action)
+            return reward, info["end_status"]
+        now = self.last_observation
+        before = list(now)
+        before[self._blstats_index] = now[self._blstats_index].copy()
+        now, done = self.nethack.step(self.actions[action])
+        waits = any(now[self._internal_index][1:4].tolist())  # for a key, a line, or an answer
+        if waits and (not self._allow_all_modes or now[self._program_state_index][0] == 1):
+            now, done = self._perform_known_steps(now, done)
+        self._steps += 1
+        self.last_observation = now
+        status = self._get_end_status(now, done)
+        return float(self._reward_fn(before, action, now, status)), status
 
     def _get_end_status(self, observation: Any, done: bool) -> Any:
         status = self._is_episode_end(observation)
         if not status and self._check_abort(observation):
             status = self.StepStatus.ABORTED
-        return self.StepStatus(done or status)
+        return self.StepStatus(done or status) if done or status else self.StepStatus.RUNNING
+
+    def write_into(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Let the game write these observations into `arrays` from now on; call it before the first episode."""
+        game = self.nethack
+        game._obs_buffers |= arrays
+        game._obs = tuple(game._obs_buffers[name] for name in self._observation_keys)
+        game._pynethack.set_buffers(**{name: game._obs_buffers[name] for name in self._observation_keys})
 
     def _quit_game(self, observation: Any, done: bool) -> None:
         """Leave the game as it stands, for its last observation; `leave` quits it before the next one."""
@@ -170,6 +212,7 @@ class NetHackEnvironment:
             self._observation[key] = source if own is None else np.zeros(source.shape, own)
         self._message = self._observation.get("message")
         self._blstats = self._observation.get("blstats")
+        self._silent = True
         names = tuple(action_name(action) for action in inner.actions)
         self._spec = EnvSpec(
             observation={k: ArraySpec(v.shape, v.dtype.name) for k, v in self._observation.items()},
@@ -198,15 +241,22 @@ class NetHackEnvironment:
     def step(self, action: Any) -> TimeStep:
         """Press the action's key, and those that follow of themselves."""
         self._inner.heard.clear()
-        _, reward, done, _, info = self._inner.step(int(action))
+        reward, status = self._inner.advance(int(action))
         self._refresh()
-        if not done:
+        if not status:
             return transition(reward, self._observation)
-        status = info["end_status"]
         self._running = status != self._status.DEATH  # At a limit or a goal the game itself goes on.
         success = None if self._success_status is None else status == self._success_status
         end = truncation if status == self._status.ABORTED else termination
         return end(reward, self._observation, success)
+
+    def bind(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write observations straight into `arrays`, of the spec's shapes and types; call it before the first reset."""
+        direct = {k: arrays[k] for k, v in self._observation.items() if v is self._live[k]}
+        self._inner.write_into(direct)
+        self._live |= direct
+        self._observation = dict(arrays)
+        self._message, self._blstats = arrays.get("message"), arrays.get("blstats")
 
     def render(self) -> str:
         """Message, map and status as text."""
@@ -219,13 +269,12 @@ class NetHackEnvironment:
     def _refresh(self) -> None:
         if self._blstats is not None:
             np.copyto(self._blstats, self._live["blstats"], casting="same_kind")
-        if self._message is not None:
-            heard = self._inner.heard
-            if len(heard) <= 1:
-                np.copyto(self._message, self._live["message"])
-            else:
-                said = join_messages([raw.rstrip(b"\0") for raw in heard])[: _MESSAGE_SIZE - 1]
-                self._message[:] = np.frombuffer(said.ljust(_MESSAGE_SIZE, b"\0"), np.uint8)
+        heard = self._inner.heard
+        if self._message is None or (self._silent and not heard):
+            return
+        said = heard[0] if len(heard) == 1 else join_messages([raw.rstrip(b"\0") for raw in heard])[: _MESSAGE_SIZE - 1]
+        self._message[:] = np.frombuffer(said.ljust(_MESSAGE_SIZE, b"\0"), np.uint8)
+        self._silent = not heard
 
 
 def check_keys(keys: Sequence[str]) -> None:

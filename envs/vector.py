@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.captions import caption_id
 from envs.contract import ContractViolation, fault_of
-from envs.environment import Task
+from envs.environment import InPlace, Task
 from envs.specs import EnvSpec
 from envs.timestep import StepType, TimeStep
 
@@ -71,6 +71,11 @@ class VectorEnvironment:
         self.observation: dict[str, NDArray[Any]] = {
             key: np.zeros((num_envs, *array.shape), array.dtype) for key, array in self._spec.observation.items()
         }
+        # Environments that can write into the block do so; what the others show is copied there.
+        self._bound = [isinstance(env, InPlace) for env in self._envs]
+        for index, env in enumerate(self._envs):
+            if isinstance(env, InPlace):
+                env.bind({key: block[index] for key, block in self.observation.items()})
         self._copies = [
             (key, block, block.shape[1:], block.dtype, block.dtype.kind == "f")
             for key, block in self.observation.items()
@@ -191,7 +196,7 @@ class VectorEnvironment:
         observation = timestep.observation
         try:
             fine = math.isfinite(timestep.reward)
-            for key, block, shape, dtype, is_float in self._copies:
+            for key, block, shape, dtype, is_float in () if self._bound[index] else self._copies:
                 value = observation[key]
                 if value.shape != shape or value.dtype != dtype or (is_float and not np.isfinite(value).all()):
                     fine = False

@@ -167,7 +167,7 @@ def test_messages_before_a_dismissed_more_are_kept():
     while not timestep.last:
         timestep = env.step(int(rng.integers(23)))
         heard = [raw.rstrip(b"\0") for raw in env._inner.heard]
-        if len(heard) > 1 and heard[0] and not heard[-1]:
+        if heard and not env._live["message"].any():  # the game itself shows nothing any more
             assert timestep.observation["message"].tobytes().startswith(heard[0].rstrip())
             kept += 1
     assert kept > 0
@@ -272,3 +272,46 @@ def test_leaving_many_games_unfinished_leaks_no_files(score):
     for seed in range(30):
         score.reset(seed)
     assert files() <= before + 1
+
+
+def test_a_step_without_copies_plays_the_same_game_as_the_step_of_nle(score):
+    """`advance` beside `step` of NLE itself, from the same seed with the same actions."""
+    import nle.env.tasks
+
+    actions = np.random.default_rng(5).integers(23, size=400).tolist()
+    plain = nle.env.tasks.NetHackScore(
+        observation_keys=("chars", "blstats", "message"),
+        max_episode_steps=5000,
+        fix_moon_phase=True,
+        savedir=None,
+        save_ttyrec_every=0,
+        character="mon-hum-neu-mal",
+    )
+    ours = make_nethack("score")
+    ours.reset(11)
+    core, display, levels = np.random.SeedSequence(11).generate_state(3).tolist()
+    plain.seed(core, display, reseed=False, lgen=levels)
+    plain.reset()
+    for action in actions:
+        mine = ours.step(action)
+        theirs, reward, terminated, _, _ = plain.step(action)
+        assert mine.reward == reward and mine.last == terminated
+        np.testing.assert_array_equal(mine.observation["chars"], theirs["chars"])
+        np.testing.assert_array_equal(mine.observation["blstats"], theirs["blstats"])
+        if mine.last:
+            break
+    plain.close(), ours.close()
+
+
+def test_observations_written_into_given_arrays_are_those_of_an_environment_of_its_own():
+    actions = np.random.default_rng(6).integers(23, size=120).tolist()
+    own, bound = make_nethack("score", max_episode_steps=60), make_nethack("score", max_episode_steps=60)
+    block = {k: np.zeros((3, *a.shape), a.dtype) for k, a in bound.spec.observation.items()}
+    bound.bind({k: array[1] for k, array in block.items()})
+    one, other = own.reset(4), bound.reset(4)
+    for action in actions:
+        for key, array in block.items():
+            np.testing.assert_array_equal(array[1], one.observation[key])
+            assert other.observation[key].base is not None and not array[0].any() and not array[2].any()
+        one, other = (own.reset(4), bound.reset(4)) if one.last else (own.step(action), bound.step(action))
+    own.close(), bound.close()
