@@ -11,7 +11,7 @@ PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: help train test check unit learning learning-minihack clean
+.PHONY: help train test check unit learning learning-minihack vllm clean
 
 help:
 	@echo "make train     set up and train with the default recipe; ARGS=\"key=value ...\" overrides it"
@@ -20,6 +20,7 @@ help:
 	@echo "make unit      tests without Ray, under a minute"
 	@echo "make learning  tests that train until a return is reached, many minutes"
 	@echo "make learning-minihack  the experiment behind docs/results/learning-minihack.json, an hour on two cores"
+	@echo "make vllm      tests of the vLLM judge, with vLLM for CPUs in an environment of its own"
 	@echo "make clean     remove $(VENV) and caches; runs/ stays"
 
 train: $(VENV)/.ready
@@ -49,6 +50,9 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt .ci/setup
 
 learning-minihack: $(VENV)/.ready-dev
 	@$(BIN)/python -m benchmarks.learning_minihack $(ARGS)
+
+vllm:
+	@.ci/vllm $(VENV)-vllm $(ARGS)
 
 clean:
 	rm -rf $(VENV) build guerdon.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

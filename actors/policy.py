@@ -109,16 +109,8 @@ class RecurrentPolicy(nn.Module):
             initial_state: [R, H].
             action: [sum(T_r), …].
         """
-        features = self.encoder(observation)
-        packing = pack_index(lengths + 1)
-        out, _ = self.core(
-            PackedSequence(features[packing.order], packing.batch_sizes), initial_state[packing.rows].unsqueeze(0)
-        )
-        hidden = torch.empty_like(out.data).index_copy(0, packing.order, out.data)
-        ends = (lengths + 1).cumsum(0) - 1
-        acting = torch.ones(len(features), dtype=torch.bool)
-        acting[ends] = False  # the last observation of a row only bootstraps
-        parameters = self.policy_head(hidden[acting])
+        hidden = remember(self.core, self.encoder(observation), lengths + 1, initial_state)
+        parameters = self.policy_head(hidden[acting_mask(lengths)])
         return Evaluation(
             self.distribution.log_prob(parameters, action),
             self.distribution.entropy(parameters),
@@ -132,6 +124,30 @@ class RecurrentPolicy(nn.Module):
             RuntimeError: names or shapes do not fit.
         """
         self.load_state_dict(load_tensors(blob))
+
+
+def remember(core: nn.GRU, features: Tensor, lengths: Tensor, initial_state: Tensor) -> Tensor:
+    """What a recurrent core makes of concatenated rows, `[S, H]`, in one call and without padding.
+
+    Args:
+        core: the recurrence.
+        features: of all rows, one after another, `[S, F]`.
+        lengths: entries of each row, `[R]`; they sum to S.
+        initial_state: before each row, `[R, H]`.
+    """
+    packing = pack_index(lengths)
+    out, _ = core(
+        PackedSequence(features[packing.order], packing.batch_sizes), initial_state[packing.rows].unsqueeze(0)
+    )
+    return torch.empty_like(out.data).index_copy(0, packing.order, out.data)
+
+
+def acting_mask(lengths: Tensor) -> Tensor:
+    """Which observations of rows of `lengths` [R] steps were acted on, `[S]`: the last of each row only bootstraps."""
+    ends = (lengths + 1).cumsum(0) - 1
+    acting = torch.ones(int(lengths.sum()) + len(lengths), dtype=torch.bool)
+    acting[ends] = False
+    return acting
 
 
 class Packing(NamedTuple):

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from pipelines.errors import UserError
-from pipelines.record_log import read_log
 from pipelines.run_directory import RunDirectory
-from rewards.verdicts import Verdict, from_arrow
+from pipelines.stored_experience import stored_verdicts
+from rewards.verdicts import Verdict
 
 SHOWN = 14  # captions
 LONGEST = 46  # characters of one
@@ -47,7 +47,7 @@ def draw(run: RunDirectory, path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     said.set_axis_off()
     said.set_title("captions, and the judge's verdict", fontsize=10, loc="left")
-    verdicts = sorted(from_arrow(read_log(run.verdicts)), key=lambda v: -1.0 if v.value is None else -v.value)
+    verdicts = sorted(stored_verdicts(run), key=lambda v: -1.0 if v.value is None else -v.value)
     for row, verdict in enumerate(verdicts[:SHOWN]):
         height = 0.95 - row / SHOWN
         said.text(0.0, height, _shown(verdict), color="#c4702b", weight="bold", fontsize=9, transform=said.transAxes)

@@ -1,6 +1,6 @@
 """Ray Serve applications: an object with one batch method, behind replicas that Serve keeps alive.
 
-Serve forgets the requests of a replica that dies; the caller owns retries and the ledger (rewards/annotation.py).
+Serve forgets the requests of a replica that dies; the caller owns retries and the ledger (rewards/annotation/).
 One call carries many questions, because a call costs about the same whatever it carries.
 """
 
@@ -14,24 +14,56 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
-    """Replicas of a served object."""
+    """Replicas of a served object, and how much they are given.
+
+    Attributes:
+        max_replicas: beyond `replicas`, more are started while calls queue, and stopped again when they do not.
+        target_ongoing: calls a replica, running and queued, that autoscaling aims at.
+        max_ongoing: calls in a replica at once; what comes beyond waits at the caller.
+        max_queued: calls that may wait at a caller; beyond it a call is refused at once (`ServiceOverloaded`), for the
+            caller to slow down. -1: any number.
+        batch_tokens: tokens in one batch of a replica; calls that come together are worked on together.
+        hang_s: a replica whose oldest call runs longer than this is replaced.
+        drain_s: a replica that is to stop may take so long to finish its calls.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     replicas: int = Field(default=1, ge=1)
+    max_replicas: int | None = Field(default=None, ge=1)
+    target_ongoing: float = Field(default=2.0, gt=0)
+    upscale_delay_s: float = Field(default=5.0, ge=0, description="how long calls must queue before one is started")
+    downscale_delay_s: float = Field(default=60.0, ge=0, description="how long a replica must be idle to be stopped")
+    max_ongoing: int = Field(default=16, ge=1)
+    max_queued: int = Field(default=256, ge=-1)
+    batch_tokens: int = Field(default=8192, ge=1)
     cpus: float = Field(default=1.0, ge=0, description="logical CPUs a replica")
     gpus: float = Field(default=0.0, ge=0, description="GPUs a replica; fractions allowed")
     threads: int = Field(default=1, ge=1, description="threads of numerical libraries in a replica")
     start_timeout_s: float = Field(default=180.0, gt=0)
     call_timeout_s: float = Field(default=60.0, gt=0)
+    health_period_s: float = Field(default=2.0, gt=0)
+    health_timeout_s: float = Field(default=30.0, gt=0, description="three checks in a row unanswered: it is replaced")
+    hang_s: float = Field(default=300.0, gt=0)
+    drain_s: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Config:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(f"got max_replicas {self.max_replicas}; expected at least replicas ({self.replicas})")
+        return self
 
 
 class ServiceUnavailable(ConnectionError):
     """The service did not start or did not answer; the message says what was tried."""
+
+
+class ServiceOverloaded(ServiceUnavailable):
+    """Too many calls wait already: this one was not begun. Slow down, and ask again."""
 
 
 class Service:
@@ -42,16 +74,21 @@ class Service:
         self._handle, self._config = handle, config
 
     async def ask(self, payload: Any) -> Any:
-        """Send `payload` to a replica and wait for the answer.
+        """Send `payload` to a replica and wait for the answer. Who stops waiting has the call cancelled.
 
         Raises:
             TimeoutError: no answer within `call_timeout_s`.
+            ServiceOverloaded: too many calls wait; this one was not begun.
             ServiceUnavailable: the replica died or refused.
         """
+        from ray.serve.exceptions import BackPressureError
+
         try:
             return await asyncio.wait_for(self._answer(payload), self._config.call_timeout_s)
         except (TimeoutError, asyncio.TimeoutError):
             raise TimeoutError(f"no answer within {self._config.call_timeout_s:.0f} s") from None
+        except BackPressureError:
+            raise ServiceOverloaded(f"{self._config.max_queued} calls wait already") from None
         except ConnectionError:
             raise
         except Exception as error:
@@ -59,7 +96,12 @@ class Service:
             raise ServiceUnavailable(f"{type(error).__name__}: {lines[0][:200]}") from error
 
     async def _answer(self, payload: Any) -> Any:
-        return await self._handle.answer.remote(payload)
+        response = self._handle.answer.remote(payload)
+        try:
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
 
     async def pid(self) -> int:
         """Process id of one replica, for people and for chaos tests.
@@ -76,13 +118,32 @@ class Service:
 class Replica:
     """What runs in a replica: the served object and its batch method."""
 
-    def __init__(self, factory: Callable[[], Any], method: str) -> None:
+    def __init__(self, factory: Callable[[], Any], method: str, hang_s: float) -> None:
         """Make the object, once per replica."""
         self._answer = getattr(factory(), method)
+        self._hang_s = hang_s
+        self._since: dict[int, float] = {}  # when each call that runs began, the oldest first
+        self._count = 0
 
     async def answer(self, payload: Any) -> Any:
         """Answer one call."""
-        return await self._answer(payload)
+        self._count += 1
+        number = self._count
+        self._since[number] = time.monotonic()
+        try:
+            return await self._answer(payload)
+        finally:
+            del self._since[number]
+
+    def check_health(self) -> None:
+        """What Serve calls every few seconds; it asks the served object nothing, which may be busy and well.
+
+        Raises:
+            RuntimeError: a call has not ended for too long.
+        """
+        oldest = next(iter(self._since.values()), None)
+        if oldest is not None and time.monotonic() - oldest > self._hang_s:
+            raise RuntimeError(f"a call has not ended for {self._hang_s:g} s")
 
     async def pid(self) -> int:
         """Process id of this replica."""
@@ -105,25 +166,41 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    threads = {key: str(config.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    environment = {key: str(config.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    # The served object works on Serve's own event loop: a thread between them costs more than a small model does.
+    environment["RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD"] = "0"
+    scaling: dict[str, Any] = {"num_replicas": config.replicas}
+    if config.max_replicas is not None:
+        scaling = {
+            "autoscaling_config": {
+                "min_replicas": config.replicas,
+                "max_replicas": config.max_replicas,
+                "target_ongoing_requests": config.target_ongoing,
+                "upscale_delay_s": config.upscale_delay_s,
+                "downscale_delay_s": config.downscale_delay_s,
+                "look_back_period_s": 10.0,
+            }
+        }
     deployment = serve.deployment(
         name="replica",
-        num_replicas=config.replicas,
-        max_ongoing_requests=16,
-        health_check_period_s=2.0,
-        health_check_timeout_s=30.0,
-        graceful_shutdown_timeout_s=2.0,
+        max_ongoing_requests=config.max_ongoing,
+        max_queued_requests=config.max_queued,
+        health_check_period_s=config.health_period_s,
+        health_check_timeout_s=config.health_timeout_s,
+        graceful_shutdown_wait_loop_s=0.1,
+        graceful_shutdown_timeout_s=config.drain_s,
         ray_actor_options={
             "num_cpus": config.cpus,
             "num_gpus": config.gpus,
-            "runtime_env": {"env_vars": threads},
+            "runtime_env": {"env_vars": environment},
         },
         logging_config={"log_level": "ERROR", "enable_access_log": False},
+        **scaling,
     )(Replica)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
     try:
         try:
-            target = serve.RunTarget(deployment.bind(factory, method), name=name, route_prefix=None)
+            target = serve.RunTarget(deployment.bind(factory, method, config.hang_s), name=name, route_prefix=None)
             handle = serve.run_many([target], wait_for_applications_running=False)[0]
             _wait_until_running(name, config.start_timeout_s)
         except Exception as error:

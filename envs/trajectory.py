@@ -24,7 +24,7 @@ Columns of a row of T steps:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,21 @@ class Fragment:
     caption_steps: Mapping[int, int]
     episodes: Sequence[EpisodeEnd]
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """As plain JSON values, to be kept beside the rows."""
+        plain = asdict(self)
+        for name in ("captions", "caption_steps"):
+            plain[name] = [[ident, value] for ident, value in plain[name].items()]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Fragment:
+        """What `to_plain` gave."""
+        lists = {name: dict(plain[name]) for name in ("captions", "caption_steps")}
+        episodes = [EpisodeEnd(**episode) for episode in plain["episodes"]]
+        actor, epoch, sequence = plain["key"]
+        return cls(**{**plain, **lists, "key": (actor, epoch, sequence), "episodes": episodes})
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from learners.batch import TrainBatch, acting_index, pad, row_index, unpad
+from learners.descent import Descent
 from learners.learner import Evaluation, LearnerModule
-from learners.losses import clipped_policy_loss, clipped_value_loss, entropy_loss, probability_ratio, weighted_mean
-from learners.returns import vtrace
-from learners.weights import pack_weights, unpack_weights
+from learners.losses import (
+    clipped_policy_loss,
+    clipped_value_loss,
+    entropy_loss,
+    importance_weighted_policy_loss,
+    normalised,
+    probability_ratio,
+    weighted_mean,
+)
+from learners.returns import stop_at_unknown, vtrace
+from learners.weights import fitting_state, load_named_weights, named_weights, pack_weights, unpack_weights
 
 
 class Config(BaseModel):
@@ -32,7 +41,8 @@ class Config(BaseModel):
         lambda_: of V-trace; trades bias (0) for variance (1).
         rho_bar: bound of the importance weights that set the fixed point.
         c_bar: bound of the importance weights that set how far errors travel back.
-        clip: the ratio pi / mu is kept within 1 / (1 + clip) and 1 + clip.
+        clip: the ratio pi / mu is kept within 1 / (1 + clip) and 1 + clip; None: nothing keeps the policy near the one
+            that acted, and its gradient is V-trace's own (Espeholt et al. 2018), for experience from far away.
         value_clip: how far a value may move in one update; None: anywhere.
         value_coefficient: weight of the value loss.
         entropy_coefficient: weight of the entropy bonus.
@@ -53,7 +63,7 @@ class Config(BaseModel):
     lambda_: float = Field(1.0, ge=0, le=1)
     rho_bar: float = Field(1.0, gt=0)
     c_bar: float = Field(1.0, gt=0)
-    clip: float = Field(0.1, gt=0)
+    clip: float | None = Field(0.1, gt=0)
     value_clip: float | None = Field(1.0, gt=0)
     value_coefficient: float = Field(0.5, ge=0)
     entropy_coefficient: float = Field(0.003, ge=0)
@@ -68,10 +78,6 @@ class Config(BaseModel):
     seed: int = 0
 
 
-class LearningDiverged(RuntimeError):
-    """Too many updates in a row gave NaN or infinity."""
-
-
 _MEANS = (
     "loss",
     "policy_loss",
@@ -83,7 +89,6 @@ _MEANS = (
     "mean_value",
     "grad_norm",
 )
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Appo:
@@ -99,28 +104,14 @@ class Appo:
         self.module = module
         self.config = config or Config()
         self._network = cast(torch.nn.Module, module)
-        self._parameters = dict(self._network.named_parameters())
-        self._device = next(iter(self._parameters.values())).device
-        self._optimiser = torch.optim.Adam(
-            self._parameters.values(),
-            lr=self.config.learning_rate,
-            betas=self.config.adam_betas,
-            eps=self.config.adam_epsilon,
-            fused=True,
-        )
+        self._descent = Descent(self._network, self.config)
         self._rng = torch.Generator().manual_seed(self.config.seed)
         self._version = 0
-        self._skipped = 0
-        self._skipped_in_a_row = 0
 
     @property
     def version(self) -> int:
         """How many batches have been consumed, skipped ones too; the version of the weights."""
         return self._version
-
-    def advance_to(self, version: int) -> None:
-        """Count on from `version` at least: weights restored from an older state are not to be taken for older ones."""
-        self._version = max(self._version, version)
 
     def update(self, batch: TrainBatch) -> dict[str, float]:
         """Learn from a batch, once.
@@ -132,14 +123,15 @@ class Appo:
 
         Returns:
             Means over the gradient steps (NaN if all were skipped): `loss`, `policy_loss`, `value_loss`, `entropy`,
-            `kl_to_behaviour`, `clip_fraction`, `explained_variance` (of returns by values; NaN where returns do not
-            vary), `mean_value`, `grad_norm` (before clipping). Of the batch: `mean_reward`, `frames`, `rows`,
-            `policy_lag_mean` and `policy_lag_max` in versions. Since the start: `version`, `skipped_updates`.
+            `kl_to_behaviour`, `clip_fraction` (without a clip: of ratios above rho_bar), `explained_variance` (of
+            returns by values; NaN where returns do not vary), `mean_value`, `grad_norm` (before clipping). Of the
+            batch: `mean_reward`, `frames`, `rows`, `policy_lag_mean` and `policy_lag_max` in versions. Since the start:
+            `version`, `skipped_updates`.
 
         Raises:
             LearningDiverged: `max_skipped` gradient steps in a row were lost.
         """
-        batch = batch.to(self._device)
+        batch = batch.to(self._descent.device)
         lag = (self._version - batch.policy_version_min).float()
         steps: list[Tensor] = []
         # Values as they were when this update first saw each step: what the value clip is measured from.
@@ -161,14 +153,14 @@ class Appo:
             "policy_lag_mean": float(lag.mean()),
             "policy_lag_max": float(lag.max()),
             "version": float(self._version),
-            "skipped_updates": float(self._skipped),
+            "skipped_updates": float(self._descent.skipped),
         }
 
     def _deal(self, rows: int) -> Sequence[Tensor | None]:
         """Row indices of each minibatch; None stands for the whole batch as it lies."""
         if self.config.minibatches == 1:
             return [None]
-        return torch.randperm(rows, generator=self._rng).to(self._device).chunk(self.config.minibatches)
+        return torch.randperm(rows, generator=self._rng).to(self._descent.device).chunk(self.config.minibatches)
 
     def _step(self, batch: TrainBatch, anchor: Tensor, where: slice | Tensor, first: bool) -> Tensor | None:
         """One gradient step.
@@ -189,26 +181,22 @@ class Appo:
         if first:
             anchor[where] = value.detach()
         if config.normalise_advantage:
-            advantage = _normalise(advantage, batch.weight)
+            advantage = normalised(advantage, batch.weight)
 
-        policy_loss = clipped_policy_loss(
-            evaluation.logprob, batch.behaviour_logprob, advantage, config.clip, batch.weight
-        )
+        policy_loss = self._policy_loss(batch, evaluation.logprob, advantage)
         value_loss = clipped_value_loss(value, anchor[where], vs, config.value_clip, batch.weight)
         random_loss = entropy_loss(evaluation.entropy, batch.weight)
         loss = policy_loss + config.value_coefficient * value_loss + config.entropy_coefficient * random_loss
 
-        self._optimiser.zero_grad()
-        loss.backward()
-        grad_norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), config.max_grad_norm)
-        if not math.isfinite(loss.item() + grad_norm.item()):
-            self._skip()
+        grad_norm = self._descent.step(loss)
+        if grad_norm is None:
             return None
-        self._skipped_in_a_row = 0
-        self._optimiser.step()
         with torch.no_grad():
             ratio = probability_ratio(evaluation.logprob, batch.behaviour_logprob)
-            clipped = (ratio > 1 + config.clip) | (ratio < 1 / (1 + config.clip))
+            if config.clip is None:
+                clipped = ratio > config.rho_bar
+            else:
+                clipped = (ratio > 1 + config.clip) | (ratio < 1 / (1 + config.clip))
             return torch.stack(
                 [
                     loss,
@@ -224,11 +212,22 @@ class Appo:
                 ]
             )
 
+    def _policy_loss(self, batch: TrainBatch, logprob: Tensor, advantage: Tensor) -> Tensor:
+        """PPO's clipped surrogate, or without a clip V-trace's own policy gradient."""
+        config = self.config
+        if config.clip is None:
+            return importance_weighted_policy_loss(
+                logprob, batch.behaviour_logprob, advantage, config.rho_bar, batch.weight
+            )
+        return clipped_policy_loss(logprob, batch.behaviour_logprob, advantage, config.clip, batch.weight)
+
     @torch.no_grad()
     def _targets(self, batch: TrainBatch, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
         """V-trace targets and advantages of every step, `[N]` each."""
         config = self.config
-        columns = (batch.behaviour_logprob, evaluation.logprob.detach(), batch.reward, batch.discount * config.gamma)
+        now = evaluation.value.detach()[acting_index(batch.lengths)]
+        reward, discount = stop_at_unknown(batch.reward, batch.discount * config.gamma, now, batch.weight)
+        columns = (batch.behaviour_logprob, evaluation.logprob.detach(), reward, discount)
         padded, mask = pad(torch.stack(columns, -1), batch.lengths)
         behaviour_logprob, target_logprob, reward, discount = padded.unbind(-1)
         value, _ = pad(evaluation.value.detach(), batch.lengths + 1)
@@ -243,25 +242,9 @@ class Appo:
             rho_bar=config.rho_bar,
             c_bar=config.c_bar,
         )
-        # The surrogate brings the importance weight, so rho is not multiplied in a second time.
+        # The policy loss brings the importance weight, so rho is not multiplied in a second time.
         vs, advantage = unpad(torch.stack([estimate.vs, estimate.advantage], -1), batch.lengths).unbind(-1)
         return vs, advantage
-
-    def _skip(self) -> None:
-        """Count a gradient step that was lost.
-
-        Raises:
-            LearningDiverged: it was one too many in a row.
-        """
-        self._optimiser.zero_grad()
-        self._skipped += 1
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row >= self.config.max_skipped:
-            raise LearningDiverged(
-                f"got NaN or infinity in {self._skipped_in_a_row} gradient steps in a row (version {self._version}); "
-                "expected finite losses: look at the scale of rewards and observations, lower learning_rate, "
-                "and resume from an earlier checkpoint"
-            )
 
     def weights(self) -> bytes:
         """The module's weights as a safetensors blob."""
@@ -277,12 +260,9 @@ class Appo:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights, Adam's moments, counters and random state: copies, as tensors that safetensors can hold."""
-        state = {f"module.{name}": value.detach().clone() for name, value in self._network.state_dict().items()}
-        for name, parameter in self._parameters.items():
-            for part, value in self._optimiser.state.get(parameter, {}).items():
-                state[f"adam.{part}.{name}"] = value.detach().clone()
+        state = named_weights(self._network, "module") | self._descent.state_dict()
         state["rng"] = self._rng.get_state()
-        state["counters"] = torch.tensor([self._version, self._skipped, self._skipped_in_a_row])
+        state["counters"] = torch.tensor([self._version, self._descent.skipped, self._descent.skipped_in_a_row])
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -291,26 +271,8 @@ class Appo:
         Raises:
             ValueError: the state is of another module.
         """
-        module = {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
-        try:
-            self._network.load_state_dict(module)
-            moments = {
-                index: {part: state[f"adam.{part}.{name}"].clone() for part in _ADAM}
-                for index, name in enumerate(self._parameters)
-                if f"adam.step.{name}" in state
-            }
+        with fitting_state():
+            load_named_weights(self._network, state, "module")
+            self._descent.load_state_dict(state)
             self._rng.set_state(state["rng"].cpu())
-            version, skipped, in_a_row = state["counters"].tolist()
-        except (KeyError, RuntimeError) as error:
-            raise ValueError(
-                f"got a learner's state that does not fit: {error}; resume with the config that wrote it"
-            ) from error
-        self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": moments})
-        self._version, self._skipped, self._skipped_in_a_row = version, skipped, in_a_row
-
-
-def _normalise(advantage: Tensor, weight: Tensor | None) -> Tensor:
-    """Advantages of mean 0 and deviation 1 over the steps that count, `[N]`."""
-    centred = advantage - weighted_mean(advantage, weight)
-    deviation = weighted_mean(centred.square(), weight).sqrt()
-    return centred / (deviation + 1e-5)
+            self._version, self._descent.skipped, self._descent.skipped_in_a_row = state["counters"].tolist()

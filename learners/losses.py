@@ -27,6 +27,13 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     return counted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
+def normalised(advantage: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Advantages of mean 0 and deviation 1 over the steps that count, same shape."""
+    centred = advantage - weighted_mean(advantage, weight)
+    deviation = weighted_mean(centred.square(), weight).sqrt()
+    return centred / (deviation + 1e-5)
+
+
 def probability_ratio(target_logprob: Tensor, behaviour_logprob: Tensor) -> Tensor:
     """pi(a|x) / mu(a|x), bounded so that it never overflows; same shape."""
     return (target_logprob - behaviour_logprob).clamp(-_LOG_RATIO_BOUND, _LOG_RATIO_BOUND).exp()
@@ -58,6 +65,28 @@ def clipped_policy_loss(
     ratio = probability_ratio(target_logprob, behaviour_logprob)
     clipped = ratio.clamp(1.0 / (1.0 + clip), 1.0 + clip)
     return -weighted_mean(torch.minimum(ratio * advantage, clipped * advantage), weight)
+
+
+def importance_weighted_policy_loss(
+    target_logprob: Tensor,
+    behaviour_logprob: Tensor,
+    advantage: Tensor,
+    rho_bar: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The policy gradient of V-trace (Espeholt et al. 2018, IMPALA, section 4.2).
+
+        L = - mean rho A log pi(a|x),   rho = min(rho_bar, pi(a|x) / mu(a|x))
+
+    Args:
+        target_logprob: log pi(a|x), with gradient, `[N]` or `[T, B]`.
+        behaviour_logprob: log mu(a|x) of the policy that acted, same shape.
+        advantage: A, same shape; no gradient flows through it, nor through rho.
+        rho_bar: bound of the importance weights.
+        weight: how much each step counts.
+    """
+    rho = probability_ratio(target_logprob.detach(), behaviour_logprob).clamp(max=rho_bar)
+    return -weighted_mean(rho * advantage.detach() * target_logprob, weight)
 
 
 def clipped_value_loss(

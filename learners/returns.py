@@ -143,6 +143,24 @@ def lambda_returns(
     return returns if mask is None else _silence(returns, mask)
 
 
+def stop_at_unknown(reward: Tensor, discount: Tensor, value: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Rewards and discounts with which no return looks through a step that does not count.
+
+    The reward of such a step is not known; taken as 0 it would be told to all steps before it. What is known of the
+    step is V(x), so a return ends there and bootstraps: with r = V(x) and g = 0 the step's own error is 0.
+
+    Args:
+        reward: r_t, of any shape.
+        discount: g_t, same shape.
+        value: V(x_t), same shape.
+        weight: how much each step counts, same shape; None: all do.
+    """
+    if weight is None:
+        return reward, discount
+    counts = weight > 0
+    return torch.where(counts, reward, value), torch.where(counts, discount, 0.0)
+
+
 def _accumulate(delta: Tensor, decay: Tensor) -> Tensor:
     """x_t = delta_t + decay_t x_{t+1}, from x_T = 0; `[T, B]`."""
     total = torch.zeros_like(delta[0])

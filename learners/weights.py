@@ -1,10 +1,14 @@
-"""Weights as bytes: safetensors, never pickle."""
+"""Weights as bytes (safetensors, never pickle), and as parts of a learner's state."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 
 def pack_weights(module: torch.nn.Module) -> bytes:
@@ -26,4 +30,34 @@ def unpack_weights(module: torch.nn.Module, blob: bytes) -> None:
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(
             f"got weights that do not fit the module: {error}; use the config that the weights were trained with"
+        ) from error
+
+
+def named_weights(module: torch.nn.Module, name: str) -> dict[str, Tensor]:
+    """Copies of a module's parameters and buffers, as parts of a state: `NAME.PARAMETER`."""
+    return {f"{name}.{key}": value.detach().clone() for key, value in module.state_dict().items()}
+
+
+def load_named_weights(module: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Take a module's weights out of a state.
+
+    Raises:
+        RuntimeError: they do not fit.
+    """
+    start = f"{name}."
+    module.load_state_dict({key.removeprefix(start): value for key, value in state.items() if key.startswith(start)})
+
+
+@contextmanager
+def fitting_state() -> Iterator[None]:
+    """Says of a learner's state that lacks a part, or has one of another shape, what to do.
+
+    Raises:
+        ValueError: the state does not fit.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"got a learner's state that does not fit: {error}; resume with the config that wrote it"
         ) from error

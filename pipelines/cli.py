@@ -1,4 +1,4 @@
-"""The command line: `guerdon train | evaluate | inspect | report | doctor`, recipe names and `key=value`.
+"""The command line: `guerdon COMMAND`, recipe names and `key=value`.
 
 Everything that can be set is a key of the experiment; there are no other flags than `--dry-run`. What a person can
 mend is said in one line, with exit code 2.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.run_directory import RunDirectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +26,7 @@ app = typer.Typer(
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="overrides, by dotted path")]
 RUNS = "runs"
+TARGET = "builtin, rules, a URL, a model's directory, package.module:function, or a run"
 
 
 def _split(words: list[str] | None) -> tuple[str | None, list[str]]:
@@ -38,6 +42,16 @@ def _run_and_settings(run: str, settings: list[str] | None) -> tuple[str, list[s
     return ("last", [run, *(settings or [])]) if "=" in run else (run, settings or [])
 
 
+def _run_and_values(run: str, settings: list[str] | None) -> tuple[RunDirectory, dict[str, Any]]:
+    """The run that is meant, and the other settings."""
+    from pipelines.overrides import parse
+    from pipelines.run_directory import RunDirectory
+
+    run, settings = _run_and_settings(run, settings)
+    values = parse(settings)
+    return RunDirectory.existing(run, Path(str(_take(values, "runs", RUNS)))), values
+
+
 def _take(values: dict[str, Any], key: str, default: Any) -> Any:
     return values.pop(key, default)
 
@@ -51,10 +65,12 @@ def train(
 ) -> None:
     """Run an experiment: acting, judging, reward modelling and learning, to a report.
 
-    Besides the experiment's keys: runs=DIRECTORY (where runs go) and resume=RUN (go on with a run, or 'last').
+    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'), and
+    from=RUN (learn offline from what a run has stored; see docs/offline.md).
     """
     import yaml
 
+    from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
     from pipelines.train import resolve
@@ -67,7 +83,13 @@ def train(
     resume = None if resume is None else str(resume)  # a name of digits is read as a number
     if resume is not None and recipe is not None:
         raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
-    experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
+    source = _take(values, "from", None)
+    if source is None:
+        experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
+    elif resume is None:
+        experiment = resolve_offline(find_recipe(recipe) if recipe else None, values, runs, str(source))
+    else:
+        raise UserError(f"got resume={resume} and from={source}; a resumed run keeps its source: leave from= out")
     if dry_run:
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
@@ -87,12 +109,8 @@ def evaluate(
     Keys: episodes=100, seed=1000, greedy=false, environments=16, runs=DIRECTORY.
     """
     from pipelines.evaluate import evaluate_run
-    from pipelines.overrides import parse
-    from pipelines.run_directory import RunDirectory
 
-    run, settings = _run_and_settings(run, settings)
-    values = parse(settings)
-    directory = RunDirectory.existing(run, Path(str(_take(values, "runs", RUNS))))
+    directory, values = _run_and_values(run, settings)
     print(evaluate_run(directory, **_known(values, episodes=100, seed=1000, greedy=False, environments=16)))
 
 
@@ -106,12 +124,8 @@ def inspect(
     Keys: episode=ID (default: the last whole one), episodes=1, steps=40, first=0, all=false, runs=DIRECTORY.
     """
     from pipelines.inspect import inspect_run
-    from pipelines.overrides import parse
-    from pipelines.run_directory import RunDirectory
 
-    run, settings = _run_and_settings(run, settings)
-    values = parse(settings)
-    directory = RunDirectory.existing(run, Path(str(_take(values, "runs", RUNS))))
+    directory, values = _run_and_values(run, settings)
     known = _known(values, episode="", episodes=1, steps=40, first=0, all=False)
     for text in inspect_run(directory, **known):
         print(text)
@@ -140,6 +154,135 @@ def report(
     for directory in directories:
         print(summary(directory))
     print(f"report: {target}")
+
+
+@app.command()
+def ledger(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Show the accounts of a run: what became of its experience and of its questions. Exit code 1: they do not balance.
+
+    Keys: runs=DIRECTORY.
+    """
+    from pipelines.replay_tools import ledger_report
+
+    directory, values = _run_and_values(run, settings)
+    _known(values)
+    report = ledger_report(directory)
+    print(*report.lines, sep="\n")
+    raise typer.Exit(0 if report.balanced else 1)
+
+
+@app.command()
+def reannotate(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Judge a run's stored experience anew, beside what was said before, and compare; goes on where it was stopped.
+
+    Keys: reward=judge (or model, or a function, my_lab.rewards:exact_match), judge.KEY=…, settings.KEY=…,
+    budget.requests=, budget.tokens=, budget.money=, seconds=, against=VERSION, again=false, runs=DIRECTORY.
+    """
+    from pipelines.reannotate import reannotate as run_reannotate
+
+    directory, values = _run_and_values(run, settings)
+    print(*run_reannotate(directory, values).lines(), sep="\n")
+
+
+@app.command()
+def switch(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Let a running learner go on with another reward version, one that `guerdon reannotate` has made.
+
+    Keys: reward=VERSION, least=0.9 (share of the stored experience that it must have judged), runs=DIRECTORY.
+    """
+    from pipelines.switch import request_switch
+
+    directory, values = _run_and_values(run, settings)
+    asked = request_switch(directory, **_known(values, reward="", least=0.9))
+    print(
+        f"asked for reward version {asked.reward_version}, which has judged {asked.share_judged:.1%} of what is stored"
+    )
+
+
+replay = typer.Typer(no_args_is_help=True, help="Look at stored experience and verdicts, check them, copy them.")
+app.add_typer(replay, name="replay")
+
+
+@replay.command(name="inspect")
+def replay_inspect(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Say what a run has stored: columns, rows, sizes, writers. Keys: runs=DIRECTORY."""
+    from pipelines.replay_tools import inspect_stores
+
+    directory, values = _run_and_values(run, settings)
+    _known(values)
+    print(*inspect_stores(directory), sep="\n")
+
+
+@replay.command()
+def verify(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Check every byte of what a run has stored. Exit code 1: something is wrong. Keys: runs=DIRECTORY."""
+    from pipelines.replay_tools import verify_stores
+
+    directory, values = _run_and_values(run, settings)
+    _known(values)
+    problems = verify_stores(directory)
+    print(*(problems or ["sound"]), sep="\n")
+    raise typer.Exit(1 if problems else 0)
+
+
+@replay.command()
+def export(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Write what a run has stored as Parquet. Keys: to=exported, runs=DIRECTORY."""
+    from pipelines.replay_tools import export_stores
+
+    directory, values = _run_and_values(run, settings)
+    print(*export_stores(directory, Path(_known(values, to="exported")["to"])), sep="\n")
+
+
+@replay.command(name="import")
+def replay_import(
+    source: Annotated[str, typer.Argument(help="directory that `guerdon replay export` wrote")],
+    settings: Settings = None,
+) -> None:
+    """Make a run of what was exported: it can be judged, inspected and learnt from. Keys: to=runs/imported."""
+    from pipelines.overrides import parse
+    from pipelines.replay_tools import import_stores
+
+    print(import_stores(Path(source), Path(_known(parse(settings or []), to="runs/imported")["to"])).root)
+
+
+@app.command()
+def attack(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settings = None) -> None:
+    """Try to fool a judge or reward model, defences off and on, with 95 % intervals.
+
+    Keys: samples=50, attacks=[NAME,…], seed=0, to=FILE, goal=, rubric=, model=, device=, threads=, runs=.
+    """
+    from pipelines.attack import attack as run_attack
+    from pipelines.overrides import parse
+
+    print(run_attack(target, parse(settings or [])))
+
+
+@app.command(name="serve-rewards")
+def serve_rewards(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settings = None) -> None:
+    """Serve a reward over HTTP until Ctrl-C; keys in docs/serve-rewards.md."""
+    from pipelines.overrides import parse
+    from pipelines.serve_rewards import serve
+
+    serve(target, parse(settings or []))
 
 
 @app.command()

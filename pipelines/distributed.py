@@ -9,16 +9,16 @@
       │                     │  └─verdicts──→ reward trainer
       └──rows (by reference)┘                    │ snapshot
                 │                                ↓
-                └──────→ replay ──batch──→ policy learner
+                └──→ replay (disk) ──batch──→ policy learner
 ```
 
-Rows go from actor to learner by reference, through the object store; this process sees what actors say of them
-(`Fragment`), and decides. It runs one loop for each arrow:
+Rows go from actor to replay and from there to the learner by reference, through the object store; this process sees
+what actors say of them (`Fragment`), and decides. It runs one loop for each arrow:
 
 | loop | consumes | produces | waits for | unblocked by |
 |---|---|---|---|---|
 | `_act`, one an actor | weights | fragments, rows | admission (staleness) | `_learn`, or a lost rollout |
-| `_judge` | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
+| the annotator | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
 | `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | `_judge`, `_learn` |
 | `_learn` | fragments, snapshots | weights | enough fragments | `_act` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
@@ -31,55 +31,46 @@ Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledge
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import ray
 
-from cluster.serving import Service, ServiceUnavailable, serving
+from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import ray_session
 from cluster.supervision import Event, RoleLost, Supervised
 from cluster.weights import WeightsBoard
 from envs.specs import EnvSpec
-from envs.trajectory import Fragment
+from envs.storage.writers import Ack
+from envs.trajectory import Fragment, schema_for
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
-from learners.replay import Ack
+from pipelines.draws import Draws
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment, JudgeConfig
-from pipelines.judges import build_judge
+from pipelines.experiment import Experiment
+from pipelines.replay_shard import ReplayShard, Standing
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
-from pipelines.run import Run
-from rewards.annotation import Batch
-from rewards.judges.judge import Answer, Judge, Question
+from pipelines.run import Restored, Run
+from pipelines.served_judge import served_judge
+from rewards.annotation.annotator import Annotator, Reply
+from rewards.annotation.hedging import Hedging
+from rewards.annotation.ledger import Batch
+from rewards.annotation.permits import Permits
+from rewards.budget import Budget
+from rewards.cache import VerdictCache
+from rewards.judges.judge import Question
+from rewards.rates import RateLimit
 from rewards.verdicts import Status, Verdict
 
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 ATTEND_S = 2.0  # how often the judge is asked for a sign of life
+INSERTS = 5  # tries to store a fragment before its rows count as lost
 ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that takes longer counts as a hang
-
-
-class ServedJudge:
-    """What runs in a replica: a judge; it says with every answer who it is."""
-
-    def __init__(self, judge: Judge) -> None:
-        """Serve `judge`."""
-        self._judge = judge
-
-    async def ask(self, questions: tuple[Question, ...]) -> tuple[str, list[Answer], int]:
-        """Answer a batch of questions; gives the judge's fingerprint, the answers, and the process that answered."""
-        return self._judge.fingerprint, await self._judge.judge(questions), os.getpid()
-
-
-def served_judge(config: JudgeConfig, goal: str, threads: int) -> ServedJudge:
-    """Build the judge inside its replica."""
-    return ServedJudge(build_judge(config, goal, threads))
 
 
 def needed_cpus(experiment: Experiment) -> int:
@@ -88,12 +79,12 @@ def needed_cpus(experiment: Experiment) -> int:
     return experiment.actors.count + 2 + int(judge) + 1
 
 
-def run_distributed(run: Run, roles: Mapping[str, Any] | None) -> None:
+def run_distributed(run: Run, restored: Restored | None) -> None:
     """Run to the end on Ray.
 
     Args:
         run: the books, restored already where the run is resumed.
-        roles: states of the roles to go on from.
+        restored: what it goes on from.
 
     Raises:
         UserError: Ray, the judge or a role could not be started, or the run stalled.
@@ -105,20 +96,38 @@ def run_distributed(run: Run, roles: Mapping[str, Any] | None) -> None:
     environment.close()
     with ray_session(experiment.ray, needed_cpus(experiment)):
         if not experiment.reward.judged:
-            asyncio.run(_Loops(run, spec, None, roles).run())
+            asyncio.run(_Loops(run, spec, None, restored).run())
             return
-        factory = partial(served_judge, experiment.judge, task.goal, experiment.serving.threads)
+        serve = experiment.serving
+        factory = partial(served_judge, experiment.judge, task.goal, serve.threads, serve.batch_tokens)
         with serving("judge", factory, "ask", experiment.serving) as service:
-            asyncio.run(_Loops(run, spec, service, roles).run())
+            asyncio.run(_Loops(run, spec, service, restored).run())
+
+
+def _replay_shard(experiment: Experiment, schema: pa.Schema, directory: Path, epoch: int) -> partial[ReplayShard]:
+    """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
+    return partial(ReplayShard, experiment, schema, directory.resolve())
 
 
 class _Loops:
     """The loops of one run, over one set of books."""
 
-    def __init__(self, run: Run, spec: EnvSpec, service: Service | None, roles: Mapping[str, Any] | None) -> None:
+    def __init__(self, run: Run, spec: EnvSpec, service: Service | None, restored: Restored | None) -> None:
         self.books, self.experiment, self.service = run, run.experiment, service
-        experiment, epoch = run.experiment, 0 if roles is None else int(roles["epoch"]) + 1
-        self.states: dict[str, Any] = {} if roles is None else dict(roles)
+        experiment = run.experiment
+        self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
+        schema = schema_for(spec, experiment.policy.hidden)
+        self.shards = [
+            Supervised(
+                f"replay-{index}",
+                partial(_replay_shard, experiment, schema, run.directory.shard(index)),
+                deadline_s=ROLE_DEADLINE_S,
+                on_event=run.event,
+            )
+            for index in range(experiment.replay.shards)
+        ]
+        self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
+        self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
         self.board = WeightsBoard()
         self.admission = Admission(
             AdmissionConfig(
@@ -133,14 +142,13 @@ class _Loops:
                 partial(partial, EnvActor, experiment, index),
                 deadline_s=experiment.actors.deadline_s,
                 threads=experiment.actors.threads,
-                epoch=epoch,
                 on_event=run.event,
             )
             for index in range(experiment.actors.count)
         ]
         self.learner = Supervised(
             "learner",
-            lambda _: partial(PolicyLearner, experiment, spec, self.states.get("learner"), self.board.version),
+            lambda _: partial(PolicyLearner, experiment, spec, self.states.get("learner")),
             deadline_s=ROLE_DEADLINE_S,
             threads=experiment.learner_threads,
             on_event=run.event,
@@ -158,8 +166,7 @@ class _Loops:
         self.snapshots = 0
         # What each role has been told, by its epoch: a role that was started again is told everything once more.
         self.told: dict[str, tuple[int, int, int, int]] = {}
-        self.learning = asyncio.Lock()
-        self.asking: set[asyncio.Task[None]] = set()
+        self.learning, self.training = asyncio.Lock(), asyncio.Lock()
         self.judge_processes: set[int] = set()
         self.judge_failed_at: float | None = None
         self.trained_version = -1
@@ -167,48 +174,68 @@ class _Loops:
 
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
-        roles = [*self.actors, self.learner, *([self.trainer] if self.trainer else [])]
+        roles = [*self.actors, *self.shards, self.learner, *([self.trainer] if self.trainer else [])]
         try:
-            for role in roles:
+            for role in [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]:
                 role.start()
-            await self._begin()
-            if self.experiment.max_staleness == 0:
-                loops = [self._take_turns(), self._watch()]
-            else:
-                loops = [self._learn(), self._watch(), *(self._act(index) for index in range(len(self.actors)))]
-                loops += [self._judge(), self._train_reward()] if self.trainer else []
-            tasks = [asyncio.create_task(loop) for loop in loops]
-            if self.service is not None:
-                self.asking.add(asyncio.create_task(self._attend(self.service)))
-            try:
-                # A loop ends when the run is done; one that fails takes the others with it.
-                await asyncio.gather(*tasks)
-            except Exception:
-                await _end([*tasks, *self.asking])
-                with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one to be told
-                    await self._save()
-                raise
-            finally:
-                await _end([*tasks, *self.asking])
+            await self._open_replay()
+            for actor in self.actors:
+                actor.start()
+            fingerprint = await self._begin()
+            async with AsyncExitStack() as asking:
+                if self.experiment.max_staleness == 0:
+                    loops = [self._take_turns(), self._watch()]
+                else:
+                    loops = [self._learn(), self._watch(), *(self._act(index) for index in range(len(self.actors)))]
+                    if self.trainer is not None:
+                        loops.append(self._train_reward())
+                        await asking.enter_async_context(self._annotator(fingerprint))
+                tasks = [asyncio.create_task(loop) for loop in loops]
+                attending = [asyncio.create_task(self._attend(self.service))] if self.service is not None else []
+                try:
+                    # A loop ends when the run is done; one that fails takes the others with it.
+                    await asyncio.gather(*tasks)
+                except Exception:
+                    await _end([*tasks, *attending])
+                    with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
+                        await self._save()
+                    raise
+                finally:
+                    await _end([*tasks, *attending])
             await self._save()
         finally:
             for role in roles:
                 role.stop()
 
-    async def _begin(self) -> None:
-        """Publish the first weights, and see that the judge answers before any work is done."""
+    async def _open_replay(self) -> None:
+        """Go on with what the replay holds: count what came after the checkpoint, and draw again what was drawn."""
+        redelivered = []
+        for index, shard in enumerate(self.shards):
+            redelivered.append(await self._persistently(shard, "rewind", self.draws.frontier[index]))
+            self.books.catch_up(await self._persistently(shard, "fragments"))
+            self.standing[index] = await self._persistently(shard, "standing")
+        self.draws.expect_again(redelivered)
+        for actor in self.actors:
+            actor.epoch = max(standing.epoch for standing in self.standing) + 1
+
+    async def _begin(self) -> str:
+        """Publish the first weights, and see that the judge answers before any work is done; gives its fingerprint."""
         version, weights = await self._persistently(self.learner, "first_weights", returns=2)
         self.board.publish(version, weights)
         if self.trainer is not None and self.states:
             await self._train(steps=0)  # what was known when the run was saved is known from its first update on
-        self.admission.load_state_dict({"version": version, "waiting": len(self.books.replay)})
-        if self.service is not None:
-            question = Question("check", "caption", ("You see here a key.",))
-            try:
-                _, _, process = await self.service.ask((question,))
-            except (ServiceUnavailable, TimeoutError) as error:
-                raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
-            self._judge_answered(process)
+        waiting = sum(standing.waiting for standing in self.standing)
+        waiting += self.draws.pending * self.experiment.batch_fragments
+        self.admission.load_state_dict({"version": version, "waiting": waiting})
+        if self.service is None:
+            return ""
+        question = Question("check", "caption", ("You see here a key.",))
+        try:
+            fingerprint, _, process = await self.service.ask((question,))
+        except (ServiceUnavailable, TimeoutError) as error:
+            raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
+        self._judge_answered(process)
+        return str(fingerprint)
 
     # The loops ------------------------------------------------------------------------------------------------------
 
@@ -236,17 +263,34 @@ class _Loops:
 
     async def _arrived(self, fragment: Fragment, rows: Any) -> None:
         """Put a fragment into the replay and the books."""
-        replay = self.books.replay
-        dropped = replay.dropped_fragments
-        ack = replay.insert(
-            fragment.key, (fragment, rows), fragment.rows, fragment.frames, fragment.policy_version, time.time()
-        )
+        index = fragment.key[0] % len(self.shards)
+        for _ in range(INSERTS):
+            try:
+                ack, standing = await self.shards[index].call("insert", fragment, rows)
+                break
+            except RoleLost:
+                await asyncio.sleep(IDLE_S)
+        else:  # the replay lives, or its supervision would have ended the run: the rows are gone with their node
+            self.admission.lost()
+            self.books.status.lost_fragments += 1
+            return
         if ack is Ack.STORED:
             self.admission.finished()
-            self.books.gathered(fragment, await rows if self.experiment.record_mb else None)
+            self.books.gathered(fragment)
         else:
             self.admission.lost()
-        self.admission.dropped(replay.dropped_fragments - dropped)
+        self._stands(index, standing)
+
+    def _go_back(self) -> None:
+        """If it was the learner that died, it has begun where it was saved last: tell it all, and draw again."""
+        if self.told.get("learner", (self.learner.epoch,))[0] != self.learner.epoch:
+            self.told.pop("learner", None)
+            self.draws.back_to_frontier()
+
+    def _stands(self, index: int, standing: Standing) -> None:
+        """Note how a share of the replay stands; what it has dropped makes room for more."""
+        before, self.standing[index] = self.standing[index], standing
+        self.admission.dropped(max(0, standing.dropped - before.dropped))
 
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
@@ -255,56 +299,76 @@ class _Loops:
                 await asyncio.sleep(IDLE_S / 4)
 
     async def _update(self) -> bool:
-        """One update, if there is a batch; an update whose learner died is done again with the same rows."""
-        replay = self.books.replay
-        async with self.learning:  # from the sample on: what a checkpoint holds is either in the replay or learnt from
-            dropped = replay.dropped_fragments
-            items = replay.sample(self.experiment.batch_fragments, self.board.version)
-            self.admission.dropped(replay.dropped_fragments - dropped)
-            if not items:
+        """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
+        async with self.learning:  # a checkpoint is made between two updates
+            index = self.draws.next_share([s.waiting // self.experiment.batch_fragments for s in self.standing])
+            if index is None:
                 return False
-            payloads: list[tuple[Fragment, Any]] = [item.payload for item in items]
-            while True:
-                try:
-                    captions, _, snapshot = self._news("learner", self.learner)
-                    metrics, weights = await self.learner.call(
-                        "learn", captions, snapshot, *(rows for _, rows in payloads), returns=2
-                    )
-                    break
-                except RoleLost:
-                    self.told.pop("learner", None)
-                    await asyncio.sleep(IDLE_S)
-            self.board.publish(int(metrics["version"]), weights)
-            self.admission.on_version(self.board.version)
-            self.books.learnt(metrics, [fragment for fragment, _ in payloads])
+            number, again = self.draws.number(index), self.draws.pending > 0
+            try:
+                (fragments, standing), rows = await self.shards[index].call(
+                    "draw", number, self.board.version, returns=2
+                )
+                self._stands(index, standing)
+                if not fragments and not again:
+                    return False  # some were too old
+                self.draws.drawn(index)
+                captions, _, snapshot = self._news("learner", self.learner)
+                metrics, weights = await self.learner.call("learn", captions, snapshot, rows, returns=2)
+            except RoleLost:
+                self._go_back()
+                await asyncio.sleep(IDLE_S)
+                return True
+            if self.draws.learnt():
+                self.books.learnt(metrics, fragments)
+            if int(metrics["version"]) > self.board.version:
+                self.board.publish(int(metrics["version"]), weights)
+                self.admission.on_version(self.board.version)
             self.moved_at = time.monotonic()
         return True
 
-    async def _judge(self) -> None:
-        """Send questions in batches, without waiting for the answers of the batch before."""
-        while not self.books.done:
-            self.books.answered(self.books.annotation.expire())
-            while (batch := self.books.annotation.next_batch()) is not None:
-                task = asyncio.create_task(self._ask(batch))
-                self.asking.add(task)
-                task.add_done_callback(self.asking.discard)
-            await asyncio.sleep(IDLE_S)
-
-    async def _ask(self, batch: Batch) -> None:
-        """One call of the judge; whatever goes wrong is a status with a cause, and never the end of annotation."""
+    async def _call_judge(self, questions: tuple[Question, ...]) -> Reply:
+        """One call of the judge; who answers and who does not is noted."""
         assert self.service is not None
-        annotation = self.books.annotation
         try:
-            fingerprint, answers, process = await self.service.ask(batch.questions)
-        except TimeoutError as error:
-            self._judge_failed(str(error))
-            self.books.answered(annotation.fail(batch.id, Status.TIMEOUT, str(error)))
+            fingerprint, answers, process = await self.service.ask(questions)
+        except ServiceOverloaded:
+            raise  # it is well, and has too much to do
         except Exception as error:
             self._judge_failed(str(error))
+            raise
+        self._judge_answered(process)
+        return fingerprint, answers
+
+    async def _ask(self, batch: Batch) -> None:
+        """One batch, in lockstep; whatever goes wrong is a status with a cause, and never the end of annotation."""
+        annotation = self.books.annotation
+        try:
+            fingerprint, answers = await self._call_judge(batch.questions)
+        except TimeoutError as error:
+            self.books.answered(annotation.fail(batch.id, Status.TIMEOUT, str(error)))
+        except Exception as error:
             self.books.answered(annotation.fail(batch.id, Status.JUDGE_FAULT, str(error)))
         else:
             self.books.answered(annotation.complete(batch.id, answers, fingerprint))
-            self._judge_answered(process)
+
+    def _annotator(self, fingerprint: str) -> Annotator:
+        """What sends questions when nobody waits for them: cache, budget, rates and hedging as the experiment says."""
+        experiment = self.experiment
+        budget = Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None
+        rates = RateLimit(experiment.rates) if experiment.rates.limited else None
+        annotator = Annotator(
+            self.books.annotation,
+            self._call_judge,
+            fingerprint=fingerprint,
+            busy=(ServiceOverloaded,),
+            cache=VerdictCache(experiment.cache),
+            hedging=Hedging(experiment.hedging),
+            permits=Permits(budget, rates),
+            on_verdicts=self.books.answered,
+        )
+        self.books.post = annotator.post
+        return annotator
 
     async def _attend(self, service: Service) -> None:
         """See every few seconds who answers for the judge: Serve replaces a dead replica in silence."""
@@ -344,7 +408,7 @@ class _Loops:
     async def _train_reward(self) -> None:
         """Train once for each version of the policy; take new verdicts in between, without training on them again.
 
-        The pause bounds how often a new reward model is sent to the learner: each costs it a fresh look at all captions.
+        The pause bounds how often a new reward model is sent to the learner: each makes it score all captions anew.
         """
         told = -1
         while not self.books.done:
@@ -363,8 +427,9 @@ class _Loops:
         steps = self.experiment.reward.train_steps if steps is None else steps
         while True:
             try:
-                captions, verdicts, _ = self._news("reward-trainer", self.trainer)
-                report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
+                async with self.training:
+                    captions, verdicts, _ = self._news("reward-trainer", self.trainer)
+                    report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
                 break
             except RoleLost:
                 self.told.pop("reward-trainer", None)
@@ -401,13 +466,18 @@ class _Loops:
     async def _watch(self) -> None:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
-            self.books.report()
+            if self.books.report() and self.books.switched() and self.trainer is not None:
+                async with self.training:
+                    await self._persistently(self.trainer, "begin_anew")
+                    self.told.pop("reward-trainer", None)
+                    self.states["trainer"] = None  # what was saved of it is of the reward before
             if self.books.checkpoint_due:
                 await self._save()
             if time.monotonic() - self.moved_at > self.experiment.stall_timeout_s:
+                waiting = sum(standing.waiting for standing in self.standing)
                 raise UserError(
-                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {len(self.books.replay)} fragments wait "
-                    f"of {self.experiment.batch_fragments} needed, {self.admission.running} rollouts run; the run is "
+                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {waiting} fragments wait of "
+                    f"{self.experiment.batch_fragments} needed, {self.admission.running} rollouts run; the run is "
                     "saved, go on with resume= once the cause is mended"
                 )
             await asyncio.sleep(0.2)
@@ -417,23 +487,20 @@ class _Loops:
         """Write a checkpoint between two updates."""
         async with self.learning:
             states: dict[str, Any] = {"learner": await self._persistently(self.learner, "state"), "trainer": None}
+            self._go_back()  # where it died just now, that state is the one that was saved before
             if self.trainer is not None:
                 states["trainer"] = await self._persistently(self.trainer, "state")
-            known: list[tuple[Fragment, Any]] = []
-            waiting: list[tuple[Fragment, pa.RecordBatch]] = []
-            # More may arrive while references are fetched, and push the oldest out where the replay is full.
-            while [id(payload) for payload in known] != [id(p) for p in self.books.replay.payloads()]:
-                known = self.books.replay.payloads()
-                waiting = [(fragment, await _fetched(rows)) for fragment, rows in known]
-            states["epoch"] = max(actor.epoch for actor in self.actors)
-            self.states = states
-            self.books.save(states, [rows for _, rows in waiting], [fragment for fragment, _ in waiting])
+            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
+            self.states, frontier = states, self.draws.save()
+            self.books.save(states, frontier)
+            for shard, number in zip(self.shards, frontier, strict=True):
+                await self._persistently(shard, "release", number)
 
-    async def _persistently(self, role: Supervised, method: str, returns: int = 1) -> Any:
+    async def _persistently(self, role: Supervised, method: str, *args: Any, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""
         while True:
             try:
-                return await role.call(method, returns=returns)
+                return await role.call(method, *args, returns=returns)
             except RoleLost:
                 await asyncio.sleep(IDLE_S)
 
@@ -443,8 +510,3 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _fetched(rows: Any) -> pa.RecordBatch:
-    """Rows, or what a reference to rows refers to."""
-    return await rows if isinstance(rows, ray.ObjectRef) else rows

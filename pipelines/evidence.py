@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.record_log import read_log
 from pipelines.reward_stage import RewardStage
-from pipelines.run import question_ids
 from pipelines.run_directory import RunDirectory, stored_experiment
-from rewards.verdicts import Status, Verdict, from_arrow
+from pipelines.stored_experience import stored_verdicts
+from rewards.questions import judged_ids
+from rewards.verdicts import Status, Verdict
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def gather(directory: RunDirectory) -> Evidence:
     verdicts: dict[int, list[Verdict]] = {}
     for verdict in read_verdicts(directory, tree, missing):
         try:
-            idents = question_ids(verdict)
+            idents = judged_ids(verdict)
         except ValueError as error:
             missing.append(str(error))
             continue
@@ -86,10 +84,9 @@ def read_verdicts(directory: RunDirectory, tree: Mapping[str, Any], missing: lis
     stored = tree.get("annotation", {}).get("verdicts", ())
     found = {raw["subject"]: Verdict(**{**raw, "status": Status(raw["status"])}) for raw in stored}
     try:
-        for batch in read_log(directory.verdicts):
-            found |= {verdict.subject: verdict for verdict in from_arrow([batch])}
-    except (OSError, ValueError, pa.ArrowException) as error:
-        missing.append(f"{directory.verdicts} cannot be read to its end: {error}")
+        found |= {verdict.subject: verdict for verdict in stored_verdicts(directory)}
+    except (OSError, ValueError) as error:
+        missing.append(f"{directory.verdicts} cannot be read: {error}")
     return list(found.values())
 
 

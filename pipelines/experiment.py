@@ -15,14 +15,23 @@ from actors.policy import Config as PolicyConfig
 from cluster.serving import Config as ServingConfig
 from cluster.session import Config as RayConfig
 from learners.appo import Config as AppoConfig
+from learners.offline.behaviour_cloning import Config as BehaviourCloningConfig
+from learners.offline.iql import Config as IqlConfig
+from pipelines.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
 from pipelines.tracking import Config as TrackingConfig
-from rewards.annotation import Config as AnnotationConfig
+from rewards.annotation.hedging import Config as HedgingConfig
+from rewards.annotation.ledger import Config as AnnotationConfig
+from rewards.budget import Config as BudgetConfig
+from rewards.cache import Config as CacheConfig
 from rewards.models.classification import Config as ClassificationConfig
 from rewards.models.ranking import Config as RankingConfig
 from rewards.models.retrieval import Config as RetrievalConfig
 from rewards.novelty.count import Config as CountConfig
 from rewards.novelty.rnd import Config as RndConfig
+from rewards.prices import Prices
+from rewards.rates import Config as RatesConfig
 
+COMPONENT = "intrinsic"  # the component of the reward that judges speak of
 Source = Literal["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"]
 
 
@@ -125,8 +134,47 @@ class RecordedJudge(BaseModel):
 
 
 JudgeConfig = Annotated[
-    BuiltinJudge | RulesJudge | TransformersJudge | OpenAIJudge | RecordedJudge, Field(discriminator="kind")
+    BuiltinJudge
+    | RulesJudge
+    | TransformersJudge
+    | VllmJudge
+    | OpenAIJudge
+    | RewardModelJudge
+    | RubricJudge
+    | RecordedJudge,
+    Field(discriminator="kind"),
 ]
+
+
+class OfflineConfig(BaseModel):
+    """Learning from the experience of another run: nobody acts and nobody judges. Made by `from=RUN`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(min_length=1, description="directory of that run")
+    store: str = Field(min_length=1, description="identity of its experience: a hash of what was done in it")
+    reward_version: str | None = Field(default=None, description="whose verdicts count; None: the newest that fit")
+    reward_model_steps: int = Field(default=1000, ge=1, description="reward-model steps on the verdicts, beforehand")
+    algorithm: Literal["behaviour_cloning", "iql", "vtrace"] = "iql"
+    behaviour_cloning: BehaviourCloningConfig = Field(default_factory=BehaviourCloningConfig)
+    iql: IqlConfig = Field(default_factory=IqlConfig)
+    vtrace: AppoConfig = Field(default_factory=lambda: AppoConfig(clip=None, learning_rate=1e-3))
+    windows: int = Field(default=32, ge=1, description="stretches of episodes in one update")
+    window_steps: int = Field(default=64, ge=1, description="steps of each that are learnt from, at most")
+    burn_in: int = Field(default=16, ge=0, description="steps before them that only warm up the policy's memory")
+
+
+class ReplayConfig(BaseModel):
+    """How experience is kept: see docs/storage.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shards: int = Field(default=1, ge=1, description="processes that keep it; each actor writes to one of them")
+    fsync: Literal["always", "interval", "none"] = Field(
+        default="interval", description="what an insert waits for; a process that dies loses nothing in any case"
+    )
+    fsync_interval_s: float = Field(default=1.0, gt=0)
+    segment_mb: int = Field(default=16, ge=1, description="size of a file of rows")
 
 
 class CheckpointConfig(BaseModel):
@@ -161,18 +209,27 @@ class Experiment(BaseModel):
     reward: RewardConfig = Field(default_factory=RewardConfig)
     judge: JudgeConfig = Field(default_factory=BuiltinJudge)
     annotation: AnnotationConfig = Field(default_factory=AnnotationConfig)
+    prices: Prices = Field(default_factory=Prices)
+    cache: CacheConfig = Field(default_factory=CacheConfig)
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    rates: RatesConfig = Field(default_factory=RatesConfig)
+    hedging: HedgingConfig = Field(default_factory=HedgingConfig)
     serving: ServingConfig = Field(default_factory=ServingConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
+    replay: ReplayConfig = Field(default_factory=ReplayConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
-    record_mb: int = Field(default=32, ge=0, description="recorded episodes (of each actor's first environment), MB")
+    record_mb: int = Field(default=32, ge=0, description="experience to keep after it was learnt from, MB")
     report_every_s: float = Field(default=5.0, gt=0)
     stall_timeout_s: float = Field(
         default=600.0, gt=0, description="no update for this long ends the run with an error"
     )
+    offline: OfflineConfig | None = Field(default=None, description="learn from a stored run instead of acting")
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:
+        if self.offline is not None:
+            return self
         fragment = self.actors.environments * self.actors.unroll_length
         if self.frames < fragment * self.batch_fragments:
             raise ValueError(
@@ -192,8 +249,17 @@ class Experiment(BaseModel):
         Lengths, intervals and places may change; what is learnt, and from what, may not.
         """
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
-        free |= {"stall_timeout_s", "learner_threads", "runner"}
-        return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
+        free |= {"stall_timeout_s", "learner_threads", "runner", "replay"}
+        free |= {"prices", "cache", "budget", "rates", "hedging"}
+        # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
+        offline: Any = True if self.offline is None else {"source"}
+        exclude = {**dict.fromkeys(free, True), "offline": offline}
+        return hashlib.sha256(self.model_dump_json(exclude=exclude).encode()).hexdigest()[:16]
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge is asked while it runs: offline, the verdicts are there already."""
+        return self.reward.judged and self.offline is None
 
     def reward_version(self, judge_fingerprint: str) -> str:
         """Hash of what determines the intrinsic reward: its source, settings and judge."""

@@ -16,8 +16,8 @@ from envs.specs import Discrete, EnvSpec, MultiDiscrete
 from envs.trajectory import Trajectory, spec_of, trajectories
 from pipelines.errors import UserError
 from pipelines.evidence import Evidence, gather, printable, verdict_text
-from pipelines.record_log import read_log
 from pipelines.run_directory import RunDirectory
+from pipelines.stored_experience import one_line, stored_rows
 from rewards.columns import Column
 from rewards.questions import judged_texts
 from rewards.views import Explanation
@@ -93,21 +93,15 @@ def inspect_run(
 def read_episodes(directory: RunDirectory) -> dict[str, Episode]:
     """Recorded episodes by id, in the order in which they began to be recorded.
 
-    A run that is going on deletes its oldest records and may be writing the newest: what cannot be read is left out.
+    Raises:
+        UserError: what is stored cannot be read.
     """
     found: dict[str, Episode] = {}
-    batches = read_log(directory.experience)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (OSError, pa.ArrowException):
-            break
-        if batch is None:
-            break
-        try:
-            spec_of(batch.schema)
-        except (ValueError, KeyError):
-            continue  # not experience, or of another version
+    try:
+        batches = list(stored_rows(directory))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{directory.root}: its experience cannot be read: {one_line(error)}") from None
+    for batch in batches:
         lengths = batch.column("env_reward").value_lengths()
         facts = [batch.column(name).to_pylist() for name in ("episode_id", "first_step", "ended", "success")]
         for row, (ident, first_step, ended, success) in enumerate(zip(*facts, strict=True)):

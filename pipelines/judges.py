@@ -18,21 +18,53 @@ from pipelines.experiment import (
     TransformersJudge,
 )
 from pipelines.overrides import explain
+from pipelines.rubric_judges import (
+    RewardModelJudge,
+    RubricJudge,
+    VllmJudge,
+    build_reward_model_judge,
+    build_rubric_judge,
+    build_vllm_judge,
+)
+from rewards.judges import rubric
 from rewards.judges.judge import Judge
 
 if TYPE_CHECKING:
     from actors.engines.transformers_engine import TransformersEngine
 
 
-def prepare_judge(config: JudgeConfig, on_progress: Callable[[float, str], None] | None = None) -> None:
-    """Do once, before any process starts, what would be slow or racy in a replica: build the builtin model."""
+AnyJudge = JudgeConfig | RubricJudge | RewardModelJudge | VllmJudge
+
+
+def prepare_judge(config: AnyJudge, on_progress: Callable[[float, str], None] | None = None) -> None:
+    """Do once, before any process starts, what would be slow or racy in a replica: build the builtin model.
+
+    Raises:
+        UserError: a rubric file cannot be used.
+    """
     if isinstance(config, BuiltinJudge):
         from rewards.judges.builtin.build import ensure_model
 
         ensure_model(on_progress=on_progress)
+    judge_identity(config, "")
 
 
-def build_judge(config: JudgeConfig, goal: str, threads: int = 1) -> Judge:
+def judge_identity(config: AnyJudge, goal: str) -> str:
+    """What a judge's verdicts depend on as far as it can be said before it is built: settings, goal, rubric files.
+
+    Raises:
+        UserError: a rubric file cannot be used.
+    """
+    identity = f"{config.model_dump_json()}|{goal}"
+    if not isinstance(config, RubricJudge):
+        return identity
+    try:
+        return f"{identity}|{rubric.content(config.path)}"
+    except (OSError, ValueError) as error:
+        raise UserError(f"judge rubric: {str(error).splitlines()[0]}") from error
+
+
+def build_judge(config: AnyJudge, goal: str, threads: int = 1) -> Judge:
     """A judge for a goal; slow where a model is loaded.
 
     Args:
@@ -68,13 +100,19 @@ def build_judge(config: JudgeConfig, goal: str, threads: int = 1) -> Judge:
                     timeout_s=config.timeout_s,
                 )
                 return openai.OpenAIJudge(settings)
+            case RubricJudge():
+                return build_rubric_judge(config, threads)
+            case RewardModelJudge():
+                return build_reward_model_judge(config, threads)
+            case VllmJudge():
+                return build_vllm_judge(config, goal)
             case RecordedJudge(path=path):
                 from rewards.judges.recorded import RecordedJudge as Recorded
 
                 return Recorded(Path(path))
     except ValidationError as error:
         raise UserError(f"judge {config.kind}: {explain(error)}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise UserError(f"judge {config.kind}: {str(error).splitlines()[0]}") from error
 
 

@@ -9,37 +9,39 @@ For tests, debugging and experiments over many seeds. With the same seed two run
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
-import pyarrow as pa
-
-from envs.trajectory import Fragment
+from envs.trajectory import schema_for
 from pipelines.judges import build_judge
+from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
-from pipelines.run import Run
+from pipelines.run import Restored, Run
 from rewards.judges.judge import Judge
 from rewards.verdicts import Status
 
 
-def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = None) -> None:
+def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -> None:
     """Run to the end.
 
     Args:
         run: the books, restored already where the run is resumed.
-        roles: states of the roles to go on from.
+        restored: what it goes on from.
         judge: instead of the one that the experiment names.
     """
     experiment = run.experiment
+    roles = None if restored is None else restored.roles
     task = task_of(experiment)
-    epoch = 0 if roles is None else int(roles["epoch"]) + 1
-    actors = [EnvActor(experiment, actor, epoch) for actor in range(experiment.actors.count)]
     environment = task.make()
     spec = environment.spec
     environment.close()
     learner = PolicyLearner(experiment, spec, None if roles is None else roles["learner"])
+    schema = schema_for(spec, learner.policy.state_size)
+    replay = ReplayShard(experiment, schema, run.directory.shard(0))
+    draw = 0 if restored is None else restored.frontier[0]
+    behind = replay.rewind(draw) > 0
+    run.catch_up(replay.fragments())
+    epoch = replay.standing().epoch + 1
+    actors = [EnvActor(experiment, actor, epoch) for actor in range(experiment.actors.count)]
     trainer = None
     if experiment.reward.judged:
         trainer = RewardTrainer(experiment, None if roles is None else roles["trainer"])
@@ -53,19 +55,21 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
     loop = asyncio.new_event_loop()  # one for the whole run: a judge may keep connections
 
     def save() -> None:
-        waiting = run.replay.payloads()
-        states = {"learner": learner.state(), "trainer": trainer.state() if trainer else None, "epoch": epoch}
-        run.save(states, [rows for _, rows in waiting], [fragment for fragment, _ in waiting])
+        states = {"learner": learner.state(), "trainer": trainer.state() if trainer else None}
+        run.shares = (replay.ledger(),)
+        run.save(states, [draw])
+        replay.release(draw)
+        run.shares = (replay.ledger(),)
 
     try:
         while not run.done:
-            for index, actor in enumerate(actors):
+            # What was drawn after the checkpoint is learnt from before anything new is done.
+            for index, actor in enumerate(() if behind else actors):
                 fragment, rows = actor.rollout(weights if fresh[index] else None)
                 fresh[index] = False
-                run.replay.insert(
-                    fragment.key, (fragment, rows), fragment.rows, fragment.frames, fragment.policy_version, time.time()
-                )
-                run.gathered(fragment, rows)
+                replay.insert(fragment, rows)
+                run.gathered(fragment)
+            behind = False
             if trainer is not None:
                 assert judge is not None
                 loop.run_until_complete(annotate(run, judge))
@@ -75,12 +79,14 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
                 report, snapshot = trainer.step(captions, verdicts, experiment.reward.train_steps)
                 run.reward_trained(*report)
                 learner.observe(captions, snapshot)
-            while items := run.replay.sample(experiment.batch_fragments, learner.learner.version):
-                payloads: list[tuple[Fragment, pa.RecordBatch]] = [item.payload for item in items]
-                metrics, weights = learner.update(*(rows for _, rows in payloads))
+            while batches := (drawn := replay.draw(draw, learner.learner.version))[1]:
+                metrics, weights = learner.update(batches)
+                draw += 1
                 fresh = [True] * len(actors)
-                run.learnt(metrics, [fragment for fragment, _ in payloads])
-            run.report()
+                run.learnt(metrics, drawn[0][0])
+            if run.report() and run.switched() and trainer is not None:
+                trainer.begin_anew()
+                captions_sent = verdicts_sent = 0
             if run.checkpoint_due:
                 save()
         save()
@@ -90,6 +96,7 @@ def run_local(run: Run, roles: Mapping[str, Any] | None, judge: Judge | None = N
         raise
     finally:
         loop.close()
+        replay.close()
         for actor in actors:
             actor.close()
 

@@ -22,6 +22,8 @@ from pipelines.machine import Machine
 
 LIBRARIES = (
     "gymnasium",
+    "llguidance",
+    "math-verify",
     "minihack",
     "mlflow",
     "nle",
@@ -35,6 +37,7 @@ LIBRARIES = (
     "tokenizers",
     "torch",
     "transformers",
+    "zlib-ng",
 )
 """Libraries whose versions can change a figure."""
 

@@ -21,11 +21,12 @@ from envs.specs import EnvSpec
 from envs.tasks import make_task
 from envs.trajectory import Fragment
 from envs.vector import VectorEnvironment
-from learners.appo import Appo
 from learners.batch import build_batch
+from pipelines.algorithms import learner_for
 from pipelines.experiment import Experiment
 from pipelines.reward_stage import RewardStage, reward_model_for
 from rewards.verdicts import Verdict
+from rewards.views import ViewResult
 
 
 def task_of(experiment: Experiment) -> Task:
@@ -78,26 +79,21 @@ class EnvActor:
 class PolicyLearner:
     """Computes rewards at sampling time, updates the policy, and gives out weights."""
 
-    def __init__(
-        self, experiment: Experiment, spec: EnvSpec, state: Mapping[str, Any] | None = None, at_least: int = 0
-    ) -> None:
+    def __init__(self, experiment: Experiment, spec: EnvSpec, state: Mapping[str, Any] | None = None) -> None:
         """Start anew, or from `state`.
 
         Args:
             experiment: the run's.
             spec: of its environment.
             state: what `state()` gave.
-            at_least: version that was published already: a learner that was started again from an older state counts
-                on from there, so that versions only rise.
         """
         torch.set_num_threads(experiment.learner_threads)
         self.policy = policy_for(spec, experiment)
-        self.learner = Appo(self.policy, experiment.learner)
+        self.learner = learner_for(experiment, spec, self.policy)
         self.rewards = RewardStage(experiment.reward)
         if state is not None:
             self.learner.load_state_dict(state["learner"])
             self.rewards.load_state_dict(state["rewards"])
-        self.learner.advance_to(at_least)
 
     def observe(self, captions: Mapping[int, str], snapshot: bytes | None) -> None:
         """Learn what captions say, and score from now on with a newer reward model."""
@@ -108,23 +104,17 @@ class PolicyLearner:
                 model.load_snapshot(snapshot)
 
     def learn(
-        self, captions: Mapping[int, str], snapshot: bytes | None, *rows: pa.RecordBatch
+        self, captions: Mapping[int, str], snapshot: bytes | None, rows: Sequence[pa.RecordBatch]
     ) -> tuple[dict[str, float], Weights]:
         """`observe` and `update` in one call."""
         self.observe(captions, snapshot)
-        return self.update(*rows)
+        return self.update(rows)
 
-    def update(self, *rows: pa.RecordBatch) -> tuple[dict[str, float], Weights]:
+    def update(self, rows: Sequence[pa.RecordBatch]) -> tuple[dict[str, float], Weights]:
         """Learn from a batch of rows, once; gives metrics and the next weights."""
         results = {id(batch): self.rewards(batch) for batch in rows}
         batch = build_batch(rows, reward=lambda r: results[id(r)].reward, weight=lambda r: results[id(r)].weight)
-        metrics = self.learner.update(batch)
-        for name in next(iter(results.values())).contributions:
-            parts = np.concatenate([result.contributions[name] for result in results.values()])
-            metrics[f"reward_{name}"] = float(parts.mean())
-            metrics[f"null_{name}"] = float(sum(result.null_counts[name] for result in results.values()))
-        metrics.setdefault("reward_intrinsic", 0.0)
-        return metrics, self.weights()
+        return self.learner.update(batch) | reward_metrics(list(results.values())), self.weights()
 
     def weights(self) -> Weights:
         """The current weights."""
@@ -137,6 +127,15 @@ class PolicyLearner:
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""
         return {"learner": dict(self.learner.state_dict()), "rewards": self.rewards.state_dict()}
+
+
+def reward_metrics(results: Sequence[ViewResult]) -> dict[str, float]:
+    """Of the rewards of a batch: the mean of each component, and at how many steps it was NULL."""
+    metrics = {"reward_intrinsic": 0.0}
+    for name in results[0].contributions:
+        metrics[f"reward_{name}"] = float(np.concatenate([result.contributions[name] for result in results]).mean())
+        metrics[f"null_{name}"] = float(sum(result.null_counts[name] for result in results))
+    return metrics
 
 
 class TrainerReport(NamedTuple):
@@ -152,15 +151,25 @@ class RewardTrainer:
     def __init__(self, experiment: Experiment, state: Mapping[str, Any] | None = None) -> None:
         """Start anew, or from `state`; verdicts that the state has seen are not taken twice."""
         torch.set_num_threads(1)
-        model = reward_model_for(experiment.reward)
-        if model is None:
-            raise ValueError(f"got reward source {experiment.reward.source!r}, which has no reward model to train")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(role_seed(experiment, "reward model"))
-            self._model = model
-        self._sent_version = -1
+        self._experiment = experiment
+        self.begin_anew()
         if state is not None:
             self._model.load_state_dict(state["model"])
+
+    def begin_anew(self) -> None:
+        """Forget everything: the reward is another one from now on.
+
+        Raises:
+            ValueError: the reward's source has no model.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(role_seed(self._experiment, "reward model"))
+            model = reward_model_for(self._experiment.reward)
+        if model is None:
+            raise ValueError(
+                f"got reward source {self._experiment.reward.source!r}, which has no reward model to train"
+            )
+        self._model, self._sent_version = model, -1
 
     def step(
         self, captions: Mapping[int, str], verdicts: Sequence[Verdict], steps: int

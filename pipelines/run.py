@@ -10,33 +10,49 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
 from cluster.supervision import Event
+from envs.storage.errors import StoreBusy
 from envs.trajectory import Fragment
-from learners import replay as replays
+from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment
-from pipelines.record_log import RecordLog
+from pipelines.experiment import COMPONENT, Experiment
+from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
 from pipelines.status import RunStatus
+from pipelines.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
-from rewards.annotation import AnnotationLedger
-from rewards.judges.judge import Question
+from rewards.annotation.ledger import AnnotationLedger
+from rewards.judges.judge import Answer, Question
 from rewards.pairs import Config as PairConfig
 from rewards.pairs import PairSampler
-from rewards.questions import caption_question
+from rewards.questions import caption_question, judged_ids
+from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
+
+
+class Restored(NamedTuple):
+    """What a run goes on from.
+
+    Attributes:
+        roles: state of each role.
+        frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
+        mlflow_run: to go on with.
+    """
+
+    roles: Mapping[str, Any]
+    frontier: tuple[int, ...]
+    mlflow_run: str | None
 
 
 class Run:
@@ -57,40 +73,55 @@ class Run:
         self.reward_version = experiment.reward_version(judge_fingerprint)
         self.tracker: Tracker | NoTracker = NoTracker()
         self.status = RunStatus()
-        self.annotation = AnnotationLedger(
-            experiment.annotation.model_copy(update={"seed": experiment.seed}),
-            component="intrinsic",
-            reward_version=self.reward_version,
-            clock=time.monotonic,
-        )
+        self.annotation = self._empty_ledger()
+        self.post: Callable[[Question, int], object] = self._post  # how a question goes out; a runner may know better
+        self._refused: float | None = None  # the switch that was refused last, by its time
         self.pairs = PairSampler(PairConfig(seed=experiment.seed))
-        self.replay = replays.Replay(replays.Config(max_staleness=experiment.max_staleness))
+        self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
+        self._remembered: dict[str, Verdict] = {}  # stored after the checkpoint: they are not asked for, or paid, again
+        self._accepted: dict[tuple[int, int], int] = {}  # next sequence number by actor and epoch
         self.captions: dict[int, str] = {}
         self.caption_log: list[tuple[int, str]] = []
         self.verdict_log: list[Verdict] = []
         self.caption_frequency: dict[int, int] = {}
         self.reward_model: dict[str, float] = {}
         self._pair_members: set[int] = set()
-        self._verdicts = RecordLog(directory.verdicts)
-        self._experience = RecordLog(
-            directory.experience, segment_bytes=4 * 2**20, keep_bytes=experiment.record_mb * 2**20
-        )
+        self._verdicts = self._own_verdicts() if experiment.judged else None
         self._started = time.monotonic()
         self._elapsed_before = 0.0
         self._reported = -1e9
         self._saved = time.monotonic()
         self.stopping: str | None = None
 
+    def _empty_ledger(self) -> AnnotationLedger:
+        return AnnotationLedger(
+            self.experiment.annotation.model_copy(update={"seed": self.experiment.seed}),
+            component=COMPONENT,
+            reward_version=self.reward_version,
+            clock=time.monotonic,
+            prices=self.experiment.prices,
+        )
+
+    def _post(self, question: Question, policy_version: int) -> None:
+        self.annotation.ask(question, policy_version)
+
     # Experience -----------------------------------------------------------------------------------------------------
 
-    def gathered(self, fragment: Fragment, rows: pa.RecordBatch | None) -> None:
-        """A fragment arrived: count it, ask about its new captions, record its first environment if rows are given."""
+    def gathered(self, fragment: Fragment) -> None:
+        """A fragment was stored: count it, and ask about its new captions."""
+        actor, epoch, sequence = fragment.key
+        self._accepted[actor, epoch] = max(self._accepted.get((actor, epoch), 0), sequence + 1)
         self.status.gathered(fragment)
         for ident, times in fragment.caption_steps.items():
             self.caption_frequency[ident] = self.caption_frequency.get(ident, 0) + times
         self._ask(fragment)
-        if rows is not None and self.experiment.record_mb:
-            self._experience.append(rows.filter(pc.equal(rows.column("env_index"), 0)))
+
+    def catch_up(self, fragments: Iterable[Fragment]) -> int:
+        """Count what was stored after the checkpoint that this run goes on from; gives how many fragments that were."""
+        new = [f for f in fragments if f.key[2] >= self._accepted.get((f.key[0], f.key[1]), 0)]
+        for fragment in new:
+            self.gathered(fragment)
+        return len(new)
 
     def _ask(self, fragment: Fragment) -> None:
         new = {ident: text for ident, text in fragment.captions.items() if ident not in self.captions}
@@ -106,17 +137,86 @@ class Run:
         else:
             questions = [caption_question(text) for text in new.values()]
         for question in questions:
-            self.annotation.ask(question, fragment.policy_version)
+            if (verdict := self._remembered.pop(question.subject, None)) is None:
+                self.post(question, fragment.policy_version)
+                continue
+            answer = Answer(Status.OK, verdict.value, tokens=verdict.tokens, scores=verdict.scores)
+            recalled = self.annotation.recall(question, answer, verdict.judge_fingerprint, fragment.policy_version)
+            self._concluded([recalled] if recalled else [])
 
     def answered(self, verdicts: Sequence[Verdict]) -> None:
         """Final verdicts arrived: store them beside the experience."""
         if not verdicts:
             return
-        self._verdicts.append(to_arrow(verdicts))
+        assert self._verdicts is not None
+        self._verdicts.put(to_arrow(verdicts))
+        self._concluded(verdicts)
+
+    def _concluded(self, verdicts: Sequence[Verdict]) -> None:
         self.verdict_log.extend(verdicts)
         for verdict in verdicts:
             if verdict.subject_kind == "pair" and verdict.status is Status.OK:
-                self._pair_members.update(question_ids(verdict))
+                self._pair_members.update(judged_ids(verdict))
+
+    def _own_verdicts(self) -> VerdictStore:
+        """The run's verdicts; of captions that nobody has seen, none are taken from others.
+
+        Raises:
+            UserError: another process owns them, or they are not what they should be.
+        """
+
+        def known(kind: str, subjects: pa.Array) -> pa.Array:
+            return pa.array([kind != "caption" or int(s) in self.captions for s in subjects.to_pylist()])
+
+        try:
+            return VerdictStore(self.directory.verdicts, known=known)
+        except StoreBusy:
+            raise UserError(f"another process is judging {self.directory.root}; wait for it, or stop it") from None
+        except ValueError as error:
+            raise UserError(f"{self.directory.verdicts} cannot be gone on with: {error}") from None
+
+    def switched(self) -> bool:
+        """Go on with another reward version, if `guerdon switch` has asked for one: its verdicts are those that count.
+
+        Whoever holds a reward model begins it anew, with `caption_log` and `verdict_log`. From now on the run itself
+        asks nothing more: what comes new is judged by whoever made that version (`guerdon reannotate`).
+        """
+        if self._verdicts is None:
+            return False
+        try:
+            asked = requested_switch(self.directory)
+            if asked is None or asked.time == self._refused or asked.reward_version == self.reward_version:
+                return self._told_by_others()
+            model = reward_model_for(self.experiment.reward)
+            if model is None or asked.kind != model.question_kind:
+                self._refused = asked.time
+                raise UserError(
+                    f"reward version {asked.reward_version} judges a {asked.kind}; "
+                    f"reward.source={self.experiment.reward.source} learns from another kind: it is left alone"
+                )
+        except UserError as error:
+            self.display.say(str(error))
+            return False
+        self.reward_version, self.post = asked.reward_version, self._judged_elsewhere
+        self.annotation = self._empty_ledger()
+        self.verdict_log = self._verdicts.verdicts(COMPONENT, self.reward_version)
+        self._pair_members = {i for v in self.verdict_log if v.subject_kind == "pair" for i in judged_ids(v)}
+        self.note("switched", f"to reward version {self.reward_version}: {len(self.verdict_log):,} verdicts")
+        self.display.say(f"goes on with reward version {self.reward_version}, {len(self.verdict_log):,} verdicts")
+        return True
+
+    def _judged_elsewhere(self, question: Question, policy_version: int) -> None:
+        """Nothing is asked: others judge."""
+
+    def _told_by_others(self) -> bool:
+        """After a switch: take in what others have judged since; the reward model goes on with it."""
+        if self.post == self._judged_elsewhere and self._verdicts is not None:
+            known = {verdict.subject for verdict in self.verdict_log}
+            (version,) = [v for v in self._verdicts.versions() if v.reward_version == self.reward_version]
+            if version.subjects > len(known):
+                found = self._verdicts.verdicts(COMPONENT, self.reward_version)
+                self.verdict_log += [verdict for verdict in found if verdict.subject not in known]
+        return False
 
     def reward_trained(self, metrics: dict[str, float], sha256: str) -> None:
         """The trainer took a step; where it published another reward model, keep its lineage where runs are tracked."""
@@ -166,11 +266,13 @@ class Run:
         """Seconds of running, over all resumes."""
         return self._elapsed_before + time.monotonic() - self._started
 
-    def report(self, force: bool = False) -> None:
-        """Show the state of the run, and write it down, if it is time."""
+    def report(self, force: bool = False) -> bool:
+        """Show the state of the run, and write it down, if it is time; gives whether it was."""
         if not force and time.monotonic() - self._reported < self.experiment.report_every_s:
-            return
+            return False
         self._reported = time.monotonic()
+        if self._verdicts is not None:
+            self._verdicts.collect()
         self.status.elapsed_s = self.elapsed_s
         books = self.annotation.ledger()
         numbers = self.status.summary() | {
@@ -187,6 +289,7 @@ class Run:
         self.display.show(numbers, self._lines())
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
         self.tracker.metrics(numbers, self.status.learnt_frames)
+        return True
 
     def _lines(self) -> dict[str, str]:
         books = self.annotation.ledger()
@@ -221,9 +324,20 @@ class Run:
 
     def accounts(self) -> dict[str, Any]:
         """The ledger: every fragment and every question accounted for."""
-        books, experience = self.annotation.ledger(), self.replay.ledger()
+        books, experience = self.annotation.ledger(), combined(self.shares)
         return {
-            "experience": {**asdict(experience), "balanced": experience.balanced},
+            "experience": {
+                "accepted": asdict(experience.accepted),
+                "live": asdict(experience.waiting),
+                "sampled": asdict(experience.sampled),
+                "dropped": {reason: asdict(count) for reason, count in experience.dropped.items()},
+                "duplicates": experience.duplicates,
+                "fenced": experience.fenced,
+                "samples": experience.samples,
+                "samples_in_no_checkpoint": experience.unreleased,
+                "samples_given_again": experience.redelivered,
+                "balanced": experience.balanced,
+            },
             "lost_rollouts": self.status.lost_fragments,
             "verdicts": {**asdict(books), "balanced": books.balanced},
             "deaths": dict(self.status.deaths),
@@ -237,56 +351,50 @@ class Run:
         """Whether it is time to save."""
         return time.monotonic() - self._saved >= self.experiment.checkpoint.every_s
 
-    def save(self, roles: Mapping[str, Any], waiting: Sequence[pa.RecordBatch], fragments: Sequence[Fragment]) -> Path:
+    def save(self, roles: Mapping[str, Any], frontier: Sequence[int]) -> Path:
         """Write a checkpoint.
 
         Args:
             roles: state of each role.
-            waiting: rows in the replay that were not learnt from yet, oldest first.
-            fragments: what their actors said of them.
+            frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
         """
         self.status.elapsed_s = self.elapsed_s
         tree = {
             "identity": self.experiment.identity(),
+            "reward_version": self.reward_version,
             "roles": dict(roles),
             "status": self.status.state_dict(),
             "annotation": self.annotation.state_dict(),
             "pairs": self.pairs.state_dict(),
             "pair_members": sorted(self._pair_members),
-            "replay": self.replay.state_dict(),
-            "waiting": [asdict(fragment) for fragment in fragments],
+            "frontier": list(frontier),
+            "accepted": [[*writer, following] for writer, following in self._accepted.items()],
             "captions": self.caption_log,
             "caption_frequency": self.caption_frequency,
             "mlflow_run": self.tracker.run_id,
         }
-        sink = pa.BufferOutputStream()
-        if waiting:
-            with pa.ipc.new_stream(sink, waiting[0].schema) as writer:
-                for batch in waiting:
-                    writer.write_batch(batch)
         path = checkpoint.save(
-            self.directory.checkpoints,
-            self.status.learnt_frames,
-            tree,
-            {"waiting.arrows": sink.getvalue().to_pybytes()} if waiting else None,
-            self.experiment.checkpoint.keep,
+            self.directory.checkpoints, self.status.learnt_frames, tree, keep=self.experiment.checkpoint.keep
         )
         self.directory.write_json(self.directory.ledger, self.accounts())
         self._saved = time.monotonic()
         return path
 
-    def restore(self) -> tuple[dict[str, Any], list[tuple[Fragment, pa.RecordBatch]], str | None]:
-        """Read the newest whole checkpoint: role states, waiting experience, and the MLflow run to go on with.
+    def restore(self) -> Restored:
+        """Read the newest whole checkpoint.
 
         Raises:
             UserError: there is none, or it is of another experiment.
         """
-        _, tree, path = checkpoint.load(self.directory.checkpoints)
+        _, tree, _ = checkpoint.load(self.directory.checkpoints)
         if tree["identity"] != self.experiment.identity():
             raise UserError(
                 f"{self.directory.root} was run with another configuration (identity {tree['identity']}, now "
                 f"{self.experiment.identity()}): resume without overrides that change what is learnt, or start anew"
             )
+        if tree["reward_version"] != self.reward_version:  # it had been switched
+            self.reward_version, self.post = tree["reward_version"], self._judged_elsewhere
+            self.annotation = self._empty_ledger()
         self.status.load_state_dict(tree["status"])
         self._elapsed_before = self.status.elapsed_s
         self.annotation.load_state_dict(tree["annotation"])
@@ -296,32 +404,21 @@ class Run:
         self.captions = dict(self.caption_log)
         self.caption_frequency = dict(tree["caption_frequency"])
         self.verdict_log = list(self.annotation.verdicts.values())
-        rows: list[pa.RecordBatch] = []
-        if tree["waiting"]:
-            rows = list(pa.ipc.open_stream((path / "waiting.arrows").read_bytes()))
-        waiting = [(_fragment(raw), batch) for raw, batch in zip(tree["waiting"], rows, strict=True)]
-        self.replay.load_state_dict(tree["replay"], waiting)
-        return tree["roles"], waiting, tree["mlflow_run"] or None
+        if self.post == self._judged_elsewhere and self._verdicts is not None:
+            self.verdict_log = self._verdicts.verdicts(COMPONENT, self.reward_version)
+        self._accepted = {(actor, epoch): following for actor, epoch, following in tree["accepted"]}
+        if self._verdicts is not None:
+            stored = self._verdicts.verdicts(COMPONENT, self.reward_version)
+            known = self.annotation.verdicts
+            self._remembered = {v.subject: v for v in stored if v.status is Status.OK and v.subject not in known}
+        return Restored(tree["roles"], tuple(tree["frontier"]), tree["mlflow_run"] or None)
 
     def close(self) -> None:
         """Close the logs and write the ledger."""
-        self._verdicts.close()
-        self._experience.close()
+        if self._verdicts is not None:
+            self._verdicts.collect()
+            self._verdicts.close()
         self.directory.write_json(self.directory.ledger, self.accounts())
-
-
-def question_ids(verdict: Verdict) -> list[int]:
-    """Ids of the captions that a verdict is about."""
-    from envs.captions import caption_id
-    from rewards.questions import judged_texts
-
-    return [caption_id(text) for text in judged_texts(verdict)]
-
-
-def _fragment(raw: Mapping[str, Any]) -> Fragment:
-    from envs.trajectory import EpisodeEnd
-
-    return Fragment(**{**raw, "key": tuple(raw["key"]), "episodes": [EpisodeEnd(**e) for e in raw["episodes"]]})
 
 
 def write_config(experiment: Experiment, directory: RunDirectory) -> None:

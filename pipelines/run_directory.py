@@ -8,8 +8,8 @@ RUN/
   ledger.json        the accounts, at the end of the run and at each checkpoint
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
-  verdicts/          every verdict, Arrow streams
-  experience/        recorded episodes, Arrow streams
+  verdicts/          every verdict, see rewards/verdict_store.py
+  replay/0/          a share of the experience: rows/ and decisions/, see learners/replay/
 ```
 """
 
@@ -76,13 +76,22 @@ class RunDirectory:
 
     @property
     def verdicts(self) -> Path:
-        """Verdict log."""
+        """Every verdict."""
         return self.root / "verdicts"
 
     @property
     def experience(self) -> Path:
-        """Recorded episodes."""
-        return self.root / "experience"
+        """Stored rows; of the first share, where there are several."""
+        return self.shard(0) / "rows"
+
+    def shard(self, number: int) -> Path:
+        """A share of the replay."""
+        return self.root / "replay" / str(number)
+
+    def shards(self) -> list[Path]:
+        """The rows of each share that there is, in order."""
+        found = [path for path in (self.root / "replay").glob("*/rows") if path.parent.name.isdigit()]
+        return sorted(found, key=lambda path: int(path.parent.name))
 
     @classmethod
     def create(cls, runs: Path, name: str) -> RunDirectory:

@@ -159,3 +159,74 @@ def start_tracker(
 ) -> Tracker | NoTracker:
     """A tracker, or one that does nothing where tracking is off."""
     return Tracker(config, runs, name, parameters, resume) if config.enabled else NoTracker()
+
+
+class CallTracer:
+    """Calls of a reward as MLflow traces: what was asked, what came back, and how long it took.
+
+    On request only: traces hold the texts that were judged. They go out from a thread of their own; what could not be
+    sent, or came while 256 others waited, is counted and lost.
+    """
+
+    def __init__(self, config: Config, runs: Path, name: str) -> None:
+        """Trace into the experiment of `config`.
+
+        Args:
+            config: where.
+            runs: directory of the runs, for the default SQLite file.
+            name: of the traces.
+
+        Raises:
+            UserError: the tracking store does not answer.
+        """
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # The exporter writes within `end_trace`, in our thread, so that a trace that is counted as sent is there.
+        os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = "false"
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        for library in ("alembic", "mlflow"):
+            logging.getLogger(library).setLevel(logging.ERROR)
+        self.failures, self._name = 0, name
+        self.uri = config.uri or f"sqlite:///{(runs / 'mlflow.db').resolve()}"
+        try:
+            if config.uri is None:
+                runs.mkdir(parents=True, exist_ok=True)
+            mlflow.set_tracking_uri(self.uri)  # the exporter knows no other than the process's own
+            self._client = MlflowClient(tracking_uri=self.uri)
+            found = self._client.get_experiment_by_name(config.experiment)
+            self._experiment = found.experiment_id if found else self._client.create_experiment(config.experiment)
+        except Exception as error:  # MLflow's own, its database's, or the network's
+            first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise UserError(f"the MLflow store at {self.uri} does not answer: {first}; set trace=false") from None
+        self._queue: queue.Queue[tuple[Any, Any, int, int] | None] = queue.Queue(maxsize=256)
+        self._thread = threading.Thread(target=self._send, name="mlflow-traces", daemon=True)
+        self._thread.start()
+
+    def trace(self, asked: Any, answered: Any, latency_s: float) -> None:
+        """Hand over one call that has just ended; JSON-able data."""
+        now = time.time_ns()
+        try:
+            self._queue.put_nowait((asked, answered, now - int(latency_s * 1e9), now))
+        except queue.Full:
+            self.failures += 1
+
+    def finish(self) -> None:
+        """Send what waits, for at most 10 s."""
+        try:
+            self._queue.put(None, timeout=1.0)
+        except queue.Full:
+            self.failures += self._queue.qsize()
+            return
+        self._thread.join(timeout=10.0)
+
+    def _send(self) -> None:
+        while (call := self._queue.get()) is not None:
+            asked, answered, began_ns, ended_ns = call
+            try:
+                span = self._client.start_trace(
+                    self._name, inputs=asked, experiment_id=self._experiment, start_time_ns=began_ns
+                )
+                self._client.end_trace(span.trace_id, outputs=answered, end_time_ns=ended_ns)
+            except Exception:  # a tracking store must never cost a reward
+                self.failures += 1

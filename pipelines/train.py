@@ -13,12 +13,13 @@ import numpy as np
 
 from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
-from learners.appo import LearningDiverged
+from learners.descent import LearningDiverged
 from pipelines.display import Display, open_display
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
-from pipelines.judges import build_judge, prepare_judge
+from pipelines.judges import build_judge, judge_identity, prepare_judge
 from pipelines.local import run_local
+from pipelines.offline import OfflineRun, check_offline, run_offline
 from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
@@ -41,6 +42,10 @@ def check(experiment: Experiment) -> str:
     except Exception as error:  # whatever the environment's own code raises
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"task {experiment.task}: the environment raised {what}. Mend it, or choose another") from error
+    if experiment.offline is not None:
+        check_offline(experiment, task)
+    if experiment.budget.degrade == "fallback":
+        raise UserError("budget.degrade=fallback: a run has one judge; expected over_budget or stop")
     if (novelty := novelty_for(experiment.reward)) is not None:
         environment = task.make()
         arrays = environment.spec.observation.items()
@@ -50,7 +55,7 @@ def check(experiment: Experiment) -> str:
         except ValueError as error:
             raise UserError(f"reward.{experiment.reward.source}: {error}") from None
     # A judge that is a language model is loaded where it serves; the others say at once what is wrong.
-    if experiment.reward.judged and isinstance(experiment.judge, OpenAIJudge | RecordedJudge | RulesJudge):
+    if experiment.judged and isinstance(experiment.judge, OpenAIJudge | RecordedJudge | RulesJudge):
         judge = build_judge(experiment.judge, task.goal)
         try:
             asyncio.run(judge.check())
@@ -76,17 +81,21 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
     if resume is not None:
         directory.lock()
         directory.check_space()
-    judged = experiment.reward.judged
+    judged = experiment.judged
     if judged:
         prepare_judge(experiment.judge, _progress(say))
     say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
     title = f"{experiment.name}: {experiment.task}, {experiment.reward.source}"
     display = open_display(title, experiment.frames, experiment.minutes)
-    run = Run(experiment, directory, display, f"{experiment.judge.model_dump_json()}|{goal}" if judged else "")
-    roles = mlflow_run = None
+    judge = judge_identity(experiment.judge, goal) if judged else ""
+    if experiment.offline is None:
+        run = Run(experiment, directory, display, judge)
+    else:
+        run = OfflineRun(experiment, directory, display, experiment.offline.reward_version or "")
+    restored = None
     if resume is not None:
         try:  # before anything is written: a run that cannot be gone on with is left as it is
-            roles, _, mlflow_run = run.restore()
+            restored = run.restore()
         except BaseException:
             display.close()
             directory.unlock()
@@ -96,16 +105,19 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
         write_config(experiment, directory)
         if resume is not None:
             run.note("resumed", f"at {run.status.learnt_frames} frames")
+        mlflow_run = None if restored is None else restored.mlflow_run
         run.tracker = start_tracker(
             experiment.tracking, runs, directory.root.name, _flat(experiment.model_dump(mode="json")), mlflow_run
         )
         with graceful_stop(run):
-            if experiment.runner == "local":
-                run_local(run, roles)
+            if isinstance(run, OfflineRun):
+                run_offline(run, None if restored is None else restored.roles)
+            elif experiment.runner == "local":
+                run_local(run, restored)
             else:
                 from pipelines.distributed import run_distributed
 
-                run_distributed(run, roles)
+                run_distributed(run, restored)
         status = "KILLED" if run.stopping else "FINISHED"
         if run.stopping:
             run.note("stopped", run.stopping)
@@ -178,4 +190,6 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 def resolve(recipe: Experiment, values: dict[str, object], runs: Path, resume: str | None) -> Experiment:
     """The experiment to run: the recipe's, or that of the run to be resumed, with overrides."""
     base = recipe if resume is None else stored_experiment(RunDirectory.existing(resume, runs))
+    if base.offline is None and (wrong := [key for key in values if key.split(".")[0] == "offline"]):
+        raise UserError(f"{wrong[0]} is for learning from a stored run: name one with from=RUN")
     return apply(base, values)

@@ -56,6 +56,11 @@ def judged_texts(verdict: Verdict) -> tuple[str, ...]:
     return texts
 
 
+def judged_ids(verdict: Verdict) -> list[int]:
+    """Ids of the captions that a verdict is about."""
+    return [caption_id(text) for text in judged_texts(verdict)]
+
+
 def _judgeable_id(text: str) -> int:
     if "\n" in text:
         raise ValueError(f"got the caption {text!r} with a newline; expected canonical text on one line")

@@ -5,14 +5,16 @@ A failure is never a zero: every status but `ok` has a NULL value, and the statu
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Status(str, Enum):
@@ -34,7 +36,7 @@ class Verdict:
 
     Attributes:
         subject: content hash of what was judged (a caption, a pair of captions, …).
-        subject_kind: "caption", "pair", "step", "turn", "row", "episode" or "group".
+        subject_kind: "caption", "pair", "response", "trajectory", "step", "turn", "row", "episode" or "group".
         component: name of the reward component this is a value of.
         reward_version: hash of code, config and model that asked.
         value: the judgement, or None (NULL) unless the status is ok.
@@ -47,6 +49,8 @@ class Verdict:
         judge_fingerprint: hash of model, template, goal and sampling parameters.
         policy_version: of the policy that first produced the subject.
         text: what was judged, for people and for re-judging; texts of a pair are separated by a newline.
+        scores: of the members of a group or the steps of a trajectory, NULL where there is none.
+        details: what else the judge said, as JSON text (`details_json`); empty where it said nothing.
     """
 
     subject: str
@@ -63,9 +67,11 @@ class Verdict:
     cost: float = 0.0
     policy_version: int = 0
     text: str = ""
+    scores: tuple[float | None, ...] = ()
+    details: str = ""
 
     def __post_init__(self) -> None:
-        """Hold the rule: a value when ok, NULL otherwise, never NaN or infinite.
+        """Hold the rule: a value when ok, NULL otherwise, never NaN or infinite; scores too.
 
         Raises:
             ValueError: the rule is broken.
@@ -77,6 +83,14 @@ class Verdict:
             )
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"verdict on {self.subject}: got value {self.value}; expected a finite number")
+        object.__setattr__(self, "scores", tuple(self.scores))  # JSON and Arrow give lists
+        if not all(score is None or math.isfinite(score) for score in self.scores):
+            raise ValueError(f"verdict on {self.subject}: got scores {self.scores}; expected finite numbers or None")
+
+
+def details_json(details: Mapping[str, Any]) -> str:
+    """What a judge said beside its value, as the text that a verdict keeps; "" for nothing."""
+    return json.dumps(details, sort_keys=True, ensure_ascii=False) if details else ""
 
 
 SCHEMA = pa.schema(
@@ -95,9 +109,12 @@ SCHEMA = pa.schema(
         pa.field("cost", pa.float64(), nullable=False),
         pa.field("policy_version", pa.int64(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
+        pa.field("scores", pa.list_(pa.float64()), nullable=False),
+        pa.field("details", pa.string(), nullable=False),
     ],
     metadata={"guerdon_schema": "verdict", "schema_version": str(SCHEMA_VERSION)},
 )
+_SCHEMA_1 = pa.schema(list(SCHEMA)[:-2], metadata={"guerdon_schema": "verdict", "schema_version": "1"})
 
 
 def to_arrow(verdicts: Sequence[Verdict]) -> pa.RecordBatch:
@@ -107,14 +124,14 @@ def to_arrow(verdicts: Sequence[Verdict]) -> pa.RecordBatch:
 
 
 def from_arrow(batches: Iterable[pa.RecordBatch]) -> list[Verdict]:
-    """Verdicts out of Arrow batches of `SCHEMA`.
+    """Verdicts out of Arrow batches of `SCHEMA`, or of version 1, which had no scores and no details.
 
     Raises:
         ValueError: a batch has another schema.
     """
     verdicts = []
     for batch in batches:
-        if not batch.schema.equals(SCHEMA):
+        if not any(batch.schema.equals(known) for known in (SCHEMA, _SCHEMA_1)):
             raise ValueError(f"got verdicts of schema\n{batch.schema}\nexpected\n{SCHEMA}")
         verdicts += [Verdict(**{**row, "status": Status(row["status"])}) for row in batch.to_pylist()]
     return verdicts

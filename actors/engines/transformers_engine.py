@@ -1,55 +1,34 @@
 """`TransformersEngine`: any Hugging Face causal language model, in this process.
 
-It scores a handful of allowed answers as the next token after a chat. Prompts of a run share a long beginning
-(instruction and goal), so the keys and values of the common prefix are computed once a batch; what remains is padded
-on the right, where causal attention cannot see it, and batched by length under a budget of tokens.
-
-The only file that imports transformers for inference.
+It scores a handful of allowed answers as the next token after a chat, and writes replies, which a JSON schema may bind.
+Prompts of a run share a long beginning (instruction and goal), so the keys and values of the common prefix are computed
+once a batch; what remains is padded on the right, where causal attention cannot see it, and batched by length under a
+budget of tokens.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-Message = Mapping[str, str]
+from actors.engines import pretrained
+from actors.engines.chat_tokenizer import ChatTokenizer, Message
+from actors.engines.grammar import Grammar
 
-_WHOLE_FILE_BYTES = 256 * 2**20
 
-
-class Config(BaseModel):
+class Config(pretrained.Config):
     """Which model, and how it runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = Field(min_length=1)
-    """A local directory in Hugging Face format, or a hub id."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub id."""
-    device: str = "auto"
-    """"auto" (CUDA, else Apple GPU, else CPU), or a torch device such as "cpu" or "cuda:1"."""
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """"auto": bfloat16 on CUDA, float32 elsewhere."""
-    max_batch_tokens: int = Field(8192, ge=1)
-    """Padded tokens in one forward pass; a single longer prompt still runs, alone."""
-    max_prompt_tokens: int | None = Field(None, ge=1)
-    """Longer prompts are reported and not scored; by default what the model was made for."""
     share_prefix: bool = True
     """Whether the common beginning of prompts is computed once a batch."""
-    num_threads: int | None = Field(None, ge=1)
-    """CPU threads of torch in this process; None leaves them."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +46,21 @@ class ChoiceScores:
     too_long: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Texts:
+    """Replies to N prompts.
+
+    Attributes:
+        texts: one a prompt; empty where it did not fit.
+        tokens: tokens of each prompt and its reply, `[N]`.
+        too_long: prompts that left no room for a reply, `[N]`.
+    """
+
+    texts: list[str]
+    tokens: NDArray[np.int64]
+    too_long: NDArray[np.bool_]
+
+
 class TransformersEngine:
     """A causal language model with its tokenizer and chat template."""
 
@@ -77,42 +71,15 @@ class TransformersEngine:
             FileNotFoundError: there is no such model, or it cannot be had.
             ValueError: the tokenizer has no chat template, or the device is unknown.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         self.config = config
-        if config.num_threads is not None:
-            torch.set_num_threads(config.num_threads)
-        self._device = torch.device(_best_device() if config.device == "auto" else config.device)
-        self._dtype = getattr(torch, config.dtype) if config.dtype != "auto" else _best_dtype(self._device)
-        source = os.path.expanduser(config.model)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=config.revision, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                source, revision=config.revision, dtype=self._dtype, trust_remote_code=False
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise FileNotFoundError(
-                f"got model {config.model!r}, which cannot be loaded ({reason}); expected a directory in Hugging Face "
-                "format or the id of a causal language model on the hub: check the name and the network"
-            ) from error
-        if not tokenizer.chat_template:
-            raise ValueError(
-                f"got model {config.model!r}, whose tokenizer has no chat template; expected an instruction-tuned "
-                "model: choose one, or save a chat_template.jinja beside its tokenizer"
-            )
-        self._tokenizer: Any = tokenizer
-        self._model: Any = model.to(self._device).eval()
-        self._keeps_logits = "logits_to_keep" in inspect.signature(type(model).forward).parameters
-        limits = [
-            config.max_prompt_tokens,
-            getattr(model.config, "max_position_embeddings", None),
-            tokenizer.model_max_length,
-        ]
-        self.max_prompt_tokens = int(min(limit for limit in limits if limit))
-        self.fingerprint = self._hash(source)
+        found = pretrained.Pretrained(config, "causal language model")
+        self._tokenizer, self._model, self._device = found.tokenizer, found.model, found.device
+        self._chats = ChatTokenizer(found.tokenizer, config.model)
+        self._keeps_logits = "logits_to_keep" in inspect.signature(type(self._model).forward).parameters
+        self.max_prompt_tokens = found.max_prompt_tokens
+        self.fingerprint, self.special_tokens = found.fingerprint, self._chats.special_tokens
+        self._grammar: Grammar | None = None
         self._lock = threading.Lock()
-        self._first_tokens: dict[tuple[str, ...], list[int]] = {}
 
     def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
         """How likely each of `choices` begins the reply to each chat.
@@ -128,8 +95,8 @@ class TransformersEngine:
             ValueError: two choices begin with the same token.
         """
         with self._lock, torch.inference_mode():
-            wanted = torch.tensor(self._tokens_of(tuple(choices)), device=self._device)
-            ids = self._tokenise([self._render(prompt) for prompt in prompts])
+            wanted = torch.tensor(self._chats.first_tokens(choices), device=self._device)
+            ids = self._chats.ids(prompts)
             tokens = np.array([len(i) for i in ids], np.int64)
             too_long = tokens > self.max_prompt_tokens
             log_probs = np.full((len(ids), len(choices)), np.nan)
@@ -142,34 +109,71 @@ class TransformersEngine:
                 log_probs[places] = torch.log_softmax(logits.double().cpu(), dim=-1).numpy()
             return ChoiceScores(log_probs, tokens, too_long)
 
-    def _render(self, prompt: Sequence[Message]) -> str:
-        # enable_thinking: models that reason first would otherwise not answer with their first token.
-        text: str = self._tokenizer.apply_chat_template(
-            [dict(message) for message in prompt], tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return text
+    def write(
+        self, prompts: Sequence[Sequence[Message]], max_tokens: int, schema: Mapping[str, Any] | None = None
+    ) -> Texts:
+        """The most likely reply to each chat, token by token.
 
-    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        Args:
+            prompts: N chats.
+            max_tokens: of a reply; a JSON text that is longer is cut, and so is none.
+            schema: a JSON schema that the reply must keep.
 
-    def _tokens_of(self, choices: tuple[str, ...]) -> list[int]:
-        """The first token of each choice as it is spelt right after the generation prompt."""
-        if choices not in self._first_tokens:
-            start = self._render([{"role": "user", "content": "?"}])
-            base, *whole = self._tokenise([start, *(start + choice for choice in choices)])
-            alone = self._tokenise(choices)
-            # Where a vocabulary merges across the border, the word on its own is what the model would write.
-            first = [w[len(base)] if w[: len(base)] == base else a[0] for w, a in zip(whole, alone, strict=True)]
-            if len(set(first)) < len(first):
-                raise ValueError(
-                    f"got the choices {list(choices)}, whose first tokens are {first} for model {self.config.model!r}; "
-                    "expected all different: choose other words"
-                )
-            self._first_tokens[choices] = first
-        return self._first_tokens[choices]
+        Raises:
+            ImportError: a schema is given and llguidance is not installed.
+            ValueError: the schema cannot be kept with this tokenizer.
+        """
+        with self._lock, torch.inference_mode():
+            ids = self._chats.ids(prompts)
+            tokens = np.array([len(i) for i in ids], np.int64)
+            too_long = tokens + max_tokens > self.max_prompt_tokens
+            texts = [""] * len(ids)
+            order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
+            for places in self._batches(order, tokens + max_tokens):
+                for place, new in zip(
+                    places, self._generate([ids[i] for i in places], max_tokens, schema), strict=True
+                ):
+                    texts[place] = self._tokenizer.decode(new, skip_special_tokens=True)
+                    tokens[place] += len(new)
+            return Texts(texts, tokens, too_long)
+
+    def _generate(
+        self, ids: Sequence[Sequence[int]], max_tokens: int, schema: Mapping[str, Any] | None
+    ) -> list[list[int]]:
+        """Greedy continuations, without what ends them."""
+        ends = _token_ids(self._model.generation_config.eos_token_id) | _token_ids(self._tokenizer.eos_token_id)
+        if schema is not None and self._grammar is None:
+            self._grammar = Grammar(self._tokenizer)
+        guides = [self._grammar.start(schema) for _ in ids] if schema is not None and self._grammar else []
+        width = max(map(len, ids))
+        padded = torch.tensor([[0] * (width - len(i)) + list(i) for i in ids], device=self._device)
+        mask = torch.tensor([[0] * (width - len(i)) + [1] * len(i) for i in ids], device=self._device)
+        written: list[list[int]] = [[] for _ in ids]
+        open_rows = set(range(len(ids)))
+        cache, step = None, padded
+        for _ in range(max_tokens):
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -step.shape[1] :]
+            out = self._model(
+                input_ids=step, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            )
+            logits, cache = out.logits[:, -1].float().cpu(), out.past_key_values
+            for row, guide in enumerate(guides):
+                if row in open_rows:
+                    guide.mask(logits[row])
+            new = logits.argmax(-1).tolist()
+            for row in tuple(open_rows):
+                stopped = new[row] in ends or (bool(guides) and not guides[row].accept(new[row]))
+                if stopped:
+                    open_rows.remove(row)
+                    continue
+                written[row].append(new[row])
+                if guides and guides[row].complete:
+                    open_rows.remove(row)
+            if not open_rows:
+                break
+            step = torch.tensor([[token] for token in new], device=self._device)
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=-1)
+        return written
 
     def _common_prefix(self, ids: Sequence[Sequence[int]]) -> int:
         """Length of the prefix shared by all, leaving each at least one token of its own; 0 where not worth it."""
@@ -218,37 +222,6 @@ class TransformersEngine:
         if batch:
             yield batch
 
-    def _hash(self, source: str) -> str:
-        """Identity of weights, tokenizer, template and numerics; files beyond 256 MiB count by size and both ends."""
-        digest = hashlib.sha256(self._tokenizer.chat_template.encode())
-        digest.update(f"{self._dtype} {self.max_prompt_tokens}".encode())
-        if not os.path.isdir(source):
-            commit = getattr(self._model.config, "_commit_hash", None)
-            digest.update(f"{source}@{commit or self.config.revision}".encode())
-        else:
-            for file in sorted(Path(source).iterdir()):
-                if file.suffix in {".json", ".safetensors", ".bin", ".model", ".txt", ".jinja"}:
-                    digest.update(file.name.encode())
-                    _hash_file(file, digest)
-        return "transformers-" + digest.hexdigest()[:16]
 
-
-def _hash_file(file: Path, digest: Any) -> None:
-    size, end = file.stat().st_size, 2**20
-    digest.update(str(size).encode())
-    with file.open("rb") as stream:
-        if size > _WHOLE_FILE_BYTES:
-            digest.update(stream.read(end))
-            stream.seek(-end, os.SEEK_END)
-        while block := stream.read(end):
-            digest.update(block)
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _best_dtype(device: torch.device) -> torch.dtype:
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+def _token_ids(found: int | Sequence[int] | None) -> set[int]:
+    return set() if found is None else {found} if isinstance(found, int) else set(found)

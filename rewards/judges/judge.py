@@ -7,13 +7,15 @@ owns retries, deadlines and the ledger of what is pending.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from rewards.verdicts import Status
 
-QuestionKind = Literal["caption", "pair"]
+QuestionKind = Literal["caption", "pair", "response", "trajectory", "group"]
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,41 @@ class Question:
     """Something to be judged.
 
     Attributes:
-        subject: content hash of kind and texts (see `envs.captions.caption_id` for captions).
-        kind: "caption": is this helpful for the goal? "pair": which of the two is better?
-        texts: one caption, or the two of a pair.
+        subject: content hash of kind, texts and context (see `subject_of`; `envs.captions.caption_id` for captions).
+        kind: "caption": is this helpful for the goal? "pair": which of the two is better? "response": how good is
+            this answer? "trajectory": how good was this course of action? "group": how good is each of these answers?
+        texts: one caption or response, the two of a pair, the steps of a trajectory in their order, or the members of
+            a group.
+        context: named texts that the judgement needs, such as ("prompt", …) and ("reference", …).
     """
 
     subject: str
     kind: QuestionKind
     texts: tuple[str, ...]
+    context: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The context by name."""
+        return dict(self.context)
+
+
+def question(kind: QuestionKind, texts: Sequence[str], **context: str) -> Question:
+    """A question whose subject is the hash of its content.
+
+    Args:
+        kind: what is asked, see `Question`.
+        texts: what is judged.
+        context: named texts beside it, such as `prompt="…"`.
+    """
+    named = tuple(sorted(context.items()))
+    return Question(subject_of(kind, texts, named), kind, tuple(texts), named)
+
+
+def subject_of(kind: str, texts: Sequence[str], context: Sequence[tuple[str, str]] = ()) -> str:
+    """Content hash of a question, 32 hex digits."""
+    content = json.dumps([kind, list(texts), [list(named) for named in context]])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -38,10 +67,15 @@ class Answer:
     Attributes:
         status: ok, or why there is no value.
         value: caption: probability in [0, 1] that it is helpful, or a hard 0/1 (see the judge's config). Pair:
-            probability that the first is better; 0.5 for a tie.
+            probability that the first is better; 0.5 for a tie. Response and trajectory: how good, in [0, 1].
+            Group: the mean of the scores that are there.
         cause: for people, when not ok.
         tokens: tokens read and written for this question.
         latency_s: seconds this question took inside the judge.
+        scores: group: one score for each member, in [0, 1]; trajectory: what each step added. None where there is
+            none; empty where the judge does not say.
+        details: JSON-able: scores of criteria, critique, evidence, position bias, disagreement. For audits; nothing
+            is computed from it.
     """
 
     status: Status
@@ -49,6 +83,14 @@ class Answer:
     cause: str = ""
     tokens: int = 0
     latency_s: float = 0.0
+    scores: tuple[float | None, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unanswerable(question: Question, answered: Iterable[str]) -> Answer:
+    """What a judge says to a question of a kind that it does not answer."""
+    cause = f"got a question of kind {question.kind!r}; this judge answers {sorted(answered)}: use a rubric for others"
+    return Answer(Status.JUDGE_FAULT, cause=cause)
 
 
 class Judge(Protocol):

@@ -17,28 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.judges import prompts
-from rewards.judges.judge import Answer, Question, QuestionKind
-from rewards.judges.prompts import Message
+from rewards.judges.chat_model import Chat, ChoiceScores
+from rewards.judges.judge import Answer, Question, QuestionKind, unanswerable
 from rewards.verdicts import Status
-
-
-class ChoiceScores(Protocol):
-    """What an engine found for N prompts and C choices."""
-
-    @property
-    def log_probs(self) -> NDArray[Any]:
-        """Log-probabilities of the choices, normalised over the choices, `[N, C]`; NaN where there are none."""
-        ...
-
-    @property
-    def tokens(self) -> NDArray[Any]:
-        """Tokens of each prompt, `[N]`."""
-        ...
-
-    @property
-    def too_long(self) -> NDArray[Any]:
-        """Whether a prompt did not fit the model and was not scored, `[N]`."""
-        ...
 
 
 class NextTokenScorer(Protocol):
@@ -49,7 +30,7 @@ class NextTokenScorer(Protocol):
         """Hash of weights, tokenizer, chat template and numerics."""
         ...
 
-    def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
+    def score_choices(self, prompts: Sequence[Chat], choices: Sequence[str]) -> ChoiceScores:
         """Score `choices` as the first token of the reply to each of `prompts` (chats of role and content)."""
         ...
 
@@ -95,7 +76,7 @@ class LanguageModelJudge:
             if places:
                 found = await self._ask(kind, [questions[i] for i in places])
                 answers.update(zip(places, found, strict=True))
-        return [answers[i] for i in range(len(questions))]
+        return [answers.get(i) or unanswerable(question, prompts.CHOICES) for i, question in enumerate(questions)]
 
     async def check(self) -> None:
         """Ask one question whose answer does not matter.

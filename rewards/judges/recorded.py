@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from rewards.judges.judge import Answer, Question
+from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, from_arrow
 
 
@@ -19,8 +21,8 @@ class RecordedJudge:
         """Read stored verdicts.
 
         Args:
-            path: an Arrow IPC file or stream of verdicts, a directory of such segments, or a run's directory. A stream
-                that a crash cut short counts up to its last whole batch.
+            path: a run's directory, a directory of stored verdicts, an Arrow IPC file or stream of verdicts, or a
+                directory of such files. A stream that a crash cut short counts up to its last whole batch.
 
         Raises:
             FileNotFoundError: there is no such path, or no verdict in it.
@@ -34,6 +36,8 @@ class RecordedJudge:
                 self._verdicts[verdict.subject] = verdict
         for subject, verdict in sorted(self._verdicts.items()):
             digest.update(f"{subject}={verdict.value!r}\n".encode())
+            if verdict.scores:
+                digest.update(f"{verdict.scores!r}\n".encode())
         self._fingerprint = "recorded-" + digest.hexdigest()[:16]
 
     @property
@@ -56,10 +60,15 @@ class RecordedJudge:
         verdict = self._verdicts.get(question.subject)
         if verdict is None:
             return Answer(Status.JUDGE_FAULT, cause=f"not recorded in {self.path}")
-        return Answer(Status.OK, verdict.value)
+        details = json.loads(verdict.details) if verdict.details else {}
+        return Answer(Status.OK, verdict.value, scores=verdict.scores, details=details)
 
     def _read(self) -> Iterator[Verdict]:
         root = self.path / "verdicts" if (self.path / "verdicts").is_dir() else self.path
+        if (root / "store.json").is_file():
+            with VerdictStore(root, read_only=True) as store:
+                yield from store.verdicts()
+            return
         files = sorted(root.glob("*.arrow*")) if root.is_dir() else [root]
         files = [file for file in files if file.is_file() and file.stat().st_size]
         if not files:

@@ -9,10 +9,11 @@ from pipelines import checkpoint
 from pipelines.display import LineDisplay
 from pipelines.local import run_local
 from pipelines.overrides import apply
-from pipelines.record_log import RecordLog, read_log
 from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
+from pipelines.stored_experience import stored_rows
 from pipelines.train import stored_experiment
+from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
 pytestmark = pytest.mark.cluster
@@ -29,18 +30,14 @@ def as_bytes(tree):
 
 def recorded(path):
     """An opinion on what catch says."""
-    log = RecordLog(path)
     opinions = {"You catch the ball.": 1.0, "The ball is above you.": 0.75, "You miss the ball.": 0.0}
     opinions |= {"The ball is to your left.": 0.25, "The ball is to your right.": 0.5}
-    log.append(
-        to_arrow(
-            [
-                Verdict(str(caption_id(text)), "caption", "intrinsic", "1", value, Status.OK, "me", text=text)
-                for text, value in opinions.items()
-            ]
-        )
-    )
-    log.close()
+    verdicts = [
+        Verdict(str(caption_id(text)), "caption", "intrinsic", "1", value, Status.OK, "me", text=text)
+        for text, value in opinions.items()
+    ]
+    with VerdictStore(path) as store:
+        store.put(to_arrow(verdicts))
     return str(path)
 
 
@@ -67,7 +64,7 @@ def test_distributed_in_lockstep_equals_local_bit_for_bit(training, tmp_path, ac
     assert as_bytes(one["roles"]["learner"]) == as_bytes(other["roles"]["learner"])
     assert as_bytes(one["roles"]["trainer"]) == as_bytes(other["roles"]["trainer"])
     assert one["captions"] == other["captions"] and one["caption_frequency"] == other["caption_frequency"]
-    ours, theirs = ([b.to_pydict() for b in read_log(d.experience)] for d in (distributed.directory, directory))
+    ours, theirs = ([b.to_pydict() for b in stored_rows(d)] for d in (distributed.directory, directory))
     assert ours == theirs
     assert one["status"]["latest"]["reward_intrinsic"] == other["status"]["latest"]["reward_intrinsic"]
     if actors == 2:

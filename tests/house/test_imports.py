@@ -25,6 +25,9 @@ ONE_FILE_IN = {
     "minihack": ("envs",),
     "mlflow": ("pipelines",),
     "vllm": ("actors/engines",),
+    "math_verify": ("rewards/verifiers",),
+    "sacrebleu": ("rewards/verifiers",),
+    "zlib_ng": ("envs/storage",),
     "transformers": ("actors/engines", "rewards/judges/builtin"),  # to run a model, and to build the small one
 }
 

@@ -104,6 +104,9 @@ def unsafe_loads(source: str) -> list[tuple[int, str]]:
     return sorted(found)
 
 
+RUNS_CODE = "rewards/sandbox/inside"  # what runs in the sandbox: to run code is what it is for
+
+
 def load_offences(house: Path) -> list[str]:
     """Each unsafe load in a committed Python file."""
     return [
@@ -111,6 +114,7 @@ def load_offences(house: Path) -> list[str]:
         for path in committed(house)
         if path.suffix == ".py"
         for line, why in unsafe_loads(path.read_text(encoding="utf-8"))
+        if not (why.startswith("exec") and path.is_relative_to(house / RUNS_CODE))
     ]
 
 

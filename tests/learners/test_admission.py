@@ -2,13 +2,14 @@
 
 from collections import deque
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learners.admission import Admission, Config
-from learners.replay import Config as ReplayConfig
-from learners.replay import Replay
+from learners.replay.config import Config as ReplayConfig
+from learners.replay.replay import Replay
 
 
 def begun(admission):
@@ -112,16 +113,18 @@ def test_staleness_when_consumed_never_exceeds_the_bound(batch, max_staleness, c
     drops stragglers. In both cases work never stops for good: something runs, or a batch waits, or more may begin.
     """
     admission = Admission(Config(batch=batch, max_staleness=max_staleness, concurrency=concurrency))
-    replay = Replay(ReplayConfig(capacity=100, max_staleness=max_staleness))
+    rows = pa.record_batch({"step": pa.array([0])})
+    replay = Replay(ReplayConfig(capacity=100, max_staleness=max_staleness), rows.schema)
     running, version, sequence, epoch, consumed = deque(), 0, 0, 0, []
 
     def train():
         nonlocal version
         before = replay.dropped_fragments
-        items = replay.sample(batch, version)
+        sample = replay.sample(replay.next_sample, batch, version)
         admission.dropped(replay.dropped_fragments - before)
-        if items:
-            consumed.extend(version - item.policy_version for item in items)
+        if sample is not None:
+            consumed.extend(version - insert.policy_version for insert in replay.inserts(sample))
+            replay.release(replay.next_sample)
             version += 1
             admission.on_version(version)
 
@@ -136,7 +139,7 @@ def test_staleness_when_consumed_never_exceeds_the_bound(batch, max_staleness, c
             if choice == "l":
                 admission.lost()
             else:
-                replay.insert((0, epoch, sequence), None, 1, 1, acted, now=0.0)
+                replay.insert((0, epoch, sequence), rows, acted)
                 sequence += 1
                 admission.finished()
         elif choice == "t":
@@ -155,7 +158,7 @@ def test_staleness_when_consumed_never_exceeds_the_bound(batch, max_staleness, c
         assert replay.dropped_fragments == 0
     while running:
         admission.finished()
-        replay.insert((0, epoch, sequence), None, 1, 1, running.popleft(), now=0.0)
+        replay.insert((0, epoch, sequence), rows, running.popleft())
         sequence += 1
     train()
-    assert admission.admit() or replay.can_sample(batch, version)
+    assert admission.admit() or not replay.why_not(batch, version)

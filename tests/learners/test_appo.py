@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 
 from actors.policy import Evaluation
-from learners.appo import Appo, Config, LearningDiverged
+from learners.appo import Appo, Config
 from learners.batch import TrainBatch, acting_index
+from learners.descent import LearningDiverged
 from learners.weights import pack_weights, unpack_weights
 
 
@@ -264,3 +265,38 @@ def test_weights_travel_as_safetensors(random):
     for blob in (b"", b"no safetensors at all", Appo(Tiny(actions=5)).weights()):
         with pytest.raises(ValueError, match="do not fit the module"):
             unpack_weights(target.module, blob)
+
+
+def test_without_a_clip_a_learner_goes_as_far_as_the_experience_carries_it():
+    # As in the test of the clip above, from the same stale experience; here nothing holds the policy back.
+    random = torch.Generator().manual_seed(0)
+    module = Tiny()
+    learner = Appo(module, Config(learning_rate=0.02, clip=None, entropy_coefficient=0.0))
+    batch = batch_of(module, random, lengths=[8] * 32)
+    for _ in range(100):
+        metrics = learner.update(batch)
+    chosen = module.evaluate(batch.observation, batch.lengths, None, batch.action).logprob.exp()
+    assert chosen[batch.action == 0].mean() > 0.7  # from 0.25, where the clip of 0.1 ends below 0.4
+    assert 0.1 < metrics["clip_fraction"] < 0.5  # the ratios above rho_bar are those of the action that pays
+
+
+def test_without_a_clip_the_first_step_on_policy_is_that_of_the_surrogate(random):
+    batch = batch_of(Tiny(), random)
+    clipped, free = Appo(Tiny(), Config(clip=0.1)), Appo(Tiny(), Config(clip=None))
+    clipped.update(batch)
+    free.update(batch)
+    for left, right in zip(clipped.module.parameters(), free.module.parameters(), strict=True):
+        torch.testing.assert_close(left, right)
+
+
+def test_a_step_of_unknown_reward_tells_nothing_to_the_steps_before_it(random):
+    # The same update whatever stands there, and targets that end at the value of the step.
+    batch = batch_of(Tiny(), random, lengths=[3])
+    weight = torch.tensor([1.0, 0.0, 1.0])
+    learners = Appo(Tiny()), Appo(Tiny())
+    for learner, unknown in zip(learners, (0.0, 50.0), strict=True):
+        reward = batch.reward.clone()
+        reward[1] = unknown
+        learner.update(replace(batch, reward=reward, weight=weight))
+    assert same(learners[0].module.state_dict(), learners[1].module.state_dict())
+    assert not same(learners[0].module.state_dict(), Tiny().state_dict())

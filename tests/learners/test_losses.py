@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from learners.losses import clipped_policy_loss, clipped_value_loss, entropy_loss, probability_ratio, weighted_mean
+from learners.losses import (
+    clipped_policy_loss,
+    clipped_value_loss,
+    entropy_loss,
+    importance_weighted_policy_loss,
+    normalised,
+    probability_ratio,
+    weighted_mean,
+)
 
 
 def logs(*ratios):
@@ -100,3 +108,22 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(
         lambda x: clipped_value_loss(x, behaviour, advantage, 0.2, weight), target.clone().requires_grad_()
     )
+
+
+def test_the_importance_weighted_policy_gradient_is_that_of_the_paper():
+    # rho = min(1, pi/mu) multiplies A grad log pi, and is not itself differentiated.
+    target = torch.tensor([math.log(0.5), math.log(0.2), math.log(0.9)], requires_grad=True)
+    behaviour = torch.tensor([0.25, 0.4, 0.9]).log()
+    advantage = torch.tensor([2.0, 3.0, -1.0])
+    loss = importance_weighted_policy_loss(target, behaviour, advantage, rho_bar=1.0)
+    loss.backward()
+    assert target.grad.tolist() == pytest.approx([-2.0 / 3, -0.5 * 3.0 / 3, 1.0 / 3])
+    weighted = importance_weighted_policy_loss(target, behaviour, advantage, 1.0, torch.tensor([1.0, 0.0, 0.0]))
+    assert weighted.item() == pytest.approx(-2.0 * math.log(0.5))
+
+
+def test_normalised_advantages_have_mean_zero_and_deviation_one_where_they_count():
+    weight = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    values = normalised(torch.tensor([1.0, 2.0, 6.0, 1e9]), weight)[:3]
+    assert values.mean().item() == pytest.approx(0, abs=1e-6)
+    assert values.std(correction=0).item() == pytest.approx(1, abs=1e-4)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from learners.returns import gae, lambda_returns, vtrace
+from learners.returns import gae, lambda_returns, stop_at_unknown, vtrace
 
 
 def column(*numbers):
@@ -166,3 +166,15 @@ def test_shapes_that_would_broadcast_are_refused():
         gae(torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, 2))
     with pytest.raises(ValueError, match="mask"):
         gae(torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(4, 2), torch.ones(3, 1, dtype=torch.bool))
+
+
+def test_returns_end_at_a_step_of_unknown_reward():
+    reward, discount = torch.tensor([[1.0], [99.0], [4.0]]), torch.full((3, 1), 0.5)
+    value = torch.tensor([[10.0], [20.0], [40.0], [80.0]])
+    weight = torch.tensor([[1.0], [0.0], [1.0]])
+    known, kept = stop_at_unknown(reward, discount, value[:-1], weight)
+    # 1 + 0.5·V(1), nothing of the 99; V(1) itself; 4 + 0.5·80
+    assert lambda_returns(known, kept, value).flatten().tolist() == [11.0, 20.0, 44.0]
+    estimate = vtrace(torch.zeros(3, 1), torch.zeros(3, 1), known, kept, value)
+    assert estimate.vs.flatten().tolist() == [11.0, 20.0, 44.0] and estimate.advantage[1].item() == 0
+    assert stop_at_unknown(reward, discount, value[:-1], None) == (reward, discount)

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from learners.replay.config import Config as ReplayConfig
+from learners.replay.replay import Replay
 from pipelines.experiment import Experiment
 from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
+from pipelines.roles import EnvActor
 from pipelines.run import Run, write_config
 from pipelines.run_directory import RunDirectory
 
@@ -72,8 +75,29 @@ def run(books) -> Callable[..., Run]:
 
     def go(experiment: Experiment, path: Path, resume: bool = False, judge: Any = None) -> Run:
         made = books(experiment, path)
-        run_local(made, made.restore()[0] if resume else None, judge)
+        run_local(made, made.restore() if resume else None, judge)
         made.close()
         return made
 
     return go
+
+
+@pytest.fixture
+def stored(small, tmp_path) -> Callable[..., RunDirectory]:
+    """A run that has stored rollouts of random play, and nothing else: `stored({"seed": 1}, rollouts=3)`."""
+
+    def make(values: dict[str, Any] | None = None, rollouts: int = 4, name: str = "stored") -> RunDirectory:
+        experiment = small({"reward.source": "retrieval", **(values or {})})
+        directory = RunDirectory(tmp_path / name)
+        directory.root.mkdir()
+        write_config(experiment, directory)
+        actor = EnvActor(experiment, 0, 0)
+        played = [actor.rollout(None) for _ in range(rollouts)]
+        replay = Replay(ReplayConfig(), played[0][1].schema, directory.shard(0))
+        for fragment, rows in played:
+            replay.insert(fragment.key, rows, fragment.policy_version, fragment.to_plain())
+        replay.close()
+        actor.close()
+        return directory
+
+    return make

@@ -113,6 +113,15 @@ def refused(guerdon):
 # What there is ------------------------------------------------------------------------------------------------------
 
 
+def leaves(group, prefix=""):
+    """Every command by its full name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
 def test_the_commands_and_their_options_are_exactly_these():
     """Whoever adds an option changes this test, and thinks twice: everything that can be set is a key."""
     group = typer.main.get_command(cli.app)
@@ -122,19 +131,28 @@ def test_the_commands_and_their_options_are_exactly_these():
             "arguments": [p.name for p in command.params if p.param_type_name == "argument"],
             "options": sorted(o for p in command.params if p.param_type_name == "option" for o in p.opts),
         }
-        for name, command in group.commands.items()
+        for name, command in leaves(group)
     }
     assert found == {
         "train": {"arguments": ["words"], "options": ["--dry-run"]},
         "evaluate": {"arguments": ["run", "settings"], "options": []},
         "inspect": {"arguments": ["run", "settings"], "options": []},
         "report": {"arguments": ["words"], "options": []},
+        "ledger": {"arguments": ["run", "settings"], "options": []},
+        "reannotate": {"arguments": ["run", "settings"], "options": []},
+        "switch": {"arguments": ["run", "settings"], "options": []},
+        "attack": {"arguments": ["target", "settings"], "options": []},
+        "serve-rewards": {"arguments": ["target", "settings"], "options": []},
         "doctor": {"arguments": [], "options": []},
+        "replay inspect": {"arguments": ["run", "settings"], "options": []},
+        "replay verify": {"arguments": ["run", "settings"], "options": []},
+        "replay export": {"arguments": ["run", "settings"], "options": []},
+        "replay import": {"arguments": ["source", "settings"], "options": []},
     }
     assert {o for p in group.params for o in p.opts} == {"--install-completion", "--show-completion"}
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "inspect", "report", "doctor"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "inspect", "ledger", "replay", "reannotate", "doctor"])
 def test_every_command_explains_itself(guerdon, command):
     code, out, _ = guerdon(*[command] if command else [], "--help")
     assert code == 0 and "Usage" in out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from pipelines.experiment import Experiment
@@ -22,6 +24,12 @@ FREE = {
     "ray.address": "auto",
     "serving.replicas": 2,
     "tracking.enabled": False,
+    "replay.shards": 2,
+    "prices.request": 0.1,
+    "cache.memory_entries": 5,
+    "budget.requests": 9,
+    "rates.requests_per_minute": 9,
+    "hedging.at_most": 0.01,
 }
 BOUND = {
     "task": "minihack-river",
@@ -40,6 +48,7 @@ BOUND = {
     "judge.kind": "rules",
     "judge.goal": "collect gold",
     "annotation.order": "oldest",
+    "offline": {"source": "runs/one", "store": "1234"},
 }
 
 
@@ -51,6 +60,20 @@ def test_lengths_places_and_intervals_are_free(key):
 @pytest.mark.parametrize("key", [k for k in BOUND if k != "reward.retrieval.kind"])
 def test_what_is_learnt_and_from_what_is_not(key):
     assert apply(catch(), {key: BOUND[key]}).identity() != catch().identity()
+
+
+def test_where_the_source_of_an_offline_run_lies_is_free_and_what_it_holds_is_not():
+    def identity(**values):
+        return apply(catch(), {"offline": {"source": "runs/one", "store": "1234", **values}}).identity()
+
+    assert identity() == identity(source="elsewhere/one")
+    assert len({identity(), identity(store="5678"), identity(algorithm="vtrace"), identity(burn_in=3)}) == 4
+
+
+def test_a_run_that_acts_has_the_identity_that_it_had_before_there_was_offline_learning():
+    free = {key.split(".")[0] for key in FREE}
+    text = catch().model_dump_json(exclude={"offline", *free})
+    assert catch().identity() == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_every_key_is_either_free_or_bound():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from envs.contract import ContractViolation
 from envs.environment import Task
 from pipelines import checkpoint, local
 from pipelines.errors import UserError
-from pipelines.record_log import read_log
 from pipelines.roles import PolicyLearner, RewardTrainer
+from pipelines.stored_experience import stored_rows, stored_verdicts
+from pipelines.switch import request_switch
 from rewards.judges.judge import Answer
 from rewards.questions import caption_question
-from rewards.verdicts import Status, from_arrow
+from rewards.verdicts import Status, to_arrow
 
 # Catch has five captions, fewer than a reward model usually waits for.
 EAGER = {"reward.ranking.min_labels": 4, "reward.classification.min_labels": 2, "reward.train_steps": 2}
@@ -63,7 +65,7 @@ def test_two_runs_with_the_same_seed_are_bit_identical(small, run, tmp_path, sou
     other = run(experiment, tmp_path / "other", judge=Taste())
     assert weights_of(one) == weights_of(other)
     assert tree_of(one)["captions"] == tree_of(other)["captions"]
-    assert list(read_log(one.directory.experience)) == list(read_log(other.directory.experience))
+    assert list(stored_rows(one.directory)) == list(stored_rows(other.directory))
     different = run(experiment.model_copy(update={"seed": 1}), tmp_path / "different", judge=Taste())
     assert weights_of(one) != weights_of(different)
 
@@ -80,7 +82,7 @@ def test_environments_are_seeded(small, run, tmp_path):
     """Unseeded in ONI's released code: the stored experience of a seed is always the same, of another never."""
     worlds = {"task": "minihack-room-15x15", "frames": 60, "record_mb": 8}
     one, again, other = (
-        list(read_log(run(small({**worlds, "seed": seed}), tmp_path / name).directory.experience))
+        list(stored_rows(run(small({**worlds, "seed": seed}), tmp_path / name).directory))
         for name, seed in (("one", 0), ("again", 0), ("other", 1))
     )
     assert one == again != other
@@ -109,7 +111,7 @@ def test_a_run_stopped_half_way_goes_on_with_nothing_lost(small, run, tmp_path, 
     for ident, times in before.caption_frequency.items():
         assert after.caption_frequency[ident] > times
     # Resumed actors play other episodes than those already played, so the weights are not those of `straight`.
-    epochs = [b.column("actor_epoch")[0].as_py() for b in read_log(after.directory.experience)]
+    epochs = [b.column("actor_epoch")[0].as_py() for b in stored_rows(after.directory)]
     assert epochs == sorted(epochs) and set(epochs) == {0, 1}
 
 
@@ -156,7 +158,7 @@ def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_p
     books = after.annotation.ledger()
     assert books.ok == books.asked and books.pending == 0
     assert sorted(judge.asked) == sorted(2 * sorted(set(judge.asked)))  # once before, once after
-    stored = from_arrow(read_log(after.directory.verdicts))
+    stored = stored_verdicts(after.directory)
     assert sorted(v.subject for v in stored) == sorted(set(judge.asked))
 
 
@@ -236,7 +238,7 @@ def test_waiting_fragments_are_learnt_from_after_a_resume(small, run, tmp_path):
     """Three fragments a round, two an update: one waits when the run stops."""
     values = {"actors.count": 3, "frames": 60}
     before = run(small(values), tmp_path)
-    assert len(before.replay) == 1
+    assert before.accounts()["experience"]["live"]["fragments"] == 1
     after = run(small({**values, "frames": 240}), tmp_path, resume=True)
     ledger = after.accounts()["experience"]
     assert ledger["sampled"]["fragments"] == 8 and ledger["accepted"]["fragments"] >= 8
@@ -244,12 +246,63 @@ def test_waiting_fragments_are_learnt_from_after_a_resume(small, run, tmp_path):
     assert after.status.learnt_frames == 240
 
 
-def test_recorded_episodes_are_those_of_each_actors_first_environment(small, run, tmp_path):
+def test_experience_is_kept_after_it_was_learnt_from_up_to_a_size(small, run, tmp_path):
     made = run(small(), tmp_path)
-    batches = list(read_log(made.directory.experience))
-    assert {i for b in batches for i in b.column("env_index").to_pylist()} == {0}
+    batches = list(stored_rows(made.directory))
+    assert sum(len(b.column("env_reward").flatten()) for b in batches) == 240, "all of it"
+    assert {i for b in batches for i in b.column("env_index").to_pylist()} == {0, 1, 2}
     assert {i for b in batches for i in b.column("actor").to_pylist()} == {0, 1}
-    assert not list(read_log(run(small({"record_mb": 0}), tmp_path / "none").directory.experience))
+    assert not list(stored_rows(run(small({"record_mb": 0}), tmp_path / "none").directory))
+
+
+class Died(BaseException):
+    """As if the process had been killed: nothing is caught, nothing is saved."""
+
+
+@pytest.mark.parametrize("when", ["before a draw is learnt from", "after one is", "between two inserts"])
+def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, tmp_path, monkeypatch, when):
+    """Killed after its checkpoint: what was drawn since is drawn again, what was stored since is counted."""
+    experiment = small({"frames": 240, "reward": "retrieval"})
+    half = run(experiment.model_copy(update={"frames": 120}), tmp_path, judge=Taste())
+    saved, updates, inserts = tree_of(half), [], []
+    real_update, real_insert = PolicyLearner.update, local.ReplayShard.insert
+
+    def update(self, rows):
+        updates.append([b.column("row_id").to_pylist() for b in rows])
+        if when == "before a draw is learnt from" and len(updates) == 2:
+            raise Died
+        result = real_update(self, rows)
+        if when == "after one is" and len(updates) == 2:
+            raise Died
+        return result
+
+    def insert(self, fragment, rows):
+        result = real_insert(self, fragment, rows)
+        inserts.append(fragment.key)
+        if when == "between two inserts" and len(inserts) == 3:
+            raise Died
+        return result
+
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr(PolicyLearner, "update", update)
+        patch.setattr(local.ReplayShard, "insert", insert)
+        killed = books(experiment, tmp_path)
+        local.run_local(killed, killed.restore(), Taste())
+    killed._verdicts.close()  # the system does that for a process that is gone
+    assert tree_of(half)["frontier"] == saved["frontier"] == [2]
+    before = list(updates)
+    with monkeypatch.context() as patch:
+        patch.setattr(PolicyLearner, "update", lambda self, rows: update(self, rows))
+        when = "never"
+        after = run(experiment, tmp_path, resume=True, judge=Taste())
+    again = updates[len(before) :]
+    assert again[: len(before)] == before, "the same fragments in the same order"
+    accounts = after.accounts()["experience"]
+    assert accounts["balanced"] and accounts["samples"] == 4 and not accounts["dropped"]
+    assert after.status.learnt_frames == 240, "each fragment counts once"
+    assert after.status.frames == accounts["accepted"]["frames"], "also those that came after the checkpoint"
+    drawn = [row for rows in updates[len(before) :] for batch in rows for row in batch]
+    assert len(drawn) == len(set(drawn))
 
 
 def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_time(small, run, tmp_path):
@@ -261,7 +314,39 @@ def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_ti
 
 def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     made = run(small({"reward": "retrieval"}), tmp_path, judge=Taste())
-    stored = from_arrow(read_log(made.directory.verdicts))
+    stored = stored_verdicts(made.directory)
     assert {v.subject: v for v in stored} == dict(made.annotation.verdicts)
     subjects = {caption_question(text).subject for text in made.captions.values()}
     assert subjects == set(made.annotation.verdicts)
+
+
+def test_a_running_learner_goes_on_with_another_reward_version(small, run, books, tmp_path, monkeypatch):
+    """Verdicts of another version are stored beside; `switch` is asked for while it runs; the model begins anew."""
+    experiment = small({"frames": 480, "reward": "retrieval", "report_every_s": 1e-9})
+    made = books(experiment, tmp_path)
+    other = "0123456789ab"
+    updates, scored = [], {}
+    real = PolicyLearner.update
+
+    def update(self, rows):
+        updates.append(self.rewards.model.score(np.array(sorted(made.captions), np.int64))[0].tolist())
+        if len(updates) == 3:
+            anew = [replace(v, reward_version=other, value=1.0 - v.value) for v in made.verdict_log]
+            made._verdicts.put(to_arrow(anew))
+            request_switch(made.directory, other, least=0.5)
+            scored["before"] = dict(zip(sorted(made.captions), updates[-1], strict=True))
+        return real(self, rows)
+
+    monkeypatch.setattr(PolicyLearner, "update", update)
+    local.run_local(made, None, Taste())
+    made.close()
+    assert made.reward_version == other
+    assert len(updates) == 8, "it went on to its end"
+    model = RewardTrainer(experiment)
+    model.step(made.captions, made.verdict_log, 0)
+    known = np.array(sorted(scored["before"]), np.int64)
+    now = model._model.score(known)[0]
+    assert now.tolist() == [1.0 - value for value in scored["before"].values()]
+    again = run(small({"frames": 600, "reward": "retrieval"}), tmp_path, resume=True, judge=Taste())
+    assert again.reward_version == other, "also after it was resumed"
+    assert again.accounts()["balanced"]

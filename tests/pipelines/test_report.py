@@ -182,14 +182,12 @@ def test_several_runs_are_shown_side_by_side(finished: RunDirectory, tmp_path: P
     assert html.count('class="line s0"') == html.count('class="line s1"') > 0
 
 
-@pytest.mark.parametrize(
-    "name", ["config.yaml", "metrics.jsonl", "ledger.json", "checkpoints", "verdicts", "experience"]
-)
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "ledger.json", "checkpoints", "verdicts", "replay"])
 def test_a_run_without_one_of_its_parts_still_has_a_report(finished: RunDirectory, name: str) -> None:
     path = finished.root / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = report(finished)
-    if name not in ("verdicts", "experience"):
+    if name not in ("verdicts", "replay"):
         assert "What is missing" in page.text
     assert "could not be made" not in page.text
     assert summary(finished)
@@ -222,9 +220,9 @@ def test_an_empty_directory_has_a_report(tmp_path: Path) -> None:
 def test_a_corrupt_checkpoint_and_a_cut_verdict_log_are_named(finished: RunDirectory) -> None:
     tree = next(finished.checkpoints.glob("*/tree.json"))
     tree.write_text(tree.read_text() + " ")
-    log = next(finished.verdicts.glob("*.arrows"))
-    log.write_bytes(log.read_bytes()[:-200])
-    assert "SHA-256 differs" in report(finished).text
+    (finished.verdicts / "store.json").write_text("{}")
+    text = report(finished).text
+    assert "SHA-256 differs" in text and "verdicts cannot be read" in text
 
 
 def test_a_report_that_cannot_be_written_is_said_in_one_line(finished: RunDirectory, tmp_path: Path) -> None:

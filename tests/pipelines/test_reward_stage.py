@@ -196,7 +196,7 @@ def test_the_reward_in_the_loss_is_that_of_the_view(small, monkeypatch):
     seen = []
     update = learner.learner.update
     monkeypatch.setattr(learner.learner, "update", lambda batch: (seen.append(batch), update(batch))[1])
-    metrics, weights = learner.update(rows, rows)
+    metrics, weights = learner.update([rows, rows])
     expected = [0.4, 0.4 / 8 - 0.01, 50.4] * 2
     assert seen[0].reward.tolist() == pytest.approx(expected, rel=1e-6)
     assert metrics["mean_reward"] == pytest.approx(np.mean(expected), rel=1e-6)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
-from pipelines.tracking import SECRET, Config, NoTracker, start_tracker
+from pipelines.tracking import SECRET, CallTracer, Config, NoTracker, start_tracker
 
 
 def test_tracking_can_be_switched_off(tmp_path):
@@ -75,3 +76,17 @@ def test_a_store_that_does_not_answer_at_start_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="does not answer"):
         start_tracker(Config(uri="http://127.0.0.1:9"), tmp_path, "mine", {}, None)
+
+
+def test_calls_of_a_reward_become_traces_with_inputs_and_outputs(tmp_path):
+    tracer = CallTracer(Config(experiment="calls"), tmp_path / "runs", "reward rules")
+    tracer.trace({"items": [{"text": "You die."}]}, {"verdicts": [{"value": 0.0}]}, latency_s=0.25)
+    tracer.finish()
+    assert tracer.failures == 0
+    client = MlflowClient(tracking_uri=tracer.uri)
+    experiment = client.get_experiment_by_name("calls")
+    (trace,) = client.search_traces(locations=[experiment.experiment_id])
+    (span,) = trace.data.spans
+    assert span.name == "reward rules" and span.inputs == {"items": [{"text": "You die."}]}
+    assert span.outputs == {"verdicts": [{"value": 0.0}]}
+    assert (span.end_time_ns - span.start_time_ns) / 1e9 == 0.25

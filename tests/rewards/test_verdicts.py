@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.verdicts import SCHEMA, Status, Verdict, from_arrow, to_arrow
+from rewards.verdicts import SCHEMA, Status, Verdict, details_json, from_arrow, to_arrow
 
 FAILURES = [status for status in Status if status is not Status.OK]
 
@@ -46,6 +46,25 @@ def test_arrow_keeps_verdicts_and_nulls(verdicts: list[Verdict]) -> None:
     batch = to_arrow(verdicts)
     assert from_arrow([batch]) == verdicts
     assert batch.column("value").null_count == sum(v.value is None for v in verdicts)
+
+
+def test_arrow_keeps_scores_and_details_and_a_missing_score_stays_missing() -> None:
+    told = Verdict(
+        "7", "group", "good", "v1", 0.5, Status.OK, "judge", scores=(0.0, None, 1.0), details=details_json({"ties": 1})
+    )
+    (found,) = from_arrow([to_arrow([told])])
+    assert found == told and found.scores == (0.0, None, 1.0) and found.details == '{"ties": 1}'
+    assert details_json({}) == ""
+
+
+def test_verdicts_of_the_first_version_can_be_read() -> None:
+    old = to_arrow([verdict(1.0, Status.OK)]).drop_columns(["scores", "details"])
+    assert from_arrow([old]) == [verdict(1.0, Status.OK)]
+
+
+def test_scores_are_finite_or_missing() -> None:
+    with pytest.raises(ValueError, match="got scores"):
+        Verdict("7", "group", "good", "v1", 0.5, Status.OK, "judge", scores=(0.0, math.nan))
 
 
 def test_arrow_of_another_schema_is_refused() -> None:

@@ -1,0 +1,75 @@
+"""`ChatTokenizer`: chats as token ids, and the first token of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Message = Mapping[str, str]
+
+
+def special_tokens_of(tokenizer: Any) -> tuple[str, ...]:
+    """Texts that a tokenizer of transformers reads as control or added tokens, sorted."""
+    texts = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    return tuple(sorted(text for text in texts if text.strip()))
+
+
+class ChatTokenizer:
+    """A tokenizer of transformers that has a chat template."""
+
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        """Wrap a tokenizer of the model called `name`.
+
+        Raises:
+            ValueError: it has no chat template.
+        """
+        if not tokenizer.chat_template:
+            raise ValueError(
+                f"got model {name!r}, whose tokenizer has no chat template; expected an instruction-tuned "
+                "model: choose one, or save a chat_template.jinja beside its tokenizer"
+            )
+        self.tokenizer, self._name = tokenizer, name
+        self._first_tokens: dict[tuple[str, ...], list[int]] = {}
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """Texts that the tokenizer reads as control or added tokens."""
+        return special_tokens_of(self.tokenizer)
+
+    def ids(self, chats: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Token ids of chats, each up to where the reply begins."""
+        return self._tokenise([self._render(chat) for chat in chats])
+
+    def first_tokens(self, choices: Sequence[str]) -> list[int]:
+        """The first token of each choice as it is spelt right after the generation prompt.
+
+        Raises:
+            ValueError: two choices begin with the same token.
+        """
+        key = tuple(choices)
+        if key not in self._first_tokens:
+            start = self._render([{"role": "user", "content": "?"}])
+            base, *whole = self._tokenise([start, *(start + choice for choice in key)])
+            alone = self._tokenise(key)
+            # Where a vocabulary merges across the border, the word on its own is what the model would write.
+            first = [w[len(base)] if w[: len(base)] == base else a[0] for w, a in zip(whole, alone, strict=True)]
+            if len(set(first)) < len(first):
+                raise ValueError(
+                    f"got the choices {list(key)}, whose first tokens are {first} for model {self._name!r}; "
+                    "expected all different: choose other words"
+                )
+            self._first_tokens[key] = first
+        return self._first_tokens[key]
+
+    def _render(self, chat: Sequence[Message]) -> str:
+        # enable_thinking: models that reason first would otherwise not answer with their first token.
+        text: str = self.tokenizer.apply_chat_template(
+            [dict(message) for message in chat], tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        return text
+
+    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return ids

@@ -1,0 +1,210 @@
+"""`Journal`: the decisions of a replay on disk, so that they hold after a crash.
+
+One file of frames: length, CRC-32, kind, whole numbers, arrays. Writing a frame is one system call and costs
+microseconds. A frame that was cut short or changed ends the journal: it and what follows are cut off when it is
+opened. When a file has grown, a new one is begun with a frame that holds everything, and takes its place at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import time
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.storage.files import crc32, open_file, read_file, replace_file, sync_directory, write_at
+
+MAGIC = b"GRDNJRN1"
+NAME = re.compile(r"journal-(\d{9})")
+BEGIN_ANEW = 4 * 2**20
+_HEAD = struct.Struct("<II")
+_TYPES = ("i8", "f8", "u1", "?")
+_CODES = {np.dtype(name): code for code, name in enumerate(_TYPES)}
+
+
+class Kind(IntEnum):
+    """What a frame says."""
+
+    SNAPSHOT = 0
+    INSERT = 1
+    REFUSE = 2
+    SAMPLE = 3
+    RELEASE = 4
+    REMOVE = 5
+    GIVE_UP = 6
+    PRIORITISE = 7
+
+
+class Frame(NamedTuple):
+    """One decision.
+
+    Attributes:
+        kind: of decision.
+        numbers: whole ones.
+        arrays: of whole numbers, doubles, bytes or booleans, `[n]` each.
+    """
+
+    kind: Kind
+    numbers: tuple[int, ...] = ()
+    arrays: tuple[NDArray[Any], ...] = ()
+
+
+class JournalForeign(ValueError):
+    """A file that is no journal, or one of a newer version."""
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of a frame, its length and CRC before them."""
+    parts = [
+        struct.pack(f"<BBB{len(frame.numbers)}q", frame.kind, len(frame.numbers), len(frame.arrays), *frame.numbers)
+    ]
+    for array in frame.arrays:
+        parts += [struct.pack("<BI", _CODES[array.dtype], len(array)), array.tobytes()]
+    body = b"".join(parts)
+    return _HEAD.pack(len(body), crc32([body])) + body
+
+
+def decode(body: bytes) -> Frame:
+    """What `encode` was given, from the bytes behind the CRC."""
+    kind, numbers, arrays = struct.unpack_from("<BBB", body)
+    values = struct.unpack_from(f"<{numbers}q", body, 3)
+    at, found = 3 + 8 * numbers, []
+    for _ in range(arrays):
+        code, length = struct.unpack_from("<BI", body, at)
+        array = np.frombuffer(body, _TYPES[code], length, at + 5)
+        at += 5 + array.nbytes
+        found.append(array)
+    return Frame(Kind(kind), values, tuple(found))
+
+
+def frames(data: bytes) -> Iterator[tuple[Frame, int]]:
+    """The whole frames of a journal file, each with the offset behind it."""
+    at = len(MAGIC)
+    while at + _HEAD.size <= len(data):
+        length, crc = _HEAD.unpack_from(data, at)
+        body = data[at + _HEAD.size : at + _HEAD.size + length]
+        if len(body) < length or crc32([body]) != crc:
+            return
+        at += _HEAD.size + length
+        yield decode(body), at
+
+
+class Journal:
+    """Appends frames to the newest journal file of a folder; one owner, who holds the lock of the store beside it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        fsync: Literal["always", "interval", "none"] = "interval",
+        fsync_interval_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open the journal, or begin one; `recovered` is what it holds.
+
+        Args:
+            directory: of the journal, made where it is missing.
+            fsync: what `write` waits for.
+            fsync_interval_s: with `interval`, seconds between a write and the sync that covers it.
+            clock: seconds.
+
+        Raises:
+            JournalForeign: a file there has a journal's name and is none.
+        """
+        self._directory, self._fsync, self._interval_s, self._clock = directory, fsync, fsync_interval_s, clock
+        directory.mkdir(parents=True, exist_ok=True)
+        numbers = sorted(int(match[1]) for path in directory.iterdir() if (match := NAME.fullmatch(path.name)))
+        self._number = numbers[-1] if numbers else 0
+        if not numbers:
+            replace_file(self._path(0), [MAGIC])
+        data = read_file(self._path(self._number))
+        if data[: len(MAGIC)] != MAGIC:
+            raise JournalForeign(
+                f"{self._path(self._number)}: got a file that begins with {data[:8]!r}; expected {MAGIC!r}: it is no "
+                "journal of this version, use the release that wrote it"
+            )
+        whole = list(frames(data))
+        self.recovered: list[Frame] = [frame for frame, _ in whole]
+        self._end = whole[-1][1] if whole else len(MAGIC)
+        self.dropped_bytes = len(data) - self._end
+        self._least = BEGIN_ANEW
+        self._file = open_file(self._path(self._number), os.O_WRONLY)
+        os.ftruncate(self._file, self._end)
+        self._late = b""  # frames that found no room on the disk and can be found out again without it
+        self._synced_s, self._unsynced = clock(), False
+        for number in numbers[:-1]:  # of a process that died between two steps of `begin_anew`
+            self._path(number).unlink()
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"journal-{number:09d}"
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether it is time to begin anew."""
+        return self._end > self._least
+
+    def write(self, *decisions: Frame, may_be_late: bool = False) -> None:
+        """Append frames.
+
+        Args:
+            decisions: hold to them only once this returns.
+            may_be_late: they follow from the store, so that a disk without room for them is no reason to fail.
+
+        Raises:
+            OSError: the disk is full; the journal is as it was.
+        """
+        data = self._late + b"".join(map(encode, decisions))
+        try:
+            self._end = write_at(self._file, [data], self._end)
+        except OSError:
+            if not may_be_late:
+                raise
+            self._late = data
+            return
+        self._late = b""
+        self._unsynced = True
+        is_due = self._fsync == "interval" and self._clock() - self._synced_s >= self._interval_s
+        if is_due or (self._fsync == "always" and not may_be_late):
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until everything written is on the disk, unless the policy is `none`."""
+        self._synced_s = self._clock()
+        if self._unsynced and self._fsync != "none":
+            os.fsync(self._file)
+        self._unsynced = False
+
+    def begin_anew(self, snapshot: Frame) -> None:
+        """Go on in a new file, which begins with `snapshot`.
+
+        Args:
+            snapshot: all that the frames so far come to.
+
+        Raises:
+            OSError: it could not be written; the old file goes on.
+        """
+        data = MAGIC + encode(snapshot)
+        replace_file(self._path(self._number + 1), [data])
+        os.close(self._file)
+        self._path(self._number).unlink()
+        sync_directory(self._directory)
+        self._number += 1
+        self._file = open_file(self._path(self._number), os.O_WRONLY)
+        self._end, self._least, self._late = len(data), max(BEGIN_ANEW, 4 * len(data)), b""
+
+    def close(self) -> None:
+        """Sync and close; closing twice is harmless."""
+        if self._file >= 0:
+            try:
+                if self._late:
+                    self._end = write_at(self._file, [self._late], self._end)
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1

@@ -1,0 +1,679 @@
+"""`Replay`: experience that is accepted once, sampled as the settings say, and lost only for a reason that is counted.
+
+    accepted = live + consumed + dropped by reason          in fragments, rows and frames
+
+Rows lie in a store (envs/storage), decisions in a journal beside it: which items a sample is made of, what was
+released, removed, prioritised. Both outlive the process. Each public method decides, writes, and then changes the
+state, so that a crash anywhere leaves the state before the decision or the one after it.
+
+Samples are numbered by the learner: 0, 1, 2, … A number that was given is given again, the same items in the same
+order; so a learner that was restarted from a checkpoint at sample n asks for n, and skips nothing and learns from
+nothing twice. `release(n)` says that everything below n is safe in a checkpoint.
+
+Nothing here waits. Where there is no sample, `why_not` says what is missing, and the caller waits with a deadline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from envs.storage.schema import require_same, require_storable
+from envs.storage.store import Position, Store
+from envs.storage.writers import Ack, Key
+from learners.replay.config import Config
+from learners.replay.gather import Arrays, Gatherer, steps_of
+from learners.replay.journal import Frame, Journal, Kind
+from learners.replay.ledger import DropReason, ReplayLedger
+from learners.replay.limiter import Limiter
+from learners.replay.state import REASONS, State
+from learners.replay.tables import Slots
+from learners.replay.units import Pieces
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+SWEEP = 64  # batches of which nothing lives are dropped from the store so many at a time
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Items that were drawn together.
+
+    Attributes:
+        number: of the sample.
+        learner_version: of the learner that asked for it first.
+        ids: of the items, in order, `[n]`.
+        probabilities: of each when it was drawn, `[n]`.
+        population: items that could be drawn then.
+        lost: items of it that have been lost since; they are not among `ids`.
+        redelivered: whether it was given before.
+    """
+
+    number: int
+    learner_version: int
+    ids: Ints
+    probabilities: Floats
+    population: int
+    lost: int = 0
+    redelivered: bool = False
+    pieces: Pieces = field(repr=False, compare=False, kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def weights(self, beta: float) -> NDArray[np.float32]:
+        """Importance weights, float32 `[n]`, the largest of them 1 (Schaul et al. 2016, section 3.4).
+
+        Args:
+            beta: how much of the bias of prioritised sampling is corrected; 1: all. It is annealed towards 1.
+        """
+        weights = (self.population * self.probabilities) ** -beta
+        scaled: NDArray[np.float32] = (weights / weights.max(initial=0.0)).astype(np.float32)
+        return scaled
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """What came in one insert.
+
+    Attributes:
+        key: who wrote it.
+        policy_version: oldest weights that acted in it.
+        meta: what the writer said of it.
+    """
+
+    key: Key
+    policy_version: int
+    meta: Mapping[str, Any]
+
+
+class Replay:
+    """See the module. One owner; not thread-safe."""
+
+    def __init__(
+        self,
+        config: Config | None,
+        schema: pa.Schema,
+        directory: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin, or go on where the last owner of the directory was, however it ended.
+
+        Args:
+            config: settings.
+            schema: of the rows.
+            directory: of rows and decisions; None: in memory alone, and gone with the process.
+            clock: in seconds.
+
+        Raises:
+            StoreCorrupt, StoreForeign, StoreBusy, JournalForeign: the directory cannot be gone on with.
+            ValueError: it was written with other settings, or the schema cannot be stored.
+        """
+        self.config, self.schema = config or Config(), schema
+        require_storable(schema)
+        self._limiter = Limiter(self.config.limiter)
+        self._state = State(self.config)
+        self._gatherer = Gatherer(schema, self._state.rows)
+        self._data: dict[int, pa.RecordBatch] = {}  # batches that are in memory, or mapped
+        self._meta: dict[int, Mapping[str, Any]] = {}
+        self._extent: dict[int, tuple[int, int]] = {}  # where in its segment a mapped batch lies
+        self._known: set[int] = set()  # batches of which the gatherer knows where their rows lie
+        self._redelivered = 0
+        self._kept = 0  # batches that nothing needs and that are there
+        self._store: Store | None = None
+        self._journal: Journal | None = None
+        if directory is not None:
+            store = self.config.store
+            self._store = Store(directory / "rows", schema, store, clock)
+            try:
+                self._journal = Journal(directory / "decisions", store.fsync, store.fsync_interval_s, clock)
+                self._recover(self._store, self._journal)
+            except BaseException:
+                self.close()
+                raise
+        self._rng = np.random.default_rng([self.config.seed, self._state.next_sample])
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def insert(
+        self,
+        key: tuple[int, int, int],
+        rows: pa.RecordBatch,
+        policy_version: int = 0,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Ack:
+        """Offer rows; offering them again is harmless. When this returns, they are as durable as `store.fsync` says.
+
+        Where the replay is full, it makes room. Whether it would be better to wait is what `why_no_insert` says.
+
+        Args:
+            key: `(actor, epoch, sequence)`.
+            rows: of the replay's schema, at least one; they are copied.
+            policy_version: oldest weights that acted in them.
+            meta: plain JSON to keep beside them; small.
+
+        Returns:
+            What became of them.
+
+        Raises:
+            ValueError: a number is negative, a row has no steps, or the schema is another.
+            OSError: the disk is full or failed; nothing has changed, and the writer may try again.
+        """
+        key = Key(*key)
+        require_same(rows.schema, self.schema, f"rows under {key}")
+        steps = steps_of(rows, self.config.steps_column)
+        if min(key) < 0 or not len(steps) or steps.min() < 1:
+            raise ValueError(f"got {key} with rows of {steps.tolist()} steps; expected numbers from 0, and steps")
+        ack = self._state.writers.judge(key)
+        if ack is not Ack.STORED:
+            self._decide(Frame(Kind.REFUSE, (int(ack is Ack.FENCED),)))
+            return ack
+        position = Position(-1, -1)
+        if self._store is not None:
+            facts = {"first_row": self._state.next_row, "policy_version": policy_version, "meta": dict(meta or {})}
+            _, stored = self._store.append(key, rows, facts)
+            assert stored is not None  # the store has accepted no key that the state has not
+            position = stored
+        frame = self._inserted(key, rows, steps, self._state.next_row, policy_version, position)
+        self._decide(frame, may_be_late=True)
+        batch = self._state.batch_slots[key]
+        self._meta[batch] = dict(meta or {})
+        if self._store is None:  # a copy: what the caller holds may be a slice of much more, or the object store's
+            self._data[batch] = pa.ipc.read_record_batch(rows.serialize(), self.schema)
+        self._make_room()
+        self._tidy()
+        return Ack.STORED
+
+    def why_no_insert(self, items: int = 1) -> str:
+        """What inserts should wait for, in one line, or nothing: samples, by the limiter.
+
+        Args:
+            items: that would be inserted.
+        """
+        state = self._state
+        return self._limiter.why_no_insert(items, state.next_item, state.sampled_items, state.waiting_items)
+
+    def update_priorities(self, ids: Sequence[str] | Ints, priorities: Sequence[float] | Floats) -> int:
+        """Give items other priorities, because they were learnt from or because a verdict came late.
+
+        Args:
+            ids: of items, as in a sample, or of rows, as in the column `row_id`. An item takes the highest priority
+                among its rows that are named.
+            priorities: one each, finite and from 0; 0: not drawn by priority.
+
+        Returns:
+            How many items have changed. Those that are gone by now are passed over.
+
+        Raises:
+            ValueError: an id was never given out, or a priority is not what it must be. Nothing has changed.
+        """
+        values = np.asarray(priorities, np.float64)
+        if values.shape != (len(ids),) or not np.isfinite(values).all() or values.min(initial=0.0) < 0:
+            raise ValueError(f"got {values} for {len(ids)} ids; expected one finite number from 0 each")
+        if isinstance(ids, np.ndarray):
+            numbers = ids.astype(np.int64)
+            unknown = numbers[(numbers < 0) | (numbers >= self._state.next_item)]
+            if len(unknown):
+                raise ValueError(
+                    f"got ids {unknown[:5].tolist()} of items; expected ids from samples, 0 to "
+                    f"{self._state.next_item - 1}"
+                )
+            there = np.array([ident in self._state.item_slots for ident in numbers.tolist()], bool)
+            numbers, values = numbers[there], values[there]
+        else:
+            numbers, values = self._items_of_rows(ids, values)
+        if len(numbers):
+            self._decide(Frame(Kind.PRIORITISE, (), (numbers, values)))
+            self._tidy()
+        return len(np.unique(numbers))
+
+    # Sampling -------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Items that wait to be sampled, for the first time or anew."""
+        return self._state.waiting_items
+
+    @property
+    def next_sample(self) -> int:
+        """The number that has not been given yet."""
+        return self._state.next_sample
+
+    @property
+    def released(self) -> int:
+        """Samples below this number cannot be given again."""
+        return self._state.released
+
+    @property
+    def highest_epoch(self) -> int:
+        """Of all writers so far; -1 where there were none. Who begins anew must have a higher one."""
+        return max((epoch for _, epoch, *_ in self._state.writers.rows()), default=-1)
+
+    @property
+    def dropped_fragments(self) -> int:
+        """Fragments dropped so far, for any reason; admission makes room for others."""
+        return sum(count.fragments for count in self._state.dropped.values())
+
+    def why_not(self, size: int, learner_version: int) -> str:
+        """What a new sample would have to wait for, in one line, or nothing.
+
+        Args:
+            size: items.
+            learner_version: version of the weights that are about to learn.
+        """
+        state = self._state
+        stale = len(self._stale(learner_version))
+        there = len(state.sampler) - stale
+        if there < size and (state.config.max_times_sampled is not None or there < 1):
+            reasons = [f"{there} of {size} {self.config.unit}s are there to be sampled"]
+            if stale:
+                reasons.append(
+                    f"{stale} more are over {self.config.max_staleness} versions older than the learner's, "
+                    f"{learner_version}"
+                )
+            if len(state.open_rows):
+                reasons.append(f"{len(state.open_rows)} rows wait for others to be whole with")
+            if state.waiting_items > len(state.sampler):
+                reasons.append(f"{state.waiting_items} wait, and all have priority 0")
+            return "; ".join(reasons)
+        return self._limiter.why_no_sample(size, state.next_item, state.sampled_items, state.waiting_items - stale)
+
+    def sample(self, number: int, size: int, learner_version: int) -> Sample | None:
+        """Sample `number`: the one that was given under this number, or else a new one.
+
+        Items that are too stale by now are dropped before a new one is drawn, whether or not there are enough others.
+
+        Args:
+            number: from 0, each new one the next.
+            size: items of a new one.
+            learner_version: version of the weights that are about to learn.
+
+        Returns:
+            The sample, or None where there are not enough items (`why_not` says what is missing).
+
+        Raises:
+            ValueError: the number was released or skips one, or the size can never be had.
+            OSError: the disk is full; nothing was given.
+        """
+        state = self._state
+        if number < state.next_sample:
+            if number < state.released:
+                raise ValueError(
+                    f"got sample {number}; expected {state.released} or later: those before were released as learnt"
+                )
+            self._redelivered += 1
+            return self._sample(number, redelivered=True)
+        if number > state.next_sample:
+            raise ValueError(f"got sample {number}; expected at most {state.next_sample}, the next one")
+        most = min(self.config.capacity, self._limiter.largest_sample)
+        if self.config.max_times_sampled is None:
+            most = self._limiter.largest_sample
+        if not 1 <= size <= most:
+            raise ValueError(f"got a size of {size} items; expected 1 to {most:g}, what capacity and limiter allow")
+        stale = self._stale(learner_version)
+        if len(stale):
+            self._remove(stale, DropReason.STALE)
+            self._tidy()
+        if self.why_not(size, learner_version):
+            return None
+        slots, probabilities = self._draw(size)
+        if len(slots) < size:
+            return None
+        ids = state.items["id"][slots]
+        frames = [Frame(Kind.SAMPLE, (number, learner_version, len(state.sampler)), (ids, probabilities))]
+        keep = self.config.rewindable
+        if keep is not None and number + 1 - keep > state.released:
+            frames.insert(0, Frame(Kind.RELEASE, (number + 1 - keep,)))
+        self._decide(*frames)
+        self._tidy()
+        return self._sample(number)
+
+    def release(self, number: int) -> None:
+        """Samples below `number` are learnt from and safe, in a checkpoint: they cannot be given again.
+
+        Raises:
+            ValueError: it was not given yet.
+            OSError: the disk is full; nothing was released.
+        """
+        if number > self._state.next_sample:
+            raise ValueError(f"got {number}; expected at most {self._state.next_sample}, the samples given so far")
+        if number > self._state.released:
+            self._decide(Frame(Kind.RELEASE, (number,)))
+        self._tidy(sweep=True)
+
+    def rewind(self, number: int) -> int:
+        """A learner goes on from a checkpoint in which all samples below `number` were learnt from.
+
+        Args:
+            number: that it asks for next.
+
+        Returns:
+            How many samples it will be given once more.
+
+        Raises:
+            ValueError: the checkpoint is older than what was released.
+        """
+        if number < self._state.released:
+            raise ValueError(
+                f"got a learner that goes on at sample {number}; expected {self._state.released} or later: those "
+                "before were released, so use the newest checkpoint"
+            )
+        if number > self._state.next_sample:  # the machine died, and the disk had the checkpoint but not the decisions
+            self._decide(Frame(Kind.RELEASE, (number,)))
+        return self._state.next_sample - number
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    def sample_rows(self, sample: Sample) -> list[pa.RecordBatch]:
+        """The rows that a sample touches, as slices without a copy, in order; runs of neighbours are one slice.
+
+        They stay valid when the rows leave the replay. Of a window they are the whole rows that it lies in.
+
+        Raises:
+            ValueError: the sample was released.
+        """
+        self._require(sample)
+        rows = sample.pieces.row
+        if not len(rows):
+            return []
+        batches, indices = self._state.rows["batch"][rows], self._state.rows["index"][rows]
+        follows = (np.diff(batches) == 0) & (np.diff(indices) == 1) & (np.diff(sample.pieces.item) == 0)
+        begins = np.append(0, np.flatnonzero(~follows) + 1)
+        lengths = np.diff(np.append(begins, len(rows)))
+        runs = zip(batches[begins].tolist(), indices[begins].tolist(), lengths.tolist(), strict=True)
+        return [self._batch(batch).slice(first, length) for batch, first, length in runs]
+
+    def gather(self, sample: Sample) -> Arrays:
+        """The steps of a sample as contiguous arrays, see `Gatherer.gather`: valid until the next call but one.
+
+        Raises:
+            ValueError: the sample was released.
+        """
+        self._require(sample)
+        for batch in {*self._state.rows["batch"][sample.pieces.row].tolist()} - self._known:
+            slots = self._state.batch_rows[batch]
+            index = np.flatnonzero(self._lives(batch))
+            self._gatherer.learn(self._batch(batch), slots[index], index)
+            self._known.add(batch)
+        return self._gatherer.gather(sample.pieces, self.config.length)
+
+    def inserts(self, sample: Sample | None = None) -> Iterator[Inserted]:
+        """The inserts that a sample's rows came in, in order, each once; None: all of which rows live, oldest first."""
+        state = self._state
+        if sample is not None:
+            batches = list(dict.fromkeys(state.rows["batch"][sample.pieces.row].tolist()))
+        else:
+            used = state.batches.used()
+            used = used[state.batches["rows"][used] > 0]
+            batches = used[np.argsort(state.batches["first"][used])].tolist()
+        for batch in batches:
+            yield Inserted(state.key(batch), int(state.batches["version"][batch]), self._meta[batch])
+
+    # Books ----------------------------------------------------------------------------------------------------------
+
+    def ledger(self) -> ReplayLedger:
+        """The books as they stand."""
+        return self._state.ledger(self._redelivered)
+
+    def check(self) -> None:
+        """See that the books say what the tables hold.
+
+        Raises:
+            LedgerBroken: a number is off.
+        """
+        self._state.check()
+
+    def sync(self) -> None:
+        """Wait until rows and decisions are on the disk, unless `store.fsync` is `none`."""
+        if self._store is not None and self._journal is not None:
+            self._store.sync()
+            self._journal.sync()
+
+    def close(self) -> None:
+        """Write what is left to write, and let others have the directory. What was sampled stays valid."""
+        try:
+            if self._journal is not None:
+                self._journal.close()
+        finally:
+            if self._store is not None:
+                self._store.close()
+
+    # Decisions ------------------------------------------------------------------------------------------------------
+
+    def _decide(self, *frames: Frame, may_be_late: bool = False) -> None:
+        if self._journal is not None:
+            self._journal.write(*frames, may_be_late=may_be_late)
+        for frame in frames:
+            self._state.apply(frame)
+
+    def _remove(self, slots: Slots, reason: DropReason) -> None:
+        self._decide(Frame(Kind.REMOVE, (REASONS.index(reason),), (self._state.items["id"][slots],)))
+
+    def _stale(self, learner_version: int) -> Slots:
+        """Items that wait and are further behind than they may be."""
+        limit = self.config.max_staleness
+        if limit is None:
+            return np.zeros(0, np.int64)
+        items, table = self._state.items.used(), self._state.items
+        stale: Slots = items[~table["held"][items] & (learner_version - table["version"][items] > limit)]
+        return stale
+
+    def _draw(self, size: int) -> tuple[Slots, Floats]:
+        """Items by the sampler; each at most once where it may be sampled only so many times."""
+        sampler = self._state.sampler
+        if self.config.max_times_sampled is None or self.config.sampler in ("fifo", "lifo"):
+            return sampler.draw(size, self._rng)
+        slots, probabilities = np.zeros(0, np.int64), np.zeros(0)
+        while len(slots) < size and len(sampler):
+            drawn, chances = sampler.draw(size - len(slots), self._rng)
+            drawn, first = np.unique(drawn, return_index=True)
+            sampler.remove(drawn)
+            slots, probabilities = np.append(slots, drawn), np.append(probabilities, chances[first])
+        sampler.add(slots, self._state.items["priority"][slots])
+        return slots, probabilities
+
+    def _make_room(self) -> None:
+        """Remove items until no capacity is exceeded; rows that wait to be whole go before items that came after."""
+        config, state = self.config, self._state
+        while True:
+            items, rest = state.waiting_items - config.capacity, 0
+            if config.capacity_rows is not None:
+                rest = -(-(state.waiting_rows - config.capacity_rows) // state.most_rows)
+            if config.capacity_bytes is not None:
+                rest = max(rest, -(-(state.waiting_bytes - config.capacity_bytes) // state.most_bytes))
+            if max(items, rest) <= 0:
+                return
+            slots = state.remover.pick(max(items, rest))
+            oldest = np.sort(state.rows["number"][state.open_rows])[:1]
+            first = state.rows["number"][state.items["row"][slots[:1]]]
+            if items <= 0 and len(oldest) and (not len(first) or oldest[0] < first[0]):
+                self._decide(Frame(Kind.GIVE_UP, (REASONS.index(DropReason.CAPACITY), 0), (oldest,)))
+            else:
+                self._remove(slots, DropReason.CAPACITY)
+
+    def _tidy(self, sweep: bool = False) -> None:
+        """Drop rows that nothing needs and that are not to be kept; begin the journal anew where it has grown."""
+        garbage = self._state.garbage
+        if garbage and (sweep or self._store is None or len(garbage) >= self._kept + SWEEP):
+            dropped = garbage[: len(garbage) - self._worth_keeping(garbage)]
+            if dropped and self._store is not None and self._journal is not None:
+                self._journal.sync()  # the decision that they are needed no more comes before their end
+                self._store.drop([self._position(batch) for batch in dropped])
+                self._let_go(np.unique(self._state.batches["segment"][dropped]))
+            for batch in dropped:
+                self._state.forget_batch(batch)
+                self._meta.pop(batch, None)
+                self._forget(batch)
+            del garbage[: len(dropped)]
+            self._kept = len(garbage)
+        if self._journal is not None and self._journal.has_grown:
+            self._journal.begin_anew(self._state.snapshot())
+
+    def _worth_keeping(self, garbage: Sequence[int]) -> int:
+        """How many batches that nothing needs are kept: the newest, up to `keep_mb`."""
+        room = self.config.keep_mb * 2**20 if self._store is not None else 0
+        for number, batch in enumerate(reversed(garbage)):
+            if room <= 0:
+                return number
+            assert self._store is not None
+            room -= self._store.extent(self._position(batch))[1]
+            self._forget(batch)  # what is mapped is read anew if it is ever looked at
+        return len(garbage)
+
+    def _sample(self, number: int, redelivered: bool = False) -> Sample:
+        given = self._state.samples[number]
+        ids, probabilities = given.ids, given.probabilities
+        slots, pieces = self._state.places(number)
+        lost = len(ids) - len(slots)
+        if lost:
+            there = np.isin(ids, self._state.items["id"][slots])
+            ids, probabilities = ids[there], probabilities[there]
+        version, population = given.learner_version, given.population
+        return Sample(number, version, ids, probabilities, population, lost, redelivered, pieces=pieces)
+
+    def _require(self, sample: Sample) -> None:
+        """Refuse to read rows that may be gone."""
+        if not self._state.released <= sample.number < self._state.next_sample:
+            raise ValueError(f"got sample {sample.number}; expected {self._state.released} or later: it was released")
+
+    # Rows -----------------------------------------------------------------------------------------------------------
+
+    def _batch(self, batch: int) -> pa.RecordBatch:
+        if batch not in self._data:
+            assert self._store is not None
+            position = self._position(batch)
+            self._data[batch] = self._store.read(position)
+            self._extent[batch] = self._store.extent(position)
+        return self._data[batch]
+
+    def _position(self, batch: int) -> Position:
+        columns = self._state.batches
+        return Position(int(columns["segment"][batch]), int(columns["position"][batch]))
+
+    def _let_go(self, segments: Ints) -> None:
+        """Read batches anew that compaction has moved: holding the old ones would hold all of the old segment."""
+        assert self._store is not None
+        columns, used = self._state.batches, self._state.batches.used()
+        near = used[np.isin(columns["segment"][used], segments) & (columns["rows"][used] > 0)].tolist()
+        for batch in self._extent.keys() & near:
+            if self._store.extent(self._position(batch)) != self._extent[batch]:
+                self._forget(batch)
+
+    def _forget(self, batch: int) -> None:
+        for known in (self._data, self._extent):
+            known.pop(batch, None)
+        self._known.discard(batch)
+
+    def _lives(self, batch: int) -> NDArray[np.bool_]:
+        """Which rows of a batch live, `[R]`: slots of those that went may have others by now."""
+        slots, rows = self._state.batch_rows[batch], self._state.rows
+        first = int(self._state.batches["first"][batch])
+        lives: NDArray[np.bool_] = (
+            (slots >= 0) & rows.is_used(slots) & (rows["number"][slots] == first + np.arange(len(slots)))
+        )
+        return lives
+
+    def _inserted(
+        self, key: Key, rows: pa.RecordBatch, steps: Ints, first: int, policy_version: int, position: Position
+    ) -> Frame:
+        """The frame that says what came, with all that items are made from."""
+        empty = np.zeros(len(steps), np.int64)
+        first_step, link, ended = empty, empty, np.zeros(len(steps), bool)
+        if self.config.unit == "sequence":
+            first_step = rows.column("first_step").to_numpy().astype(np.int64)
+            link, ended = _hashes(rows.column("episode_id")), rows.column("ended").to_numpy(zero_copy_only=False)
+        elif self.config.unit == "group":
+            link = _hashes(rows.column("group_id"))
+        sizes = rows.nbytes * steps // steps.sum()
+        numbers = (*key, first, policy_version, *position)
+        return Frame(Kind.INSERT, numbers, (steps, sizes, first_step, link, ended))
+
+    def _items_of_rows(self, ids: Sequence[str], values: Floats) -> tuple[Ints, Floats]:
+        """Items that hold rows, and the highest value of theirs."""
+        state = self._state
+        worth = np.full(state.rows.size, -np.inf)
+        for ident, value in zip(ids, values.tolist(), strict=True):
+            try:
+                actor, epoch, sequence, index = map(int, ident.split("/"))
+                known = min(actor, epoch, sequence, index) >= 0
+            except ValueError:
+                known = False
+            if not known or state.writers.judge(Key(actor, epoch, sequence)) is Ack.STORED:
+                raise ValueError(
+                    f"got row {ident!r}; expected the row_id of a row that was accepted, 'actor/epoch/sequence/index'"
+                )
+            batch = state.batch_slots.get((actor, epoch, sequence))
+            if batch is None:
+                continue
+            if index >= (size := len(state.batch_rows[batch])):
+                raise ValueError(f"got row {ident!r}; expected an index below {size}, the rows of that insert")
+            if self._lives(batch)[index]:
+                slot = state.batch_rows[batch][index]
+                worth[slot] = max(worth[slot], value)
+        items = state.items.used()
+        pieces = state.unit.pieces(items)
+        found = np.full(len(items), -np.inf)
+        np.maximum.at(found, pieces.item, worth[pieces.row])
+        named = found > -np.inf
+        return state.items["id"][items[named]], found[named]
+
+    # Recovery -------------------------------------------------------------------------------------------------------
+
+    def _recover(self, store: Store, journal: Journal) -> None:
+        """Apply what was decided, and settle where rows and decisions differ because a crash came between them."""
+        state = self._state
+        for frame in journal.recovered:
+            state.apply(frame)
+        if not journal.recovered:
+            journal.begin_anew(state.snapshot())  # the settings
+        journal.recovered = []
+        unneeded, stored = [], set()
+        for entry in store:
+            batch = state.batch_slots.get(entry.key)
+            if batch is None and entry.meta["first_row"] >= state.next_row:  # stored, and then came the crash
+                rows, version = store.read(entry.position), entry.meta["policy_version"]
+                steps = steps_of(rows, self.config.steps_column)
+                first = entry.meta["first_row"]
+                self._decide(self._inserted(entry.key, rows, steps, first, version, entry.position))
+                batch = state.batch_slots[entry.key]
+            elif batch is None:
+                unneeded.append(entry.position)  # the decision that it is not was made, and then came the crash
+                continue
+            stored.add(batch)
+            self._meta[batch] = entry.meta["meta"]
+        used = state.batches.used()
+        unused = used[state.batches["rows"][used] == 0]
+        state.garbage[:] = unused[np.argsort(state.batches["first"][unused])].tolist()  # the oldest first
+        for batch in [batch for batch in state.garbage if batch not in stored]:
+            state.garbage.remove(batch)
+            state.forget_batch(batch)
+        lost = [b for b in state.batches.used().tolist() if b not in stored and state.batches["rows"][b]]
+        if lost:
+            numbers = np.concatenate([self._state.rows["number"][state.batch_rows[b][self._lives(b)]] for b in lost])
+            self._decide(Frame(Kind.GIVE_UP, (REASONS.index(DropReason.LOST), 1), (numbers,)))
+            for batch in lost:
+                state.garbage.remove(batch)
+                state.forget_batch(batch)
+        if unneeded:
+            store.drop(unneeded)
+        self._make_room()
+        self._tidy(sweep=True)
+
+
+def _hashes(names: pa.Array) -> Ints:
+    """A number for each name, the same in every process."""
+    codes = names.dictionary_encode()
+    values = [
+        int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little", signed=True)
+        for name in codes.dictionary.to_pylist()
+    ]
+    hashes: Ints = np.array(values, np.int64)[codes.indices.to_numpy()]
+    return hashes

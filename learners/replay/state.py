@@ -1,0 +1,514 @@
+"""`State`: all that a replay knows beside the rows themselves. It changes by frames of the journal, and only so.
+
+A decision is made once (replay.py), written, and then applied here; after a crash the same frames give the same
+state. Nothing here draws by chance, takes the time, or touches a file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.storage.writers import Key, Writers
+from learners.replay.config import Config
+from learners.replay.journal import Frame, Kind
+from learners.replay.ledger import Count, DropReason, LedgerBroken, ReplayLedger
+from learners.replay.removers import REMOVERS
+from learners.replay.samplers import SAMPLERS
+from learners.replay.tables import Slots, Table
+from learners.replay.units import ITEM_COLUMNS, ROW_COLUMNS, Fragment, Group, Items, Pieces, Row, Tables, Unit, Window
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+BATCH_COLUMNS = {
+    "first": "i8",  # number of its first row
+    "actor": "i8",
+    "epoch": "i8",
+    "sequence": "i8",
+    "version": "i8",
+    "size": "i8",  # rows it came with
+    "rows": "i8",  # that live
+    "frames": "i8",  # of them
+    "consumed": "?",  # whether a row of it is gone that had been sampled
+    "segment": "i8",
+    "position": "i8",
+}
+REASONS = tuple(DropReason)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A sample that has been decided.
+
+    Attributes:
+        learner_version: of the learner that asked.
+        population: items that could be drawn.
+        ids: of the items, in order, `[n]`.
+        probabilities: of each when it was drawn, `[n]`.
+    """
+
+    learner_version: int
+    population: int
+    ids: Ints
+    probabilities: Floats
+
+
+class State:
+    """Tables of batches, rows and items, the samples that may be given again, and the totals."""
+
+    def __init__(self, config: Config) -> None:
+        """Nothing accepted, nothing given.
+
+        Args:
+            config: of the replay.
+        """
+        self.config = config
+        self.batches, self.rows, self.items = Table(BATCH_COLUMNS), Table(ROW_COLUMNS), Table(ITEM_COLUMNS)
+        self.members: dict[int, Slots] = {}
+        self.unit = self._unit(Tables(self.rows, self.items, self.members))
+        self.sampler = SAMPLERS[config.sampler](config.alpha)
+        self.remover = REMOVERS[config.remover]()
+        self.item_slots: dict[int, int] = {}
+        self.batch_slots: dict[tuple[int, int, int], int] = {}
+        self.batch_rows: dict[int, Slots] = {}  # rows by batch, those that are gone too
+        self.writers = Writers()
+        self.samples: dict[int, Given] = {}
+        self.sampled: dict[int, tuple[Slots, Pieces]] = {}  # where the items of a sample are, and their steps
+        self.open_rows = np.zeros(0, np.int64)  # rows that are open
+        self.garbage: list[int] = []  # batches of which nothing lives: their rows can be dropped
+        self.next_row = self.next_item = self.next_sample = self.released = 0
+        self.sampled_items = self.sampled_rows = self.gone_times = self.duplicates = self.fenced = 0
+        self.highest_priority = 1.0
+        self.waiting_items = self.waiting_rows = self.waiting_bytes = 0
+        self.most_rows, self.most_bytes = 1, 1  # of any item
+        self.accepted, self.consumed = Count(), Count()
+        self.dropped: dict[DropReason, Count] = {}
+
+    def _unit(self, tables: Tables) -> Unit:
+        config = self.config
+        if config.unit == "sequence":
+            assert config.length is not None
+            return Window(tables, config.length, config.stride or config.length)
+        if config.unit == "group":
+            assert config.group_size is not None
+            return Group(tables, config.group_size)
+        return {"row": Row, "fragment": Fragment}[config.unit](tables)
+
+    # Frames ---------------------------------------------------------------------------------------------------------
+
+    def apply(self, frame: Frame) -> None:
+        """Change as a frame says."""
+        numbers, arrays = frame.numbers, frame.arrays
+        if frame.kind is Kind.INSERT:
+            self._insert(numbers, *arrays)
+        elif frame.kind is Kind.REFUSE:
+            self.duplicates += 1 - numbers[0]
+            self.fenced += numbers[0]
+        elif frame.kind is Kind.SAMPLE:
+            self._sample(numbers[0], Given(numbers[1], numbers[2], *arrays))
+        elif frame.kind is Kind.RELEASE:
+            self._release(numbers[0])
+        elif frame.kind is Kind.REMOVE:
+            self._remove(self.slots(arrays[0]), REASONS[numbers[0]])
+        elif frame.kind is Kind.GIVE_UP:
+            self._give_up(arrays[0], REASONS[numbers[0]], bool(numbers[1]))
+        elif frame.kind is Kind.PRIORITISE:
+            self._prioritise(self.slots(arrays[0]), arrays[1])
+        else:
+            self._restore(frame)
+
+    def slots(self, ids: Ints) -> Slots:
+        """Where items are, those that are there."""
+        slots = np.array([self.item_slots.get(ident, -1) for ident in ids.tolist()], np.int64)
+        return slots if slots.min(initial=0) >= 0 else slots[slots >= 0]
+
+    def places(self, number: int) -> tuple[Slots, Pieces]:
+        """Where the items of a sample are that are still there, and their steps."""
+        if number not in self.sampled:
+            slots = self.slots(self.samples[number].ids)
+            self.sampled[number] = slots, self.unit.pieces(slots)
+        return self.sampled[number]
+
+    def key(self, batch: int) -> Key:
+        """Who wrote a batch."""
+        return Key(*(int(self.batches[name][batch]) for name in ("actor", "epoch", "sequence")))
+
+    def _insert(
+        self,
+        numbers: tuple[int, ...],
+        steps: Ints,
+        sizes: Ints,
+        first_step: Ints,
+        link: Ints,
+        ended: NDArray[np.bool_],
+    ) -> None:
+        actor, epoch, sequence, first, version, segment, position = numbers
+        key, count = Key(actor, epoch, sequence), len(steps)
+        self.writers.add(key)
+        (batch,) = self.batches.add(1).tolist()
+        rows = self.rows.add(count)
+        values = (first, actor, epoch, sequence, version, count, count, int(steps.sum()), False, segment, position)
+        for name, value in zip(BATCH_COLUMNS, values, strict=True):
+            self.batches[name][batch] = value
+        table = self.rows
+        table["number"][rows] = np.arange(first, first + count)
+        table["batch"][rows], table["index"][rows] = batch, np.arange(count)
+        table["steps"][rows], table["bytes"][rows] = steps, sizes
+        table["first_step"][rows], table["link"][rows], table["ended"][rows] = first_step, link, ended
+        table["next"][rows] = table["open"][rows] = -1
+        table["covered"][rows] = table["wants"][rows] = table["holds"][rows] = table["times"][rows] = 0
+        self.batch_slots[key], self.batch_rows[batch] = batch, rows
+        self.next_row = first + count
+        self.accepted += Count(1, count, int(steps.sum()))
+        self._want(rows, +1)  # as if all of them were open
+        self.open_rows = np.concatenate([self.open_rows, rows])
+        self._born(self.unit.arrive(rows))
+        self._close()
+
+    def _born(self, born: Items) -> None:
+        """Items came to be: they can be sampled."""
+        count = len(born.row)
+        if not count:
+            return
+        slots, table = self.items.add(count), self.items
+        ids = np.arange(self.next_item, self.next_item + count)
+        self.next_item += count
+        table["id"][slots], table["row"][slots] = ids, born.row
+        table["start"][slots], table["steps"][slots] = born.start, born.steps
+        table["times"][slots] = table["pins"][slots] = 0
+        table["held"][slots], table["priority"][slots] = False, self.highest_priority
+        if born.members is not None:
+            self.members.update(zip(slots.tolist(), born.members, strict=True))
+        self.item_slots.update(zip(ids.tolist(), slots.tolist(), strict=True))
+        pieces = self.unit.pieces(slots)
+        rows = np.bincount(pieces.item, minlength=count)
+        version = np.full(count, np.iinfo(np.int64).max)
+        np.minimum.at(version, pieces.item, self.batches["version"][self.rows["batch"][pieces.row]])
+        table["rows"][slots], table["version"][slots] = rows, version
+        sizes = np.bincount(pieces.item, self.rows["bytes"][pieces.row], count)
+        self.most_rows, self.most_bytes = max(self.most_rows, int(rows.max())), max(self.most_bytes, int(sizes.max()))
+        self._want(pieces.row, +1)
+        self.waiting_items += count
+        self.sampler.add(slots, table["priority"][slots])
+        self.remover.add(slots, table["priority"][slots])
+
+    def _sample(self, number: int, given: Given) -> None:
+        slots = self.slots(given.ids)
+        pieces = self.unit.pieces(slots)
+        np.add.at(self.items["times"], slots, 1)
+        np.add.at(self.items["pins"], slots, 1)
+        np.add.at(self.rows["times"], pieces.row, 1)
+        self.sampled_items += len(slots)
+        self.sampled_rows += len(pieces.row)
+        self.samples[number], self.sampled[number], self.next_sample = given, (slots, pieces), number + 1
+        limit = self.config.max_times_sampled
+        if limit is not None or self.config.remover == "most_sampled":
+            slots = np.unique(slots)
+            times = self.items["times"][slots]
+            self.remover.sampled(slots, times)
+            if limit is not None:
+                self._retire(slots[times >= limit])
+
+    def _release(self, number: int) -> None:
+        found = []
+        for below in range(self.released, min(number, self.next_sample)):
+            found.append(self.places(below)[0])
+            del self.samples[below], self.sampled[below]
+        self.released, self.next_sample = max(self.released, number), max(self.next_sample, number)
+        if not found:
+            return
+        slots = found[0] if len(found) == 1 else np.concatenate(found)
+        np.subtract.at(self.items["pins"], slots, 1)
+        over = slots[self.items["held"][slots] & (self.items["pins"][slots] == 0)]
+        if len(over):
+            # What is held has been sampled, so that no reason to drop it is needed.
+            self._free(np.unique(over), DropReason.CAPACITY)
+
+    def _remove(self, slots: Slots, reason: DropReason) -> None:
+        pinned = self.items["pins"][slots] > 0
+        self._retire(slots[pinned])
+        if not pinned.all():
+            self._free(slots[~pinned], reason)
+
+    def _give_up(self, numbers: Ints, reason: DropReason, force: bool) -> None:
+        used = self.rows.used()
+        rows = used[np.isin(self.rows["number"][used], numbers)]
+        opened = rows[self.rows["open"][rows] >= 0]
+        if len(opened):
+            self.rows["open"][self.unit.forget(opened)] = -1
+        if force:  # their items are worth nothing, those too that a sample refers to
+            self.sampled.clear()
+            items = self.items.used()
+            pieces = self.unit.pieces(items)
+            self._free(items[np.unique(pieces.item[np.isin(pieces.row, rows)])], reason)
+        self._close(reason)
+
+    def _prioritise(self, slots: Slots, priorities: Floats) -> None:
+        self.items["priority"][slots] = priorities
+        self.highest_priority = max(self.highest_priority, float(priorities.max(initial=0.0)))
+        slots = np.unique(slots)
+        slots = slots[~self.items["held"][slots]]
+        self.sampler.prioritise(slots, self.items["priority"][slots])
+        self.remover.prioritise(slots, self.items["priority"][slots])
+
+    # What frames come to --------------------------------------------------------------------------------------------
+
+    def _want(self, rows: Slots, by: int) -> None:
+        """Rows are wanted by one item more or less, as often as they are named."""
+        distinct = np.unique(rows)
+        before = self.rows["wants"][distinct] > 0
+        np.add.at(self.rows["wants"], rows, by)
+        changed = distinct[before != (self.rows["wants"][distinct] > 0)]
+        self.waiting_rows += by * len(changed)
+        self.waiting_bytes += by * int(self.rows["bytes"][changed].sum())
+
+    def _close(self, reason: DropReason = DropReason.CAPACITY) -> None:
+        """Rows that are open no more want themselves no more."""
+        is_open = self.rows["open"][self.open_rows] >= 0
+        closed, self.open_rows = self.open_rows[~is_open], self.open_rows[is_open]
+        if len(closed):
+            self._want(closed, -1)
+            self._bury(closed, reason)
+
+    def _retire(self, slots: Slots) -> None:
+        """Items can be sampled no more; they are held for as long as a sample refers to them."""
+        if not len(slots):
+            return
+        self.sampler.remove(slots)
+        self.remover.remove(slots)
+        self.waiting_items -= len(slots)
+        self.items["held"][slots] = True
+        rows = self.unit.pieces(slots).row
+        np.add.at(self.rows["holds"], rows, 1)
+        self._want(rows, -1)
+
+    def _free(self, slots: Slots, reason: DropReason) -> None:
+        """Items go, and with them the rows that no other item needs."""
+        self._retire(slots[~self.items["held"][slots]])
+        rows = self.unit.pieces(slots).row
+        np.subtract.at(self.rows["holds"], rows, 1)
+        for slot, ident in zip(slots.tolist(), self.items["id"][slots].tolist(), strict=True):
+            del self.item_slots[ident]
+            self.members.pop(slot, None)
+        self.items.free(slots)
+        self._bury(np.unique(rows), reason)
+
+    def _bury(self, rows: Slots, reason: DropReason) -> None:
+        """Rows that nothing needs are gone; the books say how they ended."""
+        rows = rows[(self.rows["wants"][rows] == 0) & (self.rows["holds"][rows] == 0)]
+        if not len(rows):
+            return
+        was_sampled = self.rows["times"][rows] > 0
+        self.gone_times += int(self.rows["times"][rows].sum())
+        steps, owners = self.rows["steps"][rows], self.rows["batch"][rows]
+        np.subtract.at(self.batches["rows"], owners, 1)
+        np.subtract.at(self.batches["frames"], owners, steps)
+        self.batches["consumed"][owners[was_sampled]] = True
+        gone = np.unique(owners)
+        gone = gone[self.batches["rows"][gone] == 0]
+        as_consumed = int(self.batches["consumed"][gone].sum())
+        self.consumed += Count(as_consumed, int(was_sampled.sum()), int(steps[was_sampled].sum()))
+        if as_consumed < len(gone) or not was_sampled.all():
+            lost = Count(len(gone) - as_consumed, int((~was_sampled).sum()), int(steps[~was_sampled].sum()))
+            self.dropped[reason] = self.dropped.get(reason, Count()) + lost
+        self.rows.free(rows)
+        self.garbage.extend(gone.tolist())
+
+    def forget_batch(self, batch: int) -> None:
+        """A batch of which nothing lives has left the store."""
+        del self.batch_slots[self.key(batch)], self.batch_rows[batch]
+        self.batches.free(np.array([batch], np.int64))
+
+    # Books ----------------------------------------------------------------------------------------------------------
+
+    def ledger(self, redelivered: int) -> ReplayLedger:
+        """The books as the tables have them."""
+        rows = self.rows.used()
+        held = rows[self.rows["wants"][rows] == 0]
+        batches = self.batches.used()
+        return ReplayLedger(
+            accepted=self.accepted,
+            live=Count(int((self.batches["rows"][batches] > 0).sum()), len(rows), int(self.rows["steps"][rows].sum())),
+            held=Count(self._fragments_held(held), len(held), int(self.rows["steps"][held].sum())),
+            consumed=self.consumed,
+            dropped={reason.value: count for reason, count in self.dropped.items()},
+            duplicates=self.duplicates,
+            fenced=self.fenced,
+            samples=self.next_sample,
+            sampled_items=self.sampled_items,
+            sampled_rows=self.sampled_rows,
+            redelivered=redelivered,
+            unreleased=len(self.samples),
+        )
+
+    def _fragments_held(self, held: Slots) -> int:
+        """Fragments of which every row that lives is held."""
+        owners, counts = np.unique(self.rows["batch"][held], return_counts=True)
+        return int((self.batches["rows"][owners] == counts).sum())
+
+    def check(self) -> None:
+        """Recompute every total from the tables.
+
+        Raises:
+            LedgerBroken: one is off.
+        """
+        rows, items = self.rows.used(), self.items.used()
+        waits, holds = items[~self.items["held"][items]], items[self.items["held"][items]]
+        wants = np.bincount(self.unit.pieces(waits).row, minlength=self.rows.size)
+        wants[rows[self.rows["open"][rows] >= 0]] += 1
+        held = np.bincount(self.unit.pieces(holds).row, minlength=self.rows.size)
+        pins = np.zeros(self.items.size, np.int64)
+        for given in self.samples.values():
+            np.add.at(pins, self.slots(given.ids), 1)
+        waiting = rows[wants[rows] > 0]
+        ledger = self.ledger(0)
+        found = {
+            "accepted": (ledger.accepted, sum(ledger.dropped.values(), ledger.live + ledger.consumed)),
+            "rows accepted": (ledger.accepted.rows, self.next_row),
+            "rows sampled": (self.sampled_rows, int(self.rows["times"][rows].sum()) + self.gone_times),
+            "wants": (self.rows["wants"][rows].tolist(), wants[rows].tolist()),
+            "holds": (self.rows["holds"][rows].tolist(), held[rows].tolist()),
+            "rows that nothing needs": (0, int(((wants + held)[rows] == 0).sum())),
+            "pins": (self.items["pins"][items].tolist(), pins[items].tolist()),
+            "held items without a sample": (0, int((pins[holds] == 0).sum())),
+            "waiting items": (self.waiting_items, len(waits)),
+            "waiting rows": (self.waiting_rows, len(waiting)),
+            "waiting bytes": (self.waiting_bytes, int(self.rows["bytes"][waiting].sum())),
+            "items by id": (len(self.item_slots), len(items)),
+        }
+        if off := [
+            f"{name}: {got} on the books, {there} in the tables" for name, (got, there) in found.items() if got != there
+        ]:
+            raise LedgerBroken("; ".join(off))
+
+    # Snapshots ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Frame:
+        """Everything, as one frame; entries refer to each other by their place in it."""
+        batches, rows, items = self.batches.used(), self.rows.used(), self.items.used()
+        rows = rows[np.argsort(self.rows["number"][rows])]
+        items = items[np.argsort(self.items["id"][items])]
+        batches = batches[np.argsort(self.batches["first"][batches])]
+        place_of_row = _places(rows, self.rows.size)
+        columns = {f"batch.{name}": self.batches[name][batches] for name in BATCH_COLUMNS}
+        columns |= {f"row.{name}": self.rows[name][rows] for name in ROW_COLUMNS}
+        columns |= {f"item.{name}": self.items[name][items] for name in ITEM_COLUMNS}
+        columns["row.batch"] = _places(batches, self.batches.size)[columns["row.batch"]]
+        # A row that goes on may have gone before the one that it follows: nothing needs the link then.
+        follows = columns["row.next"]
+        columns["row.next"] = np.where(follows >= 0, place_of_row[follows], -1)
+        columns["item.row"] = place_of_row[columns["item.row"]]
+        members = [self.members[item] for item in items.tolist()] if self.members else []
+        columns["members"] = place_of_row[_joined(members)]
+        columns["members.count"] = np.array([len(rows) for rows in members], np.int64)
+        samples = list(self.samples.values())
+        columns["sample.version"] = np.array([given.learner_version for given in samples], np.int64)
+        columns["sample.population"] = np.array([given.population for given in samples], np.int64)
+        columns["sample.count"] = np.array([len(given.ids) for given in samples], np.int64)
+        columns["sample.ids"] = _joined([given.ids for given in samples])
+        columns["sample.probabilities"] = _joined([given.probabilities for given in samples], np.float64)
+        columns["highest_priority"] = np.array([self.highest_priority])
+        text = {"columns": list(columns), "writers": self.writers.rows(), "settings": settings(self.config)}
+        numbers = (
+            *(getattr(self, name) for name in _TOTALS),
+            *(part for count in self._counts() for part in (count.fragments, count.rows, count.frames)),
+        )
+        arrays = (np.frombuffer(json.dumps(text).encode(), np.uint8), *columns.values())
+        return Frame(Kind.SNAPSHOT, numbers, arrays)
+
+    def _counts(self) -> list[Count]:
+        return [self.accepted, self.consumed, *(self.dropped.get(reason, Count()) for reason in REASONS)]
+
+    def _restore(self, frame: Frame) -> None:
+        text = json.loads(frame.arrays[0].tobytes())
+        if text["settings"] != settings(self.config):
+            raise ValueError(
+                f"the replay on disk was written with {text['settings']}; got {settings(self.config)}: resume with the "
+                "same settings, or give the replay another directory"
+            )
+        columns = dict(zip(text["columns"], frame.arrays[1:], strict=True))
+        self.writers = Writers(text["writers"])
+        for name, value in zip(_TOTALS, frame.numbers, strict=False):  # the counts come behind them
+            setattr(self, name, value)
+        rest = frame.numbers[len(_TOTALS) :]
+        counts = [Count(*rest[at : at + 3]) for at in range(0, len(rest), 3)]
+        self.accepted, self.consumed = counts[:2]
+        self.dropped = {reason: count for reason, count in zip(REASONS, counts[2:], strict=True) if count != Count()}
+        self.highest_priority = float(columns["highest_priority"][0])
+        for table, name in ((self.batches, "batch"), (self.rows, "row"), (self.items, "item")):
+            table.add(len(columns[f"{name}.{table.names[0]}"]))  # slots of an empty table are the places
+            for column in table.names:
+                table[column][: len(table)] = columns[f"{name}.{column}"]
+        self._restore_items(columns)
+        parts = _split(columns["sample.ids"], columns["sample.count"])
+        chances = _split(columns["sample.probabilities"], columns["sample.count"])
+        facts = zip(
+            columns["sample.version"].tolist(), columns["sample.population"].tolist(), parts, chances, strict=True
+        )
+        for number, given in enumerate(facts, self.released):
+            self.samples[number] = Given(*given)
+
+    def _restore_items(self, columns: dict[str, NDArray[Any]]) -> None:
+        self.members.update(enumerate(_split(columns["members"], columns["members.count"])))
+        items, rows = self.items.used(), self.rows.used()
+        self.item_slots = dict(zip(self.items["id"][items].tolist(), items.tolist(), strict=True))
+        for batch in self.batches.used().tolist():
+            self.batch_slots[self.key(batch)] = batch
+            self.batch_rows[batch] = np.full(int(self.batches["size"][batch]), -1, np.int64)
+            if not self.batches["rows"][batch]:
+                self.garbage.append(batch)
+        for row, batch, index in zip(
+            rows.tolist(), self.rows["batch"][rows].tolist(), self.rows["index"][rows].tolist(), strict=True
+        ):
+            self.batch_rows[batch][index] = row
+        self.open_rows = rows[self.rows["open"][rows] >= 0]
+        self.unit.rebuild()
+        waits = items[~self.items["held"][items]]
+        self.sampler.add(waits, self.items["priority"][waits])
+        self.remover.add(waits, self.items["priority"][waits])
+        self.remover.sampled(waits, self.items["times"][waits])
+
+
+_TOTALS = (
+    "next_row",
+    "next_item",
+    "next_sample",
+    "released",
+    "sampled_items",
+    "sampled_rows",
+    "gone_times",
+    "duplicates",
+    "fenced",
+    "waiting_items",
+    "waiting_rows",
+    "waiting_bytes",
+    "most_rows",
+    "most_bytes",
+)
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """The part of the settings that frames cannot be understood without."""
+    return config.model_dump(
+        include={"unit", "length", "stride", "group_size", "max_times_sampled", "steps_column"}, mode="json"
+    )
+
+
+def _places(slots: Slots, size: int) -> Ints:
+    places = np.full(size, -1, np.int64)
+    places[slots] = np.arange(len(slots))
+    return places
+
+
+def _joined(parts: list[NDArray[Any]], dtype: type = np.int64) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+
+def _split(values: NDArray[Any], counts: Ints) -> list[NDArray[Any]]:
+    """What `_joined` put together."""
+    return np.split(values, np.cumsum(counts)[:-1]) if len(counts) else []

@@ -1,0 +1,118 @@
+"""`ReplayShard`: the role that keeps a share of a run's experience, on disk, until it is learnt from and longer.
+
+Beside the rows of each fragment stands what its actor said of it, so that whoever goes on with a run knows what came
+after its checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from envs.storage.errors import StoreBusy
+from envs.storage.store import Config as StoreConfig
+from envs.storage.writers import Ack
+from envs.trajectory import Fragment
+from learners.replay.config import Config
+from learners.replay.ledger import ReplayLedger
+from learners.replay.replay import Replay
+from pipelines.experiment import Experiment
+
+LET_GO_S = 30.0  # how long a process that was killed may hold on to its files
+
+
+class Standing(NamedTuple):
+    """How a shard stands.
+
+    Attributes:
+        waiting: fragments that can be drawn anew.
+        dropped: fragments that were dropped so far, for any reason.
+        drawn: the number of the next new draw.
+        epoch: the highest of those who wrote; -1 where nobody has.
+    """
+
+    waiting: int
+    dropped: int
+    drawn: int
+    epoch: int
+
+
+class ReplayShard:
+    """A replay from which each fragment is drawn once, with the records of the run."""
+
+    def __init__(self, experiment: Experiment, schema: pa.Schema, directory: Path) -> None:
+        """Begin, or go on where the last owner of the directory was, however it ended.
+
+        Raises:
+            StoreCorrupt, StoreForeign, StoreBusy, ValueError: the directory cannot be gone on with.
+        """
+        kept = experiment.replay
+        store = StoreConfig(segment_mb=kept.segment_mb, fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
+        config = Config(max_staleness=experiment.max_staleness, keep_mb=experiment.record_mb, store=store)
+        self._size = experiment.batch_fragments
+        deadline = time.monotonic() + LET_GO_S
+        while True:
+            try:
+                self._replay = Replay(config, schema, directory)
+                break
+            except StoreBusy:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def standing(self) -> Standing:
+        """How it stands."""
+        replay = self._replay
+        return Standing(len(replay), replay.dropped_fragments, replay.next_sample, replay.highest_epoch)
+
+    def insert(self, fragment: Fragment, rows: pa.RecordBatch) -> tuple[Ack, Standing]:
+        """Accept a fragment, once; when this returns it is as durable as `replay.fsync` says.
+
+        Raises:
+            OSError: the disk is full; nothing has changed.
+        """
+        ack = self._replay.insert(fragment.key, rows, fragment.policy_version, fragment.to_plain())
+        return ack, self.standing()
+
+    def draw(
+        self, number: int, learner_version: int
+    ) -> tuple[tuple[list[Fragment], Standing], tuple[pa.RecordBatch, ...]]:
+        """Draw `number`: the same again where it was given before, else the oldest fragments; none where too few wait.
+
+        Args:
+            number: of the draw, from 0.
+            learner_version: of the weights that are about to learn.
+        """
+        sample = self._replay.sample(number, self._size, learner_version)
+        if sample is None:
+            return ([], self.standing()), ()
+        fragments = [Fragment.from_plain(insert.meta) for insert in self._replay.inserts(sample)]
+        return (fragments, self.standing()), tuple(self._replay.sample_rows(sample))
+
+    def rewind(self, number: int) -> int:
+        """The learner goes on from a checkpoint in which all draws below `number` are; how many it will see again."""
+        return self._replay.rewind(number)
+
+    def release(self, number: int) -> None:
+        """Draws below `number` are in a checkpoint: they will not be asked for again."""
+        self._replay.release(number)
+
+    def fragments(self) -> list[Fragment]:
+        """All of which rows are needed still, in the order in which they came."""
+        return [Fragment.from_plain(insert.meta) for insert in self._replay.inserts()]
+
+    def ledger(self) -> ReplayLedger:
+        """The books as they stand, checked against what is there.
+
+        Raises:
+            LedgerBroken: they do not agree.
+        """
+        self._replay.check()
+        return self._replay.ledger()
+
+    def close(self) -> None:
+        """Write what is left to write, and let others have the directory."""
+        self._replay.close()

@@ -1,0 +1,539 @@
+"""`AnnotationLedger`: what was asked of a judge, what is still owed, and what came of it.
+
+Serving frameworks forget a request when the replica that held it dies; the ledger does not. It is a state machine
+without threads or sockets: its host asks, takes batches, sends them to the judge, and reports how each ended.
+
+    ask ──→ pending ──next_batch──→ in flight ──complete──→ verdict, ok or NULL
+             ↑  ↑ ↑                    │  │
+             │  │ └──── give_back ─────┘  │
+      backfill  └── back-off ←── fail, expire, faulty answer (until max_attempts, then a NULL verdict)
+             │
+           shed ←── the queue was full, or the judge's own was
+
+Every question is in exactly one of these states, so the books balance at any moment:
+asked = ok + failures + shed + pending + in flight.
+
+Asking a judge has no effect but its answer and its cost, so asking again is safe; what may happen once only is that
+an answer is applied, and `complete` sees to that: a batch ends once, whoever answers first.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rewards.annotation.backoff import next_pause
+from rewards.annotation.books import Books, Lags, Tally
+from rewards.annotation.breaker import Breaker
+from rewards.annotation.breaker import State as BreakerState
+from rewards.annotation.queue import Order, Owed, Queue
+from rewards.annotation.state import (
+    packed,
+    packed_random,
+    packed_verdict,
+    unpacked,
+    unpacked_random,
+    unpacked_verdict,
+)
+from rewards.judges.judge import Answer, Question
+from rewards.prices import Prices
+from rewards.verdicts import Status, Verdict, details_json
+
+STATE_VERSION = 1
+RETRIED = frozenset({Status.JUDGE_FAULT, Status.TIMEOUT})
+BLAMES_THE_JUDGE = RETRIED | {Status.SHED}
+
+Admission = Literal["queued", "duplicate", "shed"]
+
+
+class Config(BaseModel):
+    """How questions are queued, sent and retried.
+
+    Attributes:
+        order: "newest" first (what the policy does now is most worth knowing; ONI), "oldest" first, or the most
+            "uncertain" first, as whoever asks says.
+        queue_capacity: questions that may wait; beyond it the least urgent one is shed.
+        backfill: whether shed questions come back by themselves when nothing else waits.
+        backfill_capacity: shed questions remembered for that; older ones are forgotten and may be asked anew.
+        batch_size: questions in one call.
+        max_in_flight: batches with the judge at the same time.
+        deadline_s: after this long without an answer a batch has timed out.
+        max_attempts: tries per question where the judge failed or timed out; then its verdict is NULL.
+        backoff_s: shortest wait before a retry; each is drawn from up to three times the one before.
+        backoff_max_s: longest wait before a retry.
+        breaker_failures: consecutive failed batches that open the circuit breaker.
+        breaker_cooldown_s: how long it stays open before one question probes the judge.
+        value_low: smallest value a judge may give; anything beyond is a judge fault.
+        value_high: largest value a judge may give.
+        seed: of the jitter.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order: Order = "newest"
+    queue_capacity: int = Field(10_000, ge=1)
+    backfill: bool = True
+    backfill_capacity: int = Field(100_000, ge=0)
+    batch_size: int = Field(32, ge=1)
+    max_in_flight: int = Field(2, ge=1)
+    deadline_s: float = Field(60.0, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    backoff_s: float = Field(1.0, ge=0)
+    backoff_max_s: float = Field(30.0, ge=0)
+    breaker_failures: int = Field(5, ge=1)
+    breaker_cooldown_s: float = Field(10.0, ge=0)
+    value_low: float = 0.0
+    value_high: float = 1.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Config:
+        if not self.value_low < self.value_high:
+            raise ValueError(f"got values from {self.value_low} to {self.value_high}; expected value_low < value_high")
+        return self
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Questions that go to the judge in one call; `id` names it in `complete`, `fail` and `give_back`."""
+
+    id: int
+    questions: tuple[Question, ...]
+
+
+@dataclass
+class _Flight:
+    """A batch with the judge."""
+
+    owed: list[Owed]
+    sent_at: float
+    deadline: float
+
+
+class AnnotationLedger:
+    """Pending questions of one reward component, and their verdicts.
+
+    Not thread-safe: one host owns it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        component: str,
+        reward_version: str,
+        clock: Callable[[], float],
+        prices: Prices | None = None,
+    ) -> None:
+        """An empty ledger.
+
+        Args:
+            config: queueing and retrying.
+            component: name of the reward component that the verdicts are values of.
+            reward_version: version the verdicts carry.
+            clock: seconds, never running backwards, such as `time.monotonic`.
+            prices: of the judge; by default it costs nothing.
+        """
+        self.config = config
+        self.component = component
+        self.reward_version = reward_version
+        self._clock = clock
+        self._prices = prices or Prices()
+        self._random = random.Random(config.seed)
+        self._queue = Queue(config.order, config.queue_capacity, config.backfill_capacity)
+        self._breaker = self._closed_breaker()
+        self._flights: dict[int, _Flight] = {}
+        self._in_flight: set[str] = set()
+        self._verdicts: dict[str, Verdict] = {}
+        self._statuses: Counter[Status] = Counter()
+        self._tally = Tally()
+        self._lags = Lags()
+        self._next_batch_id = 0
+        self._fingerprint = ""
+
+    @property
+    def pending(self) -> int:
+        """Questions that wait for their first try or a retry."""
+        return self._queue.pending
+
+    @property
+    def in_flight(self) -> int:
+        """Questions with the judge."""
+        return len(self._in_flight)
+
+    @property
+    def room(self) -> int:
+        """Questions that can be asked before any is shed."""
+        return max(0, self.config.queue_capacity - self.pending)
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Every final verdict by subject, NULL ones included."""
+        return self._verdicts
+
+    @property
+    def breaker(self) -> BreakerState:
+        """State of the circuit breaker."""
+        return self._breaker.state
+
+    def __contains__(self, subject: str) -> bool:
+        """Whether a question is pending, with the judge, or answered; not where it was shed."""
+        return subject in self._queue or subject in self._in_flight or subject in self._verdicts
+
+    def ask(self, question: Question, policy_version: int = 0, uncertainty: float = 0.0) -> Admission:
+        """Put a question in the queue, once.
+
+        Args:
+            question: what to judge.
+            policy_version: of the policy that produced the subject.
+            uncertainty: how little is known of the value; used by the order "uncertain".
+
+        Returns:
+            "queued"; "duplicate" where it is pending, in flight or answered already; "shed" where the queue is full
+            of more urgent questions (it may be asked again).
+
+        Raises:
+            ValueError: the uncertainty is not a number.
+        """
+        if math.isnan(uncertainty):
+            raise ValueError(f"question {question.subject}: got uncertainty {uncertainty}; expected a number")
+        subject = question.subject
+        if subject in self:
+            self._tally.duplicates += 1
+            return "duplicate"
+        owed = self._queue.unshelve(subject)
+        if owed is None:
+            owed = Owed(question, policy_version, self._clock(), uncertainty=uncertainty)
+            self._tally.asked += 1
+        return "queued" if self._queue.put(owed) else "shed"
+
+    def recall(self, question: Question, answer: Answer, fingerprint: str, policy_version: int = 0) -> Verdict | None:
+        """Take an answer that is known from before, such as from a cache: asked and answered at once.
+
+        Args:
+            question: what was judged.
+            answer: what was said of it then; its tokens count as saved.
+            fingerprint: of the judge that said it.
+            policy_version: of the policy that produced the subject.
+
+        Returns:
+            The verdict, without cost; None where the question is not new, or the answer is none that this ledger
+            would take from a judge.
+        """
+        subject = question.subject
+        if subject in self or self._checked(answer).status is not Status.OK:
+            return None
+        owed = self._queue.unshelve(subject)
+        if owed is None:
+            owed = Owed(question, policy_version, self._clock())
+            self._tally.asked += 1
+        self._tally.cached += 1
+        self._tally.tokens_saved += answer.tokens
+        self._tally.cost_saved += self._prices.cost(1, answer.tokens)
+        return self._conclude(owed, replace(answer, tokens=0), fingerprint, latency_s=0.0, cost=0.0)
+
+    def next_batch(self, at_most: int | None = None) -> Batch | None:
+        """The questions to send now.
+
+        Args:
+            at_most: questions, where that is fewer than `batch_size`.
+
+        Returns:
+            None while nothing is due, enough batches are in flight, or the circuit breaker is open. When it is half
+            open, one question probes the judge.
+        """
+        state = self._breaker.state
+        if state == "open" or len(self._flights) >= self.config.max_in_flight:
+            return None
+        if state == "half_open" and self._breaker.probe_id in self._flights:
+            return None
+        now = self._clock()
+        self._queue.wake(now)
+        size = 1 if state == "half_open" else min(self.config.batch_size, at_most or self.config.batch_size)
+        if not self._queue.pending and self.config.backfill:
+            self._queue.backfill(size)
+        taken = self._queue.take(size)
+        if not taken:
+            return None
+        for owed in taken:
+            owed.attempt += 1
+            self._in_flight.add(owed.question.subject)
+        batch = Batch(self._next_batch_id, tuple(owed.question for owed in taken))
+        self._next_batch_id += 1
+        if state == "half_open":
+            self._breaker.probe_id = batch.id
+        self._flights[batch.id] = _Flight(taken, now, now + self.config.deadline_s)
+        self._tally.batches += 1
+        self._tally.attempts += len(taken)
+        return batch
+
+    def give_back(self, batch_id: int) -> bool:
+        """Return a batch that the judge never began: it was too busy, or a limit was reached. It costs no attempt.
+
+        Args:
+            batch_id: of the batch.
+
+        Returns:
+            Whether it was in flight.
+        """
+        flight = self._land(batch_id)
+        if flight is None:
+            return False
+        for owed in flight.owed:
+            owed.attempt -= 1
+            self._queue.put_back(owed)
+        self._tally.batches -= 1
+        self._tally.attempts -= len(flight.owed)
+        self._tally.returned_batches += 1
+        return True
+
+    def complete(self, batch_id: int, answers: Sequence[Answer], fingerprint: str) -> list[Verdict]:
+        """Take the judge's answers to a batch.
+
+        Answers are checked, not trusted: too few or too many of them, values that are missing, not finite or out of
+        range are judge faults.
+
+        Args:
+            batch_id: of the batch.
+            answers: one for each question, in their order.
+            fingerprint: of the judge that answered.
+
+        Returns:
+            The verdicts that are final now; none if the batch had ended before.
+        """
+        flight = self._land(batch_id)
+        if flight is None:
+            return []
+        self._fingerprint = fingerprint
+        if len(answers) != len(flight.owed):
+            cause = f"got {len(answers)} answers to {len(flight.owed)} questions"
+            answers = [Answer(Status.JUDGE_FAULT, cause=cause)] * len(flight.owed)
+        checked = [self._checked(answer) for answer in answers]
+        self._count_batch(failed=all(answer.status in BLAMES_THE_JUDGE for answer in checked))
+        latency_s = self._clock() - flight.sent_at
+        return self._settle(zip(flight.owed, checked, strict=True), fingerprint, latency_s)
+
+    def fail(self, batch_id: int, status: Status, cause: str) -> list[Verdict]:
+        """Report that the whole call failed: the replica died, the connection broke, an exception was raised.
+
+        Args:
+            batch_id: of the batch.
+            status: why; anything but ok and pending.
+            cause: for people.
+
+        Returns:
+            The verdicts that are final now: NULL ones, of questions whose tries are used up.
+
+        Raises:
+            ValueError: the status says that nothing failed.
+        """
+        if status in (Status.OK, Status.PENDING):
+            raise ValueError(f"batch {batch_id} failed: got status {status.value!r}; expected one that names a failure")
+        flight = self._land(batch_id)
+        if flight is None:
+            return []
+        self._count_batch(failed=True)
+        latency_s = self._clock() - flight.sent_at
+        answer = Answer(status, cause=cause)
+        return self._settle(((owed, answer) for owed in flight.owed), self._fingerprint, latency_s)
+
+    def refuse(self, batch_id: int, status: Status, cause: str) -> list[Verdict]:
+        """End a batch that will not be sent, such as for want of money: NULL verdicts that blame no judge.
+
+        Args:
+            batch_id: of the batch.
+            status: why; not one that is tried again.
+            cause: for people.
+
+        Returns:
+            The verdicts that are final now.
+
+        Raises:
+            ValueError: the status is one of a judge that was asked.
+        """
+        if status in (Status.OK, Status.PENDING) or status in BLAMES_THE_JUDGE:
+            raise ValueError(f"batch {batch_id} is not sent: got status {status.value!r}; expected e.g. 'over_budget'")
+        flight = self._land(batch_id)
+        if flight is None:
+            return []
+        answer = Answer(status, cause=cause)
+        return self._settle(((owed, answer) for owed in flight.owed), self._fingerprint, 0.0)
+
+    def expire(self) -> list[Verdict]:
+        """Time out the batches whose deadline has passed.
+
+        Returns:
+            The verdicts that are final now.
+        """
+        now = self._clock()
+        overdue = [batch_id for batch_id, flight in self._flights.items() if now >= flight.deadline]
+        cause = f"no answer within {self.config.deadline_s:g} s"
+        return [verdict for batch_id in overdue for verdict in self.fail(batch_id, Status.TIMEOUT, cause)]
+
+    def ledger(self) -> Books:
+        """The books: counts by state, causes of failures, label lag, cost."""
+        tally, settled = self._tally, sum(self._statuses.values())
+        median_s, p95_s, p99_s = self._lags.quantiles(0.5, 0.95, 0.99)
+        return Books(
+            asked=tally.asked,
+            ok=self._statuses[Status.OK],
+            failures={s.value: n for s, n in sorted(self._statuses.items()) if s is not Status.OK and n},
+            shed=self._queue.shed,
+            pending=self.pending,
+            in_flight=self.in_flight,
+            duplicates=tally.duplicates,
+            attempts=tally.attempts,
+            retries=tally.retries,
+            batches=tally.batches,
+            failed_batches=tally.failed_batches,
+            late_batches=tally.late_batches,
+            returned_batches=tally.returned_batches,
+            cached=tally.cached,
+            causes=dict(tally.causes),
+            breaker=self.breaker,
+            lag_mean_s=tally.lag_sum_s / settled if settled else 0.0,
+            lag_median_s=median_s,
+            lag_p95_s=p95_s,
+            lag_p99_s=p99_s,
+            lag_max_s=tally.lag_max_s,
+            tokens=tally.tokens,
+            tokens_saved=tally.tokens_saved,
+            cost=tally.cost,
+            cost_saved=tally.cost_saved,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as JSON-able data. What is in flight is saved as pending: its answer will not come."""
+        now = self._clock()
+        flying = [packed(owed, now, lost_try=True) for flight in self._flights.values() for owed in flight.owed]
+        return {
+            "state_version": STATE_VERSION,
+            "component": self.component,
+            "reward_version": self.reward_version,
+            "pending": flying + [packed(owed, now) for owed in self._queue],
+            "shed": [packed(owed, now) for owed in self._queue.shelved()],
+            "verdicts": [packed_verdict(verdict) for verdict in self._verdicts.values()],
+            "tally": {**self._tally.state_dict(), "forgotten": self._queue.forgotten},
+            "lags_s": list(self._lags.latest),
+            "next_batch_id": self._next_batch_id,
+            "fingerprint": self._fingerprint,
+            "random": packed_random(self._random.getstate()),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` saved; the breaker starts closed.
+
+        Raises:
+            ValueError: the state is of another form, component or reward version.
+        """
+        found = state.get("state_version"), state.get("component"), state.get("reward_version")
+        expected = STATE_VERSION, self.component, self.reward_version
+        if found != expected:
+            raise ValueError(
+                f"got an annotation ledger of (state version, component, reward version) {found}; expected {expected}: "
+                "resume with the judge and the recipe that wrote it, or start a new run"
+            )
+        now = self._clock()
+        self._tally = Tally.from_state(state["tally"])
+        pending, shed = ([unpacked(raw, now) for raw in state[place]] for place in ("pending", "shed"))
+        self._queue.load(pending, shed, self._tally.forgotten)
+        self._flights, self._in_flight = {}, set()
+        verdicts = [unpacked_verdict(raw) for raw in state["verdicts"]]
+        self._verdicts = {verdict.subject: verdict for verdict in verdicts}
+        self._statuses = Counter(verdict.status for verdict in verdicts)
+        self._lags = Lags(state["lags_s"])
+        self._next_batch_id = state["next_batch_id"]
+        self._fingerprint = state["fingerprint"]
+        self._random.setstate(unpacked_random(state["random"]))
+        self._breaker = self._closed_breaker()
+
+    def _closed_breaker(self) -> Breaker:
+        return Breaker(self.config.breaker_failures, self.config.breaker_cooldown_s, self._clock)
+
+    def _land(self, batch_id: int) -> _Flight | None:
+        """Take a batch out of flight; None, counted, if it had ended before."""
+        flight = self._flights.pop(batch_id, None)
+        if flight is None:
+            self._tally.late_batches += 1
+            return None
+        self._in_flight.difference_update(owed.question.subject for owed in flight.owed)
+        return flight
+
+    def _count_batch(self, *, failed: bool) -> None:
+        """Let the circuit breaker see how a batch ended."""
+        self._breaker.record(failed=failed)
+        self._tally.failed_batches += failed
+
+    def _checked(self, answer: Any) -> Answer:
+        """The answer itself if it keeps the judge's contract, else a judge fault that says how it does not."""
+        if not isinstance(answer, Answer):
+            return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
+        if answer.status is Status.OK:
+            low, high = self.config.value_low, self.config.value_high
+            values: list[Any] = [answer.value, *(score for score in answer.scores if score is not None)]
+            wrong = [value for value in values if not (isinstance(value, Real) and low <= float(value) <= high)]
+            if not wrong:
+                return answer
+            cause = f"got value {wrong[0]!r}; expected a number from {low:g} to {high:g}"
+        elif answer.status is Status.PENDING:
+            cause = "got status 'pending' as an answer; expected a final one"
+        else:
+            return answer
+        return Answer(Status.JUDGE_FAULT, cause=cause, tokens=answer.tokens, latency_s=answer.latency_s)
+
+    def _settle(self, answered: Iterable[tuple[Owed, Answer]], fingerprint: str, latency_s: float) -> list[Verdict]:
+        """Turn answers into verdicts, and faults with tries left into retries."""
+        verdicts = []
+        for owed, answer in answered:
+            cost = self._prices.cost(1, answer.tokens) if answer.tokens or answer.status is Status.OK else 0.0
+            self._tally.tokens += answer.tokens
+            self._tally.cost += cost
+            if answer.status is not Status.OK:
+                self._tally.count_cause(answer)
+            if answer.status in RETRIED and owed.attempt < self.config.max_attempts:
+                self._retry(owed)
+            elif answer.status is Status.SHED:
+                self._queue.shelve(owed)
+            else:
+                verdicts.append(self._conclude(owed, answer, fingerprint, latency_s, cost))
+        return verdicts
+
+    def _conclude(self, owed: Owed, answer: Answer, fingerprint: str, latency_s: float, cost: float) -> Verdict:
+        """Write the final verdict of a question."""
+        ok = answer.status is Status.OK and answer.value is not None
+        verdict = Verdict(
+            subject=owed.question.subject,
+            subject_kind=owed.question.kind,
+            component=self.component,
+            reward_version=self.reward_version,
+            value=float(answer.value) if ok and answer.value is not None else None,
+            status=answer.status,
+            judge_fingerprint=fingerprint,
+            cause=answer.cause,
+            attempt=owed.attempt,
+            latency_s=latency_s,
+            tokens=answer.tokens,
+            cost=cost,
+            policy_version=owed.policy_version,
+            text="\n".join(owed.question.texts),
+            scores=answer.scores if ok else (),
+            details=details_json(answer.details),
+        )
+        self._verdicts[verdict.subject] = verdict
+        self._statuses[verdict.status] += 1
+        lag_s = self._clock() - owed.asked_at
+        self._lags.latest.append(lag_s)
+        self._tally.count_lag(lag_s)
+        return verdict
+
+    def _retry(self, owed: Owed) -> None:
+        """Let a question wait for its next try."""
+        owed.pause_s = next_pause(owed.pause_s, self.config.backoff_s, self.config.backoff_max_s, self._random)
+        self._queue.postpone(owed, self._clock() + owed.pause_s)
+        self._tally.retries += 1

@@ -1,0 +1,564 @@
+"""`VerdictStore`: verdicts on disk, beside the experience they are about, joined to it by subject and reward version.
+
+A verdict's key is (subject, component, reward version), and its generation counts how often that key was judged: 1 the
+first time. `put` is a compare-and-set: it says which generation it expects to replace (0: nobody has judged yet), and
+whoever comes second is told so and stores nothing. Older generations and other versions stay; nothing is overwritten.
+
+One process owns a store (a lock held by the system, and epochs of writers, see `envs.storage`). Others leave their
+verdicts in its inbox: `put_shared` writes a file there and waits for the owner, who takes in what has come whenever it
+calls `collect`, and answers. Where nobody owns the store, the one that waits does. A proposal is taken in once, also
+when the owner dies between storing and answering: its name is stored with the rows.
+
+    live run (owner) ──put──→ store ←──collect── inbox ←──put_shared── guerdon reannotate, a second judge, …
+
+Verdicts are loaded and joined as Arrow and NumPy columns, without a Python object for each.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
+from envs.storage.files import read_file, read_json, replace_file, write_json
+from envs.storage.store import Config, Position, Store, open_store
+from envs.storage.writers import Key
+from rewards.columns import Column
+from rewards.verdicts import SCHEMA, Status, Verdict, from_arrow
+
+_STORED_AS = {**SCHEMA.metadata, b"guerdon_schema": b"stored_verdict"}
+STORED = pa.schema([*SCHEMA, pa.field("generation", pa.int32(), nullable=False)], metadata=_STORED_AS)
+PROPOSED = pa.schema([*SCHEMA, pa.field("expected", pa.int32(), nullable=False)], metadata=_STORED_AS)
+STATUSES = tuple(Status)
+PENDING = STATUSES.index(Status.PENDING)
+_STATUS_TEXTS = pa.array([status.value for status in STATUSES])
+
+PROPOSAL = re.compile(r"[0-9]{20}-[0-9a-f]{32}")
+REPLY_KEPT_S = 3600.0  # answers whose asker died are deleted after this long
+CHUNKS_KEPT = 64  # more than these are made one, so that many small puts cost little each
+NAMED = 3  # subjects named in a message
+
+Known = Callable[[str, pa.Array], pa.Array]
+
+
+class VerdictRefused(ValueError):
+    """Verdicts that break the contract; the message names the first one, and the store is as it was."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a put.
+
+    Attributes:
+        stored: verdicts that are in the store now.
+        lost: subjects that somebody else had judged in between; theirs stand.
+    """
+
+    stored: int
+    lost: tuple[str, ...] = ()
+
+
+class Joined(NamedTuple):
+    """Verdicts of N subjects, in their order.
+
+    Attributes:
+        values: float64 `[N]`, NaN where NULL.
+        statuses: int8 `[N]`, positions in `STATUSES`; `pending` where there is no verdict.
+        generations: int32 `[N]`, 0 where there is no verdict; expect these in the next `put`.
+    """
+
+    values: NDArray[np.float64]
+    statuses: NDArray[np.int8]
+    generations: NDArray[np.int32]
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where there is a value, `[N]`."""
+        return ~np.isnan(self.values)
+
+    @property
+    def column(self) -> Column:
+        """The values as a component of a reward view."""
+        return Column(self.values.astype(np.float32), self.valid)
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a store holds of one component and reward version.
+
+    Attributes:
+        kind: of its subjects.
+        statuses: subjects by the status of their newest verdict.
+    """
+
+    component: str
+    reward_version: str
+    kind: str
+    statuses: dict[str, int]
+
+    @property
+    def subjects(self) -> int:
+        """Subjects with a verdict, NULL ones included."""
+        return sum(self.statuses.values())
+
+    @property
+    def ok(self) -> int:
+        """Subjects with a value."""
+        return self.statuses.get(Status.OK.value, 0)
+
+
+class VerdictStore:
+    """Verdicts of a directory. Not thread-safe. `with VerdictStore(…) as store:` closes it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        known: Known | None = None,
+        config: Config | None = None,
+        read_only: bool = False,
+    ) -> None:
+        """Own a store, made where there is none; or read one.
+
+        Args:
+            directory: of the store.
+            known: for a subject kind and subjects `[N]`, which of them exist `[N]`; None: the host vouches.
+            config: how it is written; verdicts are dear, so the default waits for the disk.
+            read_only: take no lock, and see what was stored up to now (`refresh` sees more).
+
+        Raises:
+            StoreBusy: another process owns it.
+            ValueError: it is corrupt, or not a store of verdicts.
+        """
+        self.directory, self._known = directory, known
+        self._rows: dict[tuple[str, str], list[_Rows]] = {}
+        self._kinds: dict[tuple[str, str], str] = {}
+        self._newest: dict[tuple[str, str | None], _Rows] = {}
+        self._taken_in: dict[str, Outcome] = {}
+        self._seen: set[Position] = set()
+        self._counted = 0
+        self._store = open_store(directory) if read_only else Store(directory, STORED, config or Config(fsync="always"))
+        try:
+            if not self._store.schema.equals(STORED):
+                raise StoreForeign(f"{directory}: got a store of\n{self._store.schema}\nexpected verdicts\n{STORED}")
+            self._epoch = self._load()
+            if not read_only:
+                _forget_old_replies(directory)
+        except BaseException:
+            self._store.close()
+            raise
+        self._sequence, self.read_only = 0, read_only
+
+    def __enter__(self) -> VerdictStore:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def refresh(self) -> None:
+        """See what the owner has stored meanwhile; for stores that are open to be read."""
+        if self.read_only:
+            self._store.close()
+            self._store = open_store(self.directory)
+            self._load()
+
+    # Putting --------------------------------------------------------------------------------------------------------
+
+    def put(self, verdicts: pa.RecordBatch, expected: int | Sequence[int] | NDArray[Any] = 0) -> Outcome:
+        """Store verdicts whose key is at the generation that is expected.
+
+        Args:
+            verdicts: N rows of `rewards.verdicts.SCHEMA`, of one kind, component and reward version.
+            expected: one generation, or N of them; 0 where nobody has judged yet.
+
+        Returns:
+            How many are stored, and the subjects that somebody else was quicker with.
+
+        Raises:
+            VerdictRefused: a verdict is malformed, or its subject is not known; nothing is stored.
+            OSError: the disk is full; nothing is stored.
+        """
+        return self._put(verdicts, expected, "")
+
+    def _put(self, verdicts: pa.RecordBatch, expected: int | Sequence[int] | NDArray[Any], proposal: str) -> Outcome:
+        if self.read_only:
+            raise VerdictRefused(f"{self.directory} is open to be read; open it as its owner, or use put_shared")
+        check_verdicts(verdicts, self._known)
+        if verdicts.num_rows == 0:
+            return Outcome(0)
+        expectation = np.broadcast_to(np.asarray(expected, np.int32), (verdicts.num_rows,))
+        key = verdicts.column("component")[0].as_py(), verdicts.column("reward_version")[0].as_py()
+        kind = verdicts.column("subject_kind")[0].as_py()
+        if self._kinds.get(key, kind) != kind:
+            raise VerdictRefused(f"{key[0]}, version {key[1]}: got verdicts on a {kind}; expected {self._kinds[key]}")
+        subjects = verdicts.column("subject")
+        found = self._generations(key, subjects)
+        wins = pa.array(found == expectation)
+        outcome = Outcome(pc.sum(wins).as_py(), tuple(subjects.filter(pc.invert(wins)).to_pylist()))
+        if not outcome.stored:
+            return outcome
+        columns = [column.filter(wins) for column in verdicts.columns]
+        generations = pa.array(found[wins.to_numpy(zero_copy_only=False)] + 1, pa.int32())
+        batch = pa.RecordBatch.from_arrays([*columns, generations], schema=STORED)
+        meta = {"component": key[0], "reward_version": key[1], "kind": kind}
+        if proposal:
+            meta |= {"proposal": proposal, "lost": list(outcome.lost)}
+        self._store.append(Key(0, self._epoch, self._sequence), batch, meta)
+        self._sequence += 1
+        self._take_in(batch, meta)
+        return outcome
+
+    def collect(self) -> int:
+        """Take in what other processes have left in the inbox, oldest first, and answer each.
+
+        Returns:
+            How many proposals were taken in, refused ones included.
+        """
+        names = sorted(p.name for p in _inbox(self.directory).glob("*") if PROPOSAL.fullmatch(p.name))
+        for name in names:
+            path = _inbox(self.directory) / name
+            try:
+                outcome = self._taken_in.get(name) or self._put(*_proposal(path), proposal=name)
+                reply: dict[str, Any] = {"stored": outcome.stored, "lost": list(outcome.lost)}
+            except FileNotFoundError:
+                continue
+            except (ValueError, pa.ArrowException) as error:  # the proposer's fault, and it is told so
+                reply = {"error": str(error)}
+            write_json(_reply(path), reply)
+            path.unlink(missing_ok=True)
+        return len(names)
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    def versions(self) -> list[Version]:
+        """What there is, in the order in which it began."""
+        found = []
+        for (component, version), kind in self._kinds.items():
+            counts = np.bincount(self._latest(component, version).statuses, minlength=len(STATUSES))
+            statuses = {status.value: int(n) for status, n in zip(STATUSES, counts, strict=True) if n}
+            found.append(Version(component, version, kind, statuses))
+        return found
+
+    def join(self, subjects: pa.Array, component: str, version: str | None = None) -> Joined:
+        """The verdicts of subjects.
+
+        Args:
+            subjects: `[N]` strings, repeats allowed.
+            component: of the reward.
+            version: reward version: its newest generation, NULL where that failed. None: the newest ok verdict of
+                any version.
+        """
+        rows = self._latest(component, version)
+        where = pc.index_in(subjects, value_set=rows.subjects).fill_null(-1).to_numpy(zero_copy_only=False)
+        known = where >= 0
+        return Joined(
+            np.where(known, _pick(rows.values, where), np.nan),
+            np.where(known, _pick(rows.statuses, where), np.int8(PENDING)),
+            np.where(known, _pick(rows.generations, where), np.int32(0)),
+        )
+
+    def pending(self, subjects: pa.Array, component: str, version: str) -> pa.Array:
+        """Those of distinct subjects that have no verdict of this version, in their order."""
+        judged = self._latest(component, version).subjects
+        return subjects.filter(pc.invert(pc.is_in(subjects, value_set=judged)))
+
+    def batches(self, component: str | None = None, version: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Whole verdicts, oldest first, of one component and version or of all; every generation is among them."""
+        for stored in self._store:
+            same = component in (None, stored.meta["component"]) and version in (None, stored.meta["reward_version"])
+            if same:
+                yield self._store.read(stored.position)
+
+    def verdicts(self, component: str | None = None, version: str | None = None) -> list[Verdict]:
+        """What `batches` gives, as records: the newest verdict of each subject, kind, component and version."""
+        found: dict[tuple[str, ...], Verdict] = {}
+        for batch in self.batches(component, version):
+            rows = pa.RecordBatch.from_arrays([batch.column(name) for name in SCHEMA.names], schema=SCHEMA)
+            for verdict in from_arrow([rows]):
+                found[verdict.subject, verdict.subject_kind, verdict.component, verdict.reward_version] = verdict
+        return list(found.values())
+
+    # Columns --------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> int:
+        """Take in the batches that were not seen yet; gives the epoch that follows the highest."""
+        epoch = 0
+        for stored in self._store:
+            epoch = max(epoch, stored.key.epoch + 1)
+            if stored.position not in self._seen:
+                self._take_in(self._store.read(stored.position), stored.meta)
+                self._seen.add(stored.position)
+        return epoch
+
+    def _take_in(self, batch: pa.RecordBatch, meta: Any) -> None:
+        key = str(meta["component"]), str(meta["reward_version"])
+        self._kinds.setdefault(key, str(meta["kind"]))
+        if name := meta.get("proposal"):
+            self._taken_in[name] = Outcome(batch.num_rows, tuple(meta["lost"]))
+        chunks = self._rows.setdefault(key, [])
+        chunks.append(_Rows.of(batch, self._counted))
+        self._counted += batch.num_rows
+        if len(chunks) > CHUNKS_KEPT:
+            chunks[:] = [_Rows.joined(chunks)]
+        self._newest.pop(key, None)
+        self._newest.pop((key[0], None), None)
+
+    def _generations(self, key: tuple[str, str], subjects: pa.Array) -> NDArray[np.int32]:
+        """The newest generation of each subject `[N]`. The few are looked up in the many, not the many in the few."""
+        newest = np.zeros(len(subjects), np.int32)
+        for rows in self._rows.get(key, ()):
+            where = pc.index_in(rows.subjects, value_set=subjects)
+            hits = where.is_valid().to_numpy(zero_copy_only=False)
+            newest[where.drop_null().to_numpy()] = rows.generations[hits]  # later ones are later in the rows, too
+        return newest
+
+    def _latest(self, component: str, version: str | None) -> _Rows:
+        """One row a subject: the newest of a version, or the newest ok one of all versions."""
+        cached = self._newest.get((component, version))
+        if cached is None:
+            mine = [
+                chunk
+                for (name, reward_version), chunks in self._rows.items()
+                if name == component and version in (None, reward_version)
+                for chunk in chunks
+            ]
+            rows = _Rows.joined(mine)
+            if version is None:
+                rows = rows.take(np.flatnonzero(~np.isnan(rows.values)))
+                rows = rows.take(np.argsort(rows.order, kind="stable")).newest()
+            elif (rows.generations > 1).any():
+                rows = rows.newest()
+            cached = self._newest[component, version] = rows
+        return cached
+
+
+class _Rows(NamedTuple):
+    """What is joined, of verdicts of one component: columns `[N]`, in order of storing where it is one version."""
+
+    subjects: pa.Array
+    values: NDArray[np.float64]
+    statuses: NDArray[np.int8]
+    generations: NDArray[np.int32]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, counted: int) -> _Rows:
+        """The columns of a stored batch; `counted` rows were stored before."""
+        return cls(
+            batch.column("subject"),
+            batch.column("value").to_numpy(zero_copy_only=False),
+            pc.index_in(batch.column("status"), value_set=_STATUS_TEXTS).to_numpy().astype(np.int8),
+            batch.column("generation").to_numpy(),
+            np.arange(counted, counted + batch.num_rows),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Rows]) -> _Rows:
+        """One behind another."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls(pa.array([], pa.string()), *(np.zeros(0, kind) for kind in ("f8", "i1", "i4", "i8")))
+        subjects, *columns = zip(*parts, strict=True)
+        return cls(pa.concat_arrays(subjects), *(np.concatenate(column) for column in columns))
+
+    def take(self, where: NDArray[Any]) -> _Rows:
+        """Some of the rows."""
+        return _Rows(self.subjects.take(pa.array(where)), *(column[where] for column in self[1:]))
+
+    def newest(self) -> _Rows:
+        """The last row of each subject."""
+        encoded = self.subjects.dictionary_encode()
+        if len(encoded.dictionary) == len(self.subjects):
+            return self
+        last = np.empty(len(encoded.dictionary), np.int64)
+        last[encoded.indices.to_numpy()] = np.arange(len(self.subjects))  # of repeated indices the last one stays
+        return self.take(last)
+
+
+def _pick(column: NDArray[Any], where: NDArray[Any]) -> NDArray[Any]:
+    """Entries of a column, any entry where the index is -1; zeros of an empty one."""
+    return column[where] if len(column) else np.zeros(len(where), column.dtype)
+
+
+# What a verdict must be ----------------------------------------------------------------------------------------------
+
+
+def check_verdicts(verdicts: pa.RecordBatch, known: Known | None = None) -> None:
+    """Refuse malformed verdicts.
+
+    Args:
+        verdicts: N rows of `rewards.verdicts.SCHEMA`, of one kind, component and reward version.
+        known: see `VerdictStore`.
+
+    Raises:
+        VerdictRefused: names the first one and what is wrong with it.
+    """
+    if not isinstance(verdicts, pa.RecordBatch) or not verdicts.schema.equals(SCHEMA):
+        got = verdicts.schema if isinstance(verdicts, pa.RecordBatch) else type(verdicts).__name__
+        raise VerdictRefused(f"got verdicts of schema\n{got}\nexpected\n{SCHEMA}")
+    if verdicts.num_rows == 0:
+        return
+    subjects = verdicts.column("subject")
+
+    def refuse(bad: pa.Array, problem: str) -> None:
+        if (count := pc.sum(bad).as_py()) and count > 0:
+            names = ", ".join(map(repr, subjects.filter(bad)[:NAMED].to_pylist()))
+            raise VerdictRefused(f"{count} of {len(subjects)} verdicts, such as on {names}: {problem}")
+
+    for field in SCHEMA:
+        if not field.nullable:
+            refuse(pc.is_null(verdicts.column(field.name)), f"{field.name} is NULL; only a value may be")
+    for name in ("subject_kind", "component", "reward_version"):
+        texts = verdicts.column(name).unique().to_pylist()
+        if len(texts) > 1 or not texts[0]:
+            raise VerdictRefused(f"got verdicts of {name} {texts[:NAMED]}; expected one name: put them one at a time")
+    refuse(pc.equal(pc.binary_length(subjects), 0), "the subject has no name")
+    statuses, values = verdicts.column("status"), verdicts.column("value")
+    refuse(
+        pc.invert(pc.is_in(statuses, value_set=_STATUS_TEXTS)), f"unknown status; expected {_STATUS_TEXTS.to_pylist()}"
+    )
+    refuse(pc.equal(statuses, Status.PENDING.value), "pending is no verdict; expected a final status")
+    ok = pc.equal(statuses, Status.OK.value)
+    refuse(pc.not_equal(ok, pc.is_valid(values)), "a value must be there exactly when the status is ok")
+    refuse(pc.invert(pc.is_finite(values)).fill_null(False), "got NaN or infinity; expected a finite value")
+    for name in ("latency_s", "cost"):
+        refuse(pc.invert(pc.is_finite(verdicts.column(name))), f"{name} is not finite")
+    scores = verdicts.column("scores").flatten()
+    if not pc.all(pc.is_finite(scores).fill_null(True)).as_py() and len(scores):
+        raise VerdictRefused("got scores of NaN or infinity; expected finite numbers or NULL")
+    if len(subjects.unique()) < len(subjects):
+        raise VerdictRefused("a subject comes twice; expected each once in a put")
+    if known is not None:
+        kind = verdicts.column("subject_kind")[0].as_py()
+        refuse(pc.invert(known(kind, subjects)), f"no such {kind} is stored: judge what there is")
+
+
+# The inbox -----------------------------------------------------------------------------------------------------------
+
+
+def put_shared(
+    directory: Path,
+    verdicts: pa.RecordBatch,
+    expected: int | Sequence[int] | NDArray[Any] = 0,
+    timeout_s: float = 60.0,
+    known: Known | None = None,
+) -> Outcome:
+    """Put verdicts into a store that another process may own; see `VerdictStore.put`.
+
+    Args:
+        directory: of the store.
+        verdicts: as of `VerdictStore.put`.
+        expected: as of `VerdictStore.put`.
+        timeout_s: how long the owner may take to answer.
+        known: as of `VerdictStore`, where this process turns out to be the one that takes the verdicts in.
+
+    Raises:
+        VerdictRefused: the owner refused them; nothing is stored.
+        TimeoutError: the owner has not answered. The proposal stays, and is taken in once, whenever an owner collects.
+    """
+    check_verdicts(verdicts, known)
+    return settle(directory, propose(directory, verdicts, expected), timeout_s, known)
+
+
+def settle(directory: Path, proposal: Path, timeout_s: float = 60.0, known: Known | None = None) -> Outcome:
+    """Wait until a proposal is taken in, by the owner of the store or, where there is none, by this process.
+
+    Args:
+        directory: of the store.
+        proposal: that `propose` gave.
+        timeout_s: as of `put_shared`.
+        known: as of `put_shared`.
+
+    Raises:
+        VerdictRefused, TimeoutError: as of `put_shared`.
+    """
+    reply, deadline, owner_tried = _reply(proposal), time.monotonic() + timeout_s, -1.0
+    while not reply.exists():
+        now = time.monotonic()
+        if now > deadline:
+            raise TimeoutError(
+                f"the owner of {directory} has not taken in what was proposed for {timeout_s:g} s; it stays in "
+                f"{proposal}: see whether the process that owns the store still runs"
+            )
+        if now > owner_tried + 0.5:
+            owner_tried = now
+            try:
+                with VerdictStore(directory, known) as store:
+                    store.collect()
+                continue
+            except StoreBusy:
+                pass  # its owner will
+        time.sleep(0.02)
+    said = read_json(reply)
+    reply.unlink(missing_ok=True)
+    if "error" in said:
+        raise VerdictRefused(said["error"])
+    return Outcome(int(said["stored"]), tuple(said["lost"]))
+
+
+def propose(directory: Path, verdicts: pa.RecordBatch, expected: int | Sequence[int] | NDArray[Any] = 0) -> Path:
+    """Leave verdicts in the inbox of a store and go on; its owner takes them in. Gives the proposal's file."""
+    expectation = np.broadcast_to(np.asarray(expected, np.int32), (verdicts.num_rows,))
+    batch = pa.RecordBatch.from_arrays([*verdicts.columns, pa.array(expectation)], schema=PROPOSED)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, PROPOSED) as writer:
+        writer.write_batch(batch)
+    _inbox(directory).mkdir(parents=True, exist_ok=True)
+    path = _inbox(directory) / f"{time.time_ns():020d}-{uuid.uuid4().hex}"
+    replace_file(path, [memoryview(sink.getvalue())])
+    return path
+
+
+def _proposal(path: Path) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
+    """Verdicts and expected generations of a file in the inbox."""
+    with pa.ipc.open_file(pa.py_buffer(read_file(path))) as reader:
+        if reader.num_record_batches != 1 or not reader.schema.equals(PROPOSED):
+            raise StoreCorrupt(
+                f"{path.name}: got {reader.num_record_batches} batches of\n{reader.schema}\nexpected one"
+            )
+        batch = reader.get_batch(0)
+    batch.validate(full=True)
+    verdicts = pa.RecordBatch.from_arrays(batch.columns[:-1], schema=SCHEMA)
+    expected: NDArray[np.int32] = batch.column("expected").to_numpy(zero_copy_only=False)
+    return verdicts, expected
+
+
+def _inbox(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}-inbox")
+
+
+def _reply(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _forget_old_replies(directory: Path) -> None:
+    for path in _inbox(directory).glob("*.json"):
+        try:
+            if time.time() - path.stat().st_mtime > REPLY_KEPT_S:
+                path.unlink()
+        except FileNotFoundError:  # its asker was quicker
+            continue
+
+
+def caption_subjects(caption_ids: NDArray[np.int64]) -> pa.Array:
+    """The subjects of captions `[N]`: their ids in decimal."""
+    return pc.cast(pa.array(caption_ids), pa.string())

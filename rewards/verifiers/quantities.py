@@ -1,0 +1,47 @@
+"""Numbers, near enough."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from rewards.functions import PolicyFault, reward
+
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?%?(?!\w)"
+)
+_TAIL = 2_000
+
+
+def last_number(completion: str) -> float:
+    """The last number in a text; thousands may be set off by commas, per cent is a hundredth.
+
+    Raises:
+        PolicyFault: there is none that is finite.
+    """
+    texts = [text for text in _NUMBER.findall(completion[-_TAIL:]) if any(letter.isdigit() for letter in text)]
+    for text in reversed(texts):
+        try:
+            value = float(text.rstrip("%").replace(",", "")) / (100 if text.endswith("%") else 1)
+        except ValueError:  # an exponent without a number
+            continue
+        if math.isfinite(value):
+            return value
+    raise PolicyFault("got no number; expected one at the end")
+
+
+@reward(subject="episode")
+def number_match(completion: str, answer: float, tolerance: float = 0.05) -> float | None:
+    """1 if the last number of the completion is within a relative tolerance of the answer, else 0.
+
+    Source: relaxed accuracy with 5 %, Masry et al., "ChartQA", 2022, arXiv 2203.10244; as a reward in Xu et al.,
+    "Mixed-R1", 2025.
+
+    Args:
+        completion: what the policy wrote; a policy fault without a number.
+        answer: the reference; where it is 0, only 0 will do. Abstains where it is not finite.
+        tolerance: relative to the answer.
+    """
+    if not math.isfinite(answer):
+        return None
+    return float(abs(last_number(completion) - answer) <= tolerance * abs(answer))

@@ -1,0 +1,106 @@
+"""JSON of a given form.
+
+The text is data and stays data: no duplicate keys, no NaN, a bounded size and depth, and references in a schema that
+lead elsewhere are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+import referencing
+
+from rewards.functions import PolicyFault, reward
+from rewards.verifiers.patterns import search
+
+LONGEST = 200_000
+"""Characters of JSON that are read."""
+
+DEEPEST = 100
+
+
+def read_json(completion: str) -> Any:
+    """The JSON of a completion: all of it, or what stands in its only code fence.
+
+    Raises:
+        PolicyFault: there is none, it is no JSON, or it is too long or too deep.
+    """
+    text = completion.strip()
+    fences = text.split("```")
+    if len(fences) == 3:
+        text = fences[1].removeprefix("json").strip()
+    if len(text) > LONGEST:
+        raise PolicyFault(f"got {len(text)} characters of JSON; expected at most {LONGEST}")
+    try:
+        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise PolicyFault(f"no JSON: {str(error)[:200]}") from None
+    if _depth(value) > DEEPEST:
+        raise PolicyFault(f"got JSON nested deeper than {DEEPEST}")
+    return value
+
+
+@reward(subject="episode")
+def json_schema(completion: str, schema: Mapping[str, Any] | str) -> float:
+    """1 if the completion is JSON that a schema allows, 0 if it is JSON that the schema does not allow.
+
+    Args:
+        completion: what the policy wrote; a policy fault where it is no JSON.
+        schema: JSON Schema (draft 2020-12 unless it says another), as a mapping or as text.
+    """
+    text = schema if isinstance(schema, str) else json.dumps(schema, sort_keys=True)
+    checker = _checker(text)
+    return float(checker.is_valid(read_json(completion)))
+
+
+@lru_cache(maxsize=256)
+def _checker(text: str) -> Any:
+    schema = json.loads(text)
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind.check_schema(schema)
+    patched = {"pattern": _pattern, "patternProperties": _pattern_properties}
+    patient = jsonschema.validators.extend(kind, patched)  # type: ignore[no-untyped-call]
+    return patient(schema, registry=referencing.Registry())  # an empty registry: nothing is fetched from elsewhere
+
+
+def _pattern(checker: Any, pattern: str, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    if isinstance(instance, str) and not search(pattern, instance):
+        yield jsonschema.ValidationError(f"no match of {pattern!r}")
+
+
+def _pattern_properties(
+    checker: Any, patterns: Any, instance: Any, schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    if isinstance(instance, dict):
+        for pattern, inner in patterns.items():
+            for key, value in instance.items():
+                if search(pattern, key):
+                    yield from checker.descend(value, inner, path=key, schema_path=pattern)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _depth(value: Any) -> int:
+    deepest, level = 0, [value]
+    while level and deepest <= DEEPEST:
+        deepest += 1
+        level = [
+            item
+            for one in level
+            if isinstance(one, (dict, list))
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+    return deepest

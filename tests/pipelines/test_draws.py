@@ -1,0 +1,61 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.draws import Draws
+
+
+def test_the_share_in_which_most_waits_is_drawn_from_and_numbers_count_by_share():
+    draws = Draws([5, 0])
+    taken = []
+    for waiting in ([1, 0], [0, 2], [3, 1], [0, 0]):
+        share = draws.next_share(waiting)
+        if share is not None:
+            taken.append((share, draws.number(share)))
+            draws.drawn(share)
+            assert draws.learnt()
+    assert taken == [(0, 5), (1, 0), (0, 6)]
+    assert draws.save() == [7, 1]
+
+
+def test_a_run_that_goes_on_takes_what_came_after_its_checkpoint_in_turns():
+    draws, taken = Draws([3, 8]), []
+    draws.expect_again([3, 1])
+    while draws.pending:
+        share = draws.next_share([0, 0])
+        taken.append((share, draws.number(share)))
+        assert draws.learnt(), "the books of the checkpoint know of none of them"
+    assert taken == [(0, 3), (1, 8), (0, 4), (0, 5)]
+
+
+@given(st.lists(st.sampled_from(["draw 0", "draw 1", "learner dies", "dies between", "save"]), max_size=60))
+def test_a_learner_skips_nothing_and_takes_nothing_twice_whenever_it_dies(events):
+    """A learner that appends what it learns, and forgets what it has not saved when it dies."""
+    draws, learnt, saved, counted = Draws([0, 0]), [], [], 0
+    order = []  # of the first time each was drawn
+    for event in events:
+        if event == "save":
+            saved = list(learnt)
+            frontier = draws.save()
+            assert frontier == [sum(s == share for s, _ in saved) for share in (0, 1)]
+        elif event == "learner dies":
+            learnt = list(saved)
+            draws.back_to_frontier()
+        else:
+            wanted = 1 if event == "draw 1" else 0
+            share = draws.next_share([1 - wanted, wanted])
+            item = (share, draws.number(share))
+            if item not in order:
+                order.append(item)
+            draws.drawn(share)
+            if event == "dies between":
+                learnt = list(saved)
+                draws.back_to_frontier()
+                continue
+            learnt.append(item)
+            counted += draws.learnt()
+    while draws.pending:
+        share = draws.next_share([0, 0])
+        learnt.append((share, draws.number(share)))
+        counted += draws.learnt()
+    assert learnt == order, "in the order in which they were drawn first"
+    assert counted == len(order), "the books count each once"
