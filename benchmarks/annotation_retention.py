@@ -26,7 +26,7 @@ SOURCES = ("classification", "retrieval", "ranking")
 PAIRS = 3
 WINDOW_S = 60.0
 WARM_UP_S = 20.0
-STARTING_S = 60.0  # of Ray, Serve and the judge, before learning begins
+STARTING_S = 40.0  # of Ray, Serve and the judge, before learning begins
 ENOUGH = 0.8  # ONI keeps 80 to 95 % of its frames/s while it annotates
 
 

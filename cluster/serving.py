@@ -178,7 +178,7 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
                 "target_ongoing_requests": config.target_ongoing,
                 "upscale_delay_s": config.upscale_delay_s,
                 "downscale_delay_s": config.downscale_delay_s,
-                "look_back_period_s": 10.0,
+                "look_back_period_s": 12.0,  # longer than Serve takes between two looks
             }
         }
     deployment = serve.deployment(

@@ -56,7 +56,7 @@ class Config(BaseModel):
     segment_mb: int = Field(64, ge=1)
     fsync: Literal["always", "interval", "none"] = "interval"
     fsync_interval_s: float = Field(1.0, gt=0)
-    compact_below: float = Field(0.5, ge=0, lt=1)
+    compact_below: float = Field(0.25, ge=0, lt=1)
 
 
 @dataclass(frozen=True)
