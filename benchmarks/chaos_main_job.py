@@ -3,8 +3,9 @@
     python -m benchmarks.chaos_main_job
     python -m benchmarks.chaos_main_job minutes=10 every_s=15 recipe=nethack-score
 
-Victims are the first env actor, the judge's replica, the reward trainer, and the learner, found by the process ids that
-the run writes into its events. Other keys: work, results; every further key is an override of the recipe.
+Victims are the first env actor, the judge's replica, the reward trainer, the learner and the replay, found by the
+process ids that the run writes into its events. Other keys: work, results; every further key is an override of the
+recipe.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipelines.results import Cell, Figure, Result, figure, write_result
 from pipelines.run_directory import RunDirectory
 
 NAME = "chaos-main-job"
-VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner")
+VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner", "replay-0")
 MINUTES, EVERY_S = 4.0, 20.0
 QUIET_S = 30.0  # before the end nobody is killed, so that the last victim has the time to recover
 
@@ -118,14 +119,15 @@ def collect(run: RunDirectory, kills: Kills, results: Path, command: str) -> Res
         ("ledger balanced", float(ledger["balanced"]), "yes = 1"),
     ):
         figures[name] = Figure(value=float(value), unit=unit, low=None, high=None, n=1)
-    holds = ledger["balanced"] and all(
-        row["kills"] and row["kills"] == row["deaths_named"] == row["recovered"] for row in rows
-    )
+    once = rows_of["sampled"]["frames"] == last["learnt_frames"]
+    named = all(row["kills"] and row["kills"] == row["deaths_named"] == row["recovered"] for row in rows)
+    holds = ledger["balanced"] and once and named
     return write_result(
         results / f"{NAME}.json",
         NAME,
-        "While env actor, judge replica, reward trainer and learner of the main job are killed in turn, each death is "
-        "named and followed by a recovery, the run comes to its end, and its ledger balances.",
+        "While env actor, judge replica, reward trainer, learner and replay of the main job are killed in turn, each "
+        "death is named and followed by a recovery, the run comes to its end, its ledger balances, and what was drawn "
+        "from the replay was learnt from once.",
         bool(holds),
         command,
         figures,

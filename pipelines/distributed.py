@@ -203,6 +203,9 @@ class _Loops:
                 finally:
                     await _end([*tasks, *attending])
             await self._save()
+            with suppress(RoleLost):  # what was stored is stored; closing only tidies up
+                for shard in self.shards:
+                    await shard.call("close")
         finally:
             for role in roles:
                 role.stop()
@@ -495,6 +498,7 @@ class _Loops:
             self.books.save(states, frontier)
             for shard, number in zip(self.shards, frontier, strict=True):
                 await self._persistently(shard, "release", number)
+            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
 
     async def _persistently(self, role: Supervised, method: str, *args: Any, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""

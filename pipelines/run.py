@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import yaml
@@ -33,7 +33,8 @@ from pipelines.status import RunStatus
 from pipelines.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
 from rewards.annotation.ledger import AnnotationLedger
-from rewards.judges.judge import Answer, Question
+from rewards.judges.constancy import ConstancyDetector
+from rewards.judges.judge import Answer, Question, QuestionKind
 from rewards.pairs import Config as PairConfig
 from rewards.pairs import PairSampler
 from rewards.questions import caption_question, judged_ids
@@ -75,6 +76,7 @@ class Run:
         self.status = RunStatus()
         self.annotation = self._empty_ledger()
         self.post: Callable[[Question, int], object] = self._post  # how a question goes out; a runner may know better
+        self._constancy = ConstancyDetector()
         self._refused: float | None = None  # the switch that was refused last, by its time
         self.pairs = PairSampler(PairConfig(seed=experiment.seed))
         self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
@@ -151,6 +153,11 @@ class Run:
         assert self._verdicts is not None
         self._verdicts.put(to_arrow(verdicts))
         self._concluded(verdicts)
+        for verdict in verdicts:
+            asked = Question(verdict.subject, cast(QuestionKind, verdict.subject_kind), (verdict.text,))
+            if problem := self._constancy.observe(asked, Answer(verdict.status, verdict.value)):
+                self.note("suspicious judge", problem)
+                self.display.say(problem)
 
     def _concluded(self, verdicts: Sequence[Verdict]) -> None:
         self.verdict_log.extend(verdicts)
@@ -387,6 +394,8 @@ class Run:
             UserError: there is none, or it is of another experiment.
         """
         _, tree, _ = checkpoint.load(self.directory.checkpoints)
+        if "frontier" not in tree:
+            raise UserError(f"{self.directory.root} was written by an earlier version, which kept its replay elsewhere")
         if tree["identity"] != self.experiment.identity():
             raise UserError(
                 f"{self.directory.root} was run with another configuration (identity {tree['identity']}, now "

@@ -25,7 +25,8 @@ def run_with(root, events, updates=5.0, elapsed_s=60.0):
     run.append_line(run.metrics, {"updates": updates, "elapsed_s": elapsed_s, "learnt_frames": 100.0})
     count = {"fragments": 3, "rows": 3, "frames": 30}
     verdicts = {"asked": 4, "ok": 4}
-    ledger = {"balanced": True, "lost_rollouts": 1, "experience": {"accepted": count}, "verdicts": verdicts}
+    experience = {"accepted": count, "sampled": count | {"frames": 100}}
+    ledger = {"balanced": True, "lost_rollouts": 1, "experience": experience, "verdicts": verdicts}
     run.write_json(run.ledger, ledger)
     return run
 
@@ -59,14 +60,23 @@ def test_the_claim_holds_where_every_kill_was_named_and_recovered_from(tmp_path,
     result = collect(run_with(tmp_path / "run", story(deaths)), kills, tmp_path, "repeat me")
     assert result.holds is holds
     assert read_result(tmp_path / "chaos-main-job.json") == result
-    assert [row["kills"] for row in result.rows] == [2] * 4
+    assert [row["kills"] for row in result.rows] == [2] * len(VICTIMS)
     if deaths == 2:
-        assert result.figures["judge, recovery"].value == 2.5 and result.figures["kills"].value == 8
+        assert result.figures["judge, recovery"].value == 2.5 and result.figures["kills"].value == 2 * len(VICTIMS)
 
 
 def test_a_ledger_that_does_not_balance_breaks_the_claim(tmp_path):
     run = run_with(tmp_path / "run", story(1))
     run.write_json(run.ledger, json.loads(run.ledger.read_text()) | {"balanced": False})
+    kills = Kills([(victim, 0.0) for victim in VICTIMS])
+    assert not collect(run, kills, tmp_path, "repeat me").holds
+
+
+def test_a_draw_that_was_skipped_or_learnt_from_twice_breaks_the_claim(tmp_path):
+    run = run_with(tmp_path / "run", story(1))
+    ledger = json.loads(run.ledger.read_text())
+    ledger["experience"]["sampled"]["frames"] += 10
+    run.write_json(run.ledger, ledger)
     kills = Kills([(victim, 0.0) for victim in VICTIMS])
     assert not collect(run, kills, tmp_path, "repeat me").holds
 
@@ -86,8 +96,8 @@ def test_victims_are_killed_in_turn_and_none_near_the_end(tmp_path):
         # Their processes are gone, so nobody more is counted; an old run is left alone.
         run.append_line(run.metrics, {"updates": 9.0, "elapsed_s": 101.0, "learnt_frames": 100.0})
         killer.join(20)
-        assert not killer.is_alive() and [p.wait() for p in sleepers] == [-9] * 4
-        assert [name for name, _ in kills.done][:4] == list(VICTIMS)
+        assert not killer.is_alive() and [p.wait() for p in sleepers] == [-9] * len(VICTIMS)
+        assert [name for name, _ in kills.done][: len(VICTIMS)] == list(VICTIMS)
     finally:
         for p in sleepers:
             p.kill()

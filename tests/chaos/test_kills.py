@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.chaos
 
 RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they notice late that their Ray was killed
-VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner")
+VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner", "replay-0")
 
 
 def happened(run, role, what):
@@ -20,7 +20,8 @@ def happened(run, role, what):
 
 def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(training):
     """All at once is the hardest: who recovers first finds the others dead."""
-    run = training("catch", frames=10**8, minutes=1.25, reward="classification", reward__classification__min_labels=2)
+    settings = {"reward": "classification", "reward__classification__min_labels": 2, "replay__shards": 2}
+    run = training("catch", frames=10**8, minutes=1.25, checkpoint__every_s=5, **settings)
     run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "update")
     killed = {}
     for victim in VICTIMS:
@@ -41,8 +42,10 @@ def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(traini
         pids = [e["cause"] for e in run.events if e["role"] == victim and str(killed[victim]) not in e["cause"]]
         assert any("process" in cause for cause in pids)
     assert ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] > 0
-    # Versions only rise, although the learner went on from an older state.
-    assert run.tree["roles"]["learner"]["learner"]["counters"][0] >= last["updates"]
+    # The learner went back to its checkpoint, and drew again what it had not saved: nothing is skipped or taken twice.
+    assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
+    assert ledger["experience"]["sampled"]["frames"] == last["learnt_frames"]
+    assert ledger["experience"]["samples_given_again"] > 0
     assert "Traceback" not in run.output
 
 
@@ -71,4 +74,9 @@ def test_a_run_whose_own_process_is_killed_leaves_nothing_behind_and_goes_on_fro
     again = training("resume=last", frames=saved + 200)
     assert again.wait() == 0, again.output
     again.nothing_left()
-    assert again.tree["status"]["learnt_frames"] >= saved + 200 and again.ledger["balanced"]
+    learnt, experience = again.tree["status"]["learnt_frames"], again.ledger["experience"]
+    assert learnt >= saved + 200 and again.ledger["balanced"]
+    # What was drawn after the checkpoint is drawn again, as far as the run has come by its end.
+    assert experience["samples"] - experience["samples_in_no_checkpoint"] == again.tree["status"]["updates"]
+    assert experience["samples_given_again"] > 0 and experience["sampled"]["frames"] >= learnt
+    assert experience["accepted"]["frames"] == again.tree["status"]["frames"], "what was stored after it was counted"

@@ -18,6 +18,8 @@ from pipelines.errors import UserError
 from pipelines.roles import PolicyLearner, RewardTrainer
 from pipelines.stored_experience import stored_rows, stored_verdicts
 from pipelines.switch import request_switch
+from rewards.judges.constancy import Config as Constancy
+from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer
 from rewards.questions import caption_question
 from rewards.verdicts import Status, to_arrow
@@ -318,6 +320,19 @@ def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     assert {v.subject: v for v in stored} == dict(made.annotation.verdicts)
     subjects = {caption_question(text).subject for text in made.captions.values()}
     assert subjects == set(made.annotation.verdicts)
+
+
+def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tmp_path):
+    class Yes(Taste):
+        async def judge(self, questions):
+            return [Answer(Status.OK, 1.0) for _ in questions]
+
+    made = books(small({"reward": "retrieval"}), tmp_path)
+    made._constancy = ConstancyDetector(Constancy(answers=3))
+    local.run_local(made, None, Yes())
+    made.close()
+    told = [event for event in made.directory.lines(made.directory.events) if event["what"] == "suspicious judge"]
+    assert len(told) == 1 and "to each of the last 3 different caption questions" in told[0]["cause"]
 
 
 def test_a_running_learner_goes_on_with_another_reward_version(small, run, books, tmp_path, monkeypatch):
