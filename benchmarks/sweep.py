@@ -24,8 +24,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from benchmarks.training import CHECKOUT, ONE_THREAD, last_line, sigterm_interrupts
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
@@ -120,9 +118,9 @@ class EpisodeRun(Run):
         super().__init__(experiment, directory, display, fingerprint)
         self.ended: list[Episode] = []
 
-    def gathered(self, fragment: Fragment, rows: pa.RecordBatch | None) -> None:
-        """A fragment arrived: also note the episodes that ended in it."""
-        super().gathered(fragment, rows)
+    def gathered(self, fragment: Fragment) -> None:
+        """A fragment was stored: also note the episodes that ended in it."""
+        super().gathered(fragment)
         self.ended += [Episode(self.status.frames, float(e.success or 0), e.env_return) for e in fragment.episodes]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,9 +23,9 @@ from pipelines.experiment import Experiment
 from pipelines.records import number_text, percent_text
 from pipelines.roles import PolicyLearner, task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
+from rewards.shares import wilson
 
 RESAMPLES = 5_000
-Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 class Figure(BaseModel):
@@ -162,23 +161,6 @@ def interquartile_mean(sample: NDArray[np.float64]) -> Any:
     n = sample.shape[-1]
     cut = n // 4
     return np.sort(sample, -1)[..., cut : n - cut].mean(-1)
-
-
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share: sound near 0 and 1, where a bootstrap shrinks to a point.
-
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-
-    Raises:
-        ValueError: `successes` is not between 0 and `n`, or `n` is 0.
-    """
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"got {successes} successes of {n}; expected 0 to n of at least 1")
-    share = successes / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # Rounding must not push the ends past 0, 1, or the share itself.
-    return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
 def table_of(figures: dict[str, Figure]) -> str:

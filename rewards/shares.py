@@ -14,7 +14,12 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a share; 0 to 1 where nothing was tried.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Raises:
+        ValueError: `successes` is not between 0 and `n`.
     """
+    if not 0 <= successes <= n:
+        raise ValueError(f"got {successes} successes of {n}; expected 0 to {n}")
     if not n:
         return 0.0, 1.0
     share, spread = successes / n, z * z / n

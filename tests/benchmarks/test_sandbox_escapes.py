@@ -50,7 +50,7 @@ def test_an_attack_is_blocked(name, at):
 
 
 @needs_sandbox
-@pytest.mark.slow
+@pytest.mark.attacks
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in QUICK])
 def test_the_other_attacks_are_blocked_too(name, at):
     trial = attempt(BY_NAME[name], CONFIG, at, 2)
