@@ -87,7 +87,7 @@ class Run:
         self.verdict_log: list[Verdict] = []
         self.caption_frequency: dict[int, int] = {}
         self.reward_model: dict[str, float] = {}
-        self._pair_members: set[int] = set()
+        self._annotated: set[int] = set()  # captions that a verdict with a value is about
         self._verdicts = self._own_verdicts() if experiment.judged else None
         self._started = time.monotonic()
         self._elapsed_before = 0.0
@@ -160,10 +160,17 @@ class Run:
                 self.display.say(problem)
 
     def _concluded(self, verdicts: Sequence[Verdict]) -> None:
-        self.verdict_log.extend(verdicts)
+        """Let verdicts count. What was on its way when the run was switched is stored, and is not of this reward."""
         for verdict in verdicts:
-            if verdict.subject_kind == "pair" and verdict.status is Status.OK:
-                self._pair_members.update(judged_ids(verdict))
+            if verdict.reward_version == self.reward_version:
+                self.verdict_log.append(verdict)
+                if verdict.status is Status.OK:
+                    self._annotated.update(judged_ids(verdict))
+
+    def _begin_with(self, verdicts: Sequence[Verdict]) -> None:
+        """Let these verdicts count, and no others."""
+        self.verdict_log, self._annotated = [], set()
+        self._concluded(verdicts)
 
     def _own_verdicts(self) -> VerdictStore:
         """The run's verdicts; of captions that nobody has seen, none are taken from others.
@@ -193,7 +200,8 @@ class Run:
         try:
             asked = requested_switch(self.directory)
             if asked is None or asked.time == self._refused or asked.reward_version == self.reward_version:
-                return self._told_by_others()
+                self._hear_others()
+                return False
             model = reward_model_for(self.experiment.reward)
             if model is None or asked.kind != model.question_kind:
                 self._refused = asked.time
@@ -206,8 +214,7 @@ class Run:
             return False
         self.reward_version, self.post = asked.reward_version, self._judged_elsewhere
         self.annotation = self._empty_ledger()
-        self.verdict_log = self._verdicts.verdicts(COMPONENT, self.reward_version)
-        self._pair_members = {i for v in self.verdict_log if v.subject_kind == "pair" for i in judged_ids(v)}
+        self._begin_with(self._verdicts.verdicts(COMPONENT, self.reward_version))
         self.note("switched", f"to reward version {self.reward_version}: {len(self.verdict_log):,} verdicts")
         self.display.say(f"goes on with reward version {self.reward_version}, {len(self.verdict_log):,} verdicts")
         return True
@@ -215,15 +222,14 @@ class Run:
     def _judged_elsewhere(self, question: Question, policy_version: int) -> None:
         """Nothing is asked: others judge."""
 
-    def _told_by_others(self) -> bool:
+    def _hear_others(self) -> None:
         """After a switch: take in what others have judged since; the reward model goes on with it."""
-        if self.post == self._judged_elsewhere and self._verdicts is not None:
-            known = {verdict.subject for verdict in self.verdict_log}
-            (version,) = [v for v in self._verdicts.versions() if v.reward_version == self.reward_version]
-            if version.subjects > len(known):
-                found = self._verdicts.verdicts(COMPONENT, self.reward_version)
-                self.verdict_log += [verdict for verdict in found if verdict.subject not in known]
-        return False
+        if self.post != self._judged_elsewhere or self._verdicts is None:
+            return
+        known = {verdict.subject for verdict in self.verdict_log}
+        if any(v.reward_version == self.reward_version and v.subjects > len(known) for v in self._verdicts.versions()):
+            found = self._verdicts.verdicts(COMPONENT, self.reward_version)
+            self._concluded([verdict for verdict in found if verdict.subject not in known])
 
     def reward_trained(self, metrics: dict[str, float], sha256: str) -> None:
         """The trainer took a step; where it published another reward model, keep its lineage where runs are tracked."""
@@ -241,14 +247,8 @@ class Run:
 
     def annotated(self, fragment: Fragment) -> tuple[int, int]:
         """Steps of a fragment with a caption, and those of them whose caption has been judged by now."""
-        verdicts, members = self.annotation.verdicts, self._pair_members
-        captioned = annotated = 0
-        for ident, times in fragment.caption_steps.items():
-            captioned += times
-            verdict = verdicts.get(str(ident))
-            if ident in members or (verdict is not None and verdict.status is Status.OK):
-                annotated += times
-        return captioned, annotated
+        steps = fragment.caption_steps
+        return sum(steps.values()), sum(times for ident, times in steps.items() if ident in self._annotated)
 
     def learnt(self, metrics: Mapping[str, float], fragments: Sequence[Fragment]) -> None:
         """The learner finished an update on these fragments."""
@@ -373,7 +373,6 @@ class Run:
             "status": self.status.state_dict(),
             "annotation": self.annotation.state_dict(),
             "pairs": self.pairs.state_dict(),
-            "pair_members": sorted(self._pair_members),
             "frontier": list(frontier),
             "accepted": [[*writer, following] for writer, following in self._accepted.items()],
             "captions": self.caption_log,
@@ -408,13 +407,13 @@ class Run:
         self._elapsed_before = self.status.elapsed_s
         self.annotation.load_state_dict(tree["annotation"])
         self.pairs.load_state_dict(tree["pairs"])
-        self._pair_members = set(tree["pair_members"])
         self.caption_log = [(int(i), str(t)) for i, t in tree["captions"]]
         self.captions = dict(self.caption_log)
         self.caption_frequency = dict(tree["caption_frequency"])
-        self.verdict_log = list(self.annotation.verdicts.values())
         if self.post == self._judged_elsewhere and self._verdicts is not None:
-            self.verdict_log = self._verdicts.verdicts(COMPONENT, self.reward_version)
+            self._begin_with(self._verdicts.verdicts(COMPONENT, self.reward_version))
+        else:
+            self._begin_with(list(self.annotation.verdicts.values()))
         self._accepted = {(actor, epoch): following for actor, epoch, following in tree["accepted"]}
         if self._verdicts is not None:
             stored = self._verdicts.verdicts(COMPONENT, self.reward_version)

@@ -362,6 +362,10 @@ def test_a_running_learner_goes_on_with_another_reward_version(small, run, books
     known = np.array(sorted(scored["before"]), np.int64)
     now = model._model.score(known)[0]
     assert now.tolist() == [1.0 - value for value in scored["before"].values()]
+    late = [replace(v, reward_version="before") for v in made.verdict_log]
+    counted = len(made.verdict_log)
+    made._concluded(late)
+    assert len(made.verdict_log) == counted, "what was asked before the switch and answered after it does not count"
     again = run(small({"frames": 600, "reward": "retrieval"}), tmp_path, resume=True, judge=Taste())
     assert again.reward_version == other, "also after it was resumed"
     assert again.accounts()["balanced"]
