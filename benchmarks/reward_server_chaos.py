@@ -74,9 +74,10 @@ SERVING = ServingConfig(replicas=2, cpus=0.5, health_period_s=1.0, health_timeou
 class Troubled:
     """A judge that misbehaves in a share of its calls, in every way that there is."""
 
-    def __init__(self, judge: Judge, share: float) -> None:
-        """Trouble `judge`; each process in its own order."""
-        self._judge, self._share, self._random = judge, share, random.Random(os.getpid())
+    def __init__(self, judge: Judge, share: float, seed: int | None = None) -> None:
+        """Trouble `judge`; each process in its own order, unless `seed` says which."""
+        self._judge, self._share = judge, share
+        self._random = random.Random(os.getpid() if seed is None else seed)
 
     @property
     def fingerprint(self) -> str:

@@ -212,11 +212,14 @@ class _Loops:
 
     async def _open_replay(self) -> None:
         """Go on with what the replay holds: count what came after the checkpoint, and draw again what was drawn."""
-        redelivered = []
+        redelivered, accepted = [], 0
         for index, shard in enumerate(self.shards):
             redelivered.append(await self._persistently(shard, "rewind", self.draws.frontier[index]))
             self.books.catch_up(await self._persistently(shard, "fragments"))
             self.standing[index] = await self._persistently(shard, "standing")
+            accepted += (await self._persistently(shard, "ledger")).accepted.frames
+        # What came after the checkpoint, and was too old before it was drawn, is only in the books of the replay.
+        self.books.status.frames = accepted
         self.draws.expect_again(redelivered)
         for actor in self.actors:
             actor.epoch = max(standing.epoch for standing in self.standing) + 1

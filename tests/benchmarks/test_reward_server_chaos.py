@@ -55,7 +55,7 @@ def test_a_new_process_takes_the_place_of_the_one_hit_first():
 
 def test_under_a_judge_that_is_in_trouble_half_of_the_time_each_question_gets_one_verdict(monkeypatch):
     monkeypatch.setattr(chaos, "DEADLINE_S", 0.05)
-    judge, story = Troubled(RulesJudge(), 0.5), Story()
+    judge, story = Troubled(RulesJudge(), 0.5, seed=1), Story()
     settings = {"batch_size": 4, "deadline_s": 0.05, "backoff_s": 0.001, "backoff_max_s": 0.01, "max_attempts": 50}
     config = chaos.QUEUEING.model_copy(update={**settings, "breaker_cooldown_s": 0.01})
     ledger = AnnotationLedger(config, "intrinsic", "v1", time.monotonic)
