@@ -41,7 +41,7 @@ from pipelines.judges import build_judge, prepare_judge
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
 from pipelines.served_judge import ServedJudge, caller
-from rewards.aggregation import WeightedSum
+from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.books import Books
 from rewards.annotation.hedging import Config as HedgingConfig
@@ -199,7 +199,7 @@ async def hit_for_ever(service: Service, story: Story, every_s: float, stop_ever
             if process in stopped or not psutil.pid_exists(process):
                 continue
             stop = len(story.kills) % stop_every == stop_every - 1
-            story.processes.add(process)
+            story.answered(process)  # it may be the one that took the place of another, and be hit before it judged
             os.kill(process, signal.SIGSTOP if stop else signal.SIGKILL)
             stopped.update([process] if stop else [])
             story.kills.append(Kill("stopped" if stop else "killed", time.monotonic()))

@@ -3,7 +3,7 @@
 A trajectory is up to T consecutive steps of one episode: one Arrow row. What one actor gathered in one rollout is a
 batch of such rows, and a fragment says whose they are and which captions were first seen in them. Rows store facts:
 observations, actions, what the environment paid, which caption a step produced and how often it was seen before in
-that episode. Rewards are views that are computed later, over verdicts (see rewards/views.py).
+that episode. Rewards are views that are computed later, over verdicts (see rewards/views/).
 
 Columns of a row of T steps:
 

@@ -24,7 +24,7 @@ from rewards.columns import Column
 from rewards.models.model import NO_CAPTION
 from rewards.subjects import subjects_of
 from rewards.verdict_store import VerdictStore, caption_subjects
-from rewards.views import RewardView
+from rewards.views.view import RewardView
 
 PER_STEP = ("caption", "step")
 DIFFERENT = 0.5  # hard verdicts are 0 or 1: from here on two of them are opposites

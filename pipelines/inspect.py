@@ -20,7 +20,7 @@ from pipelines.run_directory import RunDirectory
 from pipelines.stored_experience import one_line, stored_rows
 from rewards.columns import Column
 from rewards.questions import judged_texts
-from rewards.views import Explanation
+from rewards.views.view import Explanation
 
 LISTED = 8  # episodes named where one is not found
 PAIRS_SHOWN = 3

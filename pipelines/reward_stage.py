@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.trajectory import OBSERVATION, spec_of, unragged
 from pipelines.experiment import RewardConfig
-from rewards.aggregation import WeightedSum
+from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
 from rewards.models.classification import ClassificationModel
 from rewards.models.model import RewardModel
@@ -24,9 +24,9 @@ from rewards.models.retrieval import RetrievalModel
 from rewards.novelty.count import CountNovelty
 from rewards.novelty.novelty import Novelty
 from rewards.novelty.rnd import RandomNetworkDistillation
-from rewards.shaping import CountDecay
-from rewards.views import Config as ViewConfig
-from rewards.views import RewardView, ViewResult
+from rewards.shaping.count_decay import CountDecay
+from rewards.views.view import Config as ViewConfig
+from rewards.views.view import RewardView, ViewResult
 
 
 def reward_model_for(config: RewardConfig) -> RewardModel | None:
@@ -56,14 +56,10 @@ def view_for(config: RewardConfig) -> RewardView:
     coefficients = {"extrinsic": config.extrinsic_coefficient}
     if config.source != "extrinsic":
         coefficients["intrinsic"] = config.intrinsic_coefficient
-    parts = (CountDecay(of="intrinsic", beta=config.count_exponent),) if config.judged else ()
+    decay = (CountDecay(of="intrinsic", beta=config.count_exponent),) if config.judged else ()
     on_null = {name: ("mask" if name == "extrinsic" else config.on_null) for name in coefficients}
     return RewardView(
-        ViewConfig(
-            name=config.source,
-            parts=parts,
-            aggregation=WeightedSum(coefficients=coefficients, on_null=on_null),
-        )
+        ViewConfig(name=config.source, parts=(*decay, WeightedSum(coefficients=coefficients, on_null=on_null)))
     )
 
 

@@ -26,7 +26,7 @@ from pipelines.algorithms import learner_for
 from pipelines.experiment import Experiment
 from pipelines.reward_stage import RewardStage, reward_model_for
 from rewards.verdicts import Verdict
-from rewards.views import ViewResult
+from rewards.views.view import ViewResult
 
 
 def task_of(experiment: Experiment) -> Task:

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from envs.captions import caption_id
-from rewards.aggregation import WeightedSum
+from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
 from rewards.models import caption_scorer, classification, encoder, ranking, retrieval
 from rewards.models.classification import ClassificationModel
@@ -21,7 +21,7 @@ from rewards.models.ranking import RankingModel, bradley_terry_loss
 from rewards.models.retrieval import RetrievalModel
 from rewards.questions import caption_question, pair_question
 from rewards.verdicts import Status, Verdict
-from rewards.views import Config, RewardView
+from rewards.views.view import Config, RewardView
 
 torch.set_num_threads(1)
 NOUNS = [a + b for a in ("red", "oak", "tin", "old", "wet", "big") for b in ("box", "bag", "hat", "cup", "rug", "map")]
@@ -349,7 +349,7 @@ def test_oni_rankings_normalised_and_cut_reward_is_what_the_policy_is_trained_on
     raw = model.raw(IDS.tolist())
     z = (raw - raw.mean()) / raw.std()
     expected = np.where(z > np.median(z), z - np.median(z), 0.0)
-    view = RewardView(Config(name="ranking", aggregation=WeightedSum(coefficients={"llm": 0.5})))
+    view = RewardView(Config(name="ranking", parts=(WeightedSum(coefficients={"llm": 0.5}),)))
     reward = view.apply({"llm": Column(values, valid)}).reward
     np.testing.assert_allclose(reward, 0.5 * expected, atol=1e-4)
     assert np.abs(reward - 0.5 * raw).max() > 0.1

@@ -9,10 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rewards.aggregation import WeightedSum
+from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
-from rewards.shaping import AnyPart, Clip, CountDecay, Normalise, Scale, Threshold
-from rewards.views import Config, RewardView
+from rewards.shaping.clip import Clip
+from rewards.shaping.count_decay import CountDecay
+from rewards.shaping.normalise import Normalise
+from rewards.shaping.scale import Scale
+from rewards.shaping.threshold import Threshold
+from rewards.views.part import Table
+from rewards.views.parts import AnyPart
+from rewards.views.view import Config, RewardView
 
 NULL = None
 
@@ -27,12 +33,12 @@ def listed(found: Column) -> list[float | None]:
 
 
 def view(*parts: Any, on_null: dict[str, str] | None = None, **coefficients: float) -> RewardView:
-    aggregation = WeightedSum(coefficients=coefficients, on_null=on_null or {})
-    return RewardView(Config(name="test", parts=parts, aggregation=aggregation))
+    total = WeightedSum(coefficients=coefficients, on_null=on_null or {})
+    return RewardView(Config(name="test", parts=(*parts, total)))
 
 
 def applied(part: Any, **columns: Column) -> list[float | None]:
-    return listed(part.apply(columns, part.initial_state()))
+    return listed(part.apply(Table(columns), part.initial_state()))
 
 
 def test_parts_by_hand() -> None:
@@ -50,7 +56,7 @@ def test_count_decay_by_hand() -> None:
 
 def test_normalise_divides_by_the_deviation_of_all_valid_values_seen() -> None:
     part = Normalise(of="r")
-    first, second = {"r": column(0, 2, NULL)}, {"r": column(0, 2, NULL, 8)}
+    first, second = Table({"r": column(0, 2, NULL)}), Table({"r": column(0, 2, NULL, 8)})
     state = part.update(first, part.initial_state())
     assert listed(part.apply(first, state)) == [0, 2, NULL]  # deviation 1
     state = part.update(second, state)
@@ -62,7 +68,7 @@ def test_normalise_divides_by_the_deviation_of_all_valid_values_seen() -> None:
 
 def test_normalise_leaves_alone_what_never_varied() -> None:
     part = Normalise(of="r", smallest=1.0)
-    columns = {"r": column(3, 3)}
+    columns = Table({"r": column(3, 3)})
     assert listed(part.apply(columns, part.update(columns, part.initial_state()))) == [3, 3]
 
 
@@ -80,7 +86,7 @@ PARTS = [
 @settings(max_examples=30, deadline=None)
 @given(values=st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)), min_size=1, max_size=20))
 def test_no_part_turns_null_into_a_number_or_a_number_into_null(part: Any, values: list[float | None]) -> None:
-    columns = {"r": column(*values), "n": Column.full(np.ones(len(values)))}
+    columns = Table({"r": column(*values), "n": Column.full(np.ones(len(values)))})
     found = part.apply(columns, part.update(columns, part.initial_state()))
     assert found.valid.tolist() == [v is not None for v in values]
     assert np.isnan(found.values[~found.valid]).all()
@@ -99,7 +105,7 @@ def test_omit_leaves_the_component_out_and_mask_excludes_the_step() -> None:
     omitted = view(env=1.0, llm=1.0, on_null={"llm": "omit"}).apply(columns)
     assert (omitted.reward.tolist(), omitted.weight.tolist()) == ([2.0, 1.0], [1.0, 1.0])
     masked = view(env=1.0, llm=1.0, on_null={"llm": "mask"}).apply(columns)
-    assert (masked.reward.tolist(), masked.weight.tolist()) == ([2.0, 1.0], [1.0, 0.0])
+    assert (masked.reward.tolist(), masked.weight.tolist()) == ([2.0, 0.0], [1.0, 0.0])
     assert omitted.null_counts == masked.null_counts == {"env": 0, "llm": 1}
 
 
@@ -214,7 +220,7 @@ def test_a_missing_column_is_named_with_its_place() -> None:
     oni = view(Scale(of="env", factor=2), CountDecay(of="llm"), env=1.0, llm=1.0)
     with pytest.raises(ValueError, match=r"parts\[1\] \(count_decay\): got column 'caption_count'; expected one of"):
         oni.check({"env", "llm"})
-    with pytest.raises(ValueError, match="aggregation: got column 'env'"):
+    with pytest.raises(ValueError, match=r"parts\[0\] \(weighted_sum\): got column 'env'"):
         view(env=1.0).check({"llm"})
 
 
@@ -230,7 +236,7 @@ def test_a_valid_value_that_is_not_finite_is_refused(value: float) -> None:
 
 
 def test_values_too_large_for_the_sum_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected a finite sum"):
+    with pytest.raises(ValueError, match="scale what it reads"):
         view(env=1e30).apply({"env": column(1e30)})
 
 

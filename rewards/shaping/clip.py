@@ -1,0 +1,37 @@
+"""`Clip`: limit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import model_validator
+
+from rewards.columns import Column
+from rewards.views.part import Reshape, State, Table
+
+
+class Clip(Reshape):
+    """Limit to `[low, high]`. NULL stays NULL.
+
+    No view clips unless it is told to: a goal reward of 50 that is clipped to 10 is another task.
+    """
+
+    part: Literal["clip"] = "clip"
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Clip:
+        if not self.low < self.high:
+            raise ValueError(f"got a clip to [{self.low}, {self.high}]; expected low < high")
+        return self
+
+    def apply(self, table: Table, state: State) -> Column:
+        """Limit to `[low, high]`."""
+        column = table[self.of]
+        return column.map(np.clip(column.values, np.float32(self.low), np.float32(self.high)))
+
+    def formula(self, term: str) -> str:
+        """Limit to `[low, high]`."""
+        return f"clip({term}, {self.low:g}, {self.high:g})"

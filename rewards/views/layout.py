@@ -1,0 +1,143 @@
+"""`Layout`: how tokens, steps, episodes and groups nest in a batch, and arithmetic within them.
+
+    group ⊃ episode ⊃ step ⊃ token
+
+A step is a step of an environment, a turn of an agent, or, where a completion is looked at as a whole, all of it.
+Columns of one level are flat, one behind another in the order of the batch: a part of a view works on any of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Level = Literal["token", "step", "episode", "group"]
+LEVELS: tuple[Level, ...] = ("token", "step", "episode", "group")
+"""From fine to coarse."""
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What belongs to what.
+
+    Attributes:
+        steps: of each episode `[E]`.
+        group: number of each episode's group `[E]`, counted from 0 without gaps.
+        tokens: of each step `[S]`; a step without tokens of its own has 0.
+        ended: whether the last step of each episode ended it `[E]`; False where it was only cut, and goes on elsewhere.
+    """
+
+    steps: Ints
+    group: Ints
+    tokens: Ints
+    ended: Bools
+
+    def __post_init__(self) -> None:
+        """See that it fits together.
+
+        Raises:
+            ValueError: counts that do not fit, empty episodes, or groups with gaps in their numbers.
+        """
+        for name, kind in (("steps", np.int64), ("group", np.int64), ("tokens", np.int64), ("ended", np.bool_)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), kind))
+        if not (len(self.steps) == len(self.group) == len(self.ended)):
+            raise ValueError(
+                f"got {len(self.steps)} episodes, groups of {len(self.group)} and ends of {len(self.ended)}; "
+                "expected one of each an episode"
+            )
+        if (self.steps < 1).any():
+            raise ValueError(f"got an episode of {self.steps.min()} steps; expected at least one")
+        if len(self.tokens) != self.steps.sum():
+            raise ValueError(f"got tokens of {len(self.tokens)} steps; expected of {self.steps.sum()}")
+        if (self.tokens < 0).any():
+            raise ValueError(f"got a step of {self.tokens.min()} tokens; expected 0 or more")
+        if len(self.group) and set(self.group.tolist()) != set(range(int(self.group.max()) + 1)):
+            raise ValueError(f"got groups {sorted(set(self.group.tolist()))}; expected 0, 1, … without gaps")
+
+    @classmethod
+    def of(
+        cls,
+        steps: ArrayLike,
+        group: ArrayLike | None = None,
+        tokens: ArrayLike | None = None,
+        ended: ArrayLike | None = None,
+    ) -> Layout:
+        """A layout with what is usual: each episode a group of its own, no tokens, all episodes ended."""
+        lengths = np.asarray(steps, np.int64)
+        return cls(
+            lengths,
+            np.arange(len(lengths)) if group is None else np.asarray(group, np.int64),
+            np.zeros(int(lengths.sum()), np.int64) if tokens is None else np.asarray(tokens, np.int64),
+            np.ones(len(lengths), np.bool_) if ended is None else np.asarray(ended, np.bool_),
+        )
+
+    def size(self, level: Level) -> int:
+        """How many there are."""
+        return {
+            "token": int(self.tokens.sum()),
+            "step": len(self.tokens),
+            "episode": len(self.steps),
+            "group": int(self.group.max()) + 1 if len(self.group) else 0,
+        }[level]
+
+    @cached_property
+    def _up(self) -> dict[Level, Ints]:
+        """Of each token its step, of each step its episode, of each episode its group."""
+        return {
+            "token": np.repeat(np.arange(len(self.tokens)), self.tokens),
+            "step": np.repeat(np.arange(len(self.steps)), self.steps),
+            "episode": self.group,
+        }
+
+    def owner(self, fine: Level, coarse: Level) -> Ints:
+        """Of each `fine` thing, the number of the `coarse` one that it is in `[size(fine)]`.
+
+        Raises:
+            ValueError: `coarse` is finer than `fine`.
+        """
+        low, high = LEVELS.index(fine), LEVELS.index(coarse)
+        if high < low:
+            raise ValueError(f"got {fine} in {coarse}; expected the finer level first: {' ⊂ '.join(LEVELS)}")
+        found = np.arange(self.size(fine))
+        for level in LEVELS[low:high]:
+            found = self._up[level][found]
+        return found
+
+    def last(self, fine: Level, coarse: Level) -> Bools:
+        """Which `fine` things are the last of their `coarse` one `[size(fine)]`; groups have no order."""
+        owner = self.owner(fine, coarse)
+        return np.append(owner[1:] != owner[:-1], True)[: len(owner)]
+
+    def total(self, values: NDArray[Any], fine: Level, coarse: Level) -> NDArray[np.float64]:
+        """Sums of `fine` values within each `coarse` thing `[size(coarse)]`."""
+        weights = np.asarray(values, np.float64)
+        return np.bincount(self.owner(fine, coarse), weights, self.size(coarse)).astype(np.float64, copy=False)
+
+    def extreme(self, values: NDArray[Any], fine: Level, coarse: Level, largest: bool) -> NDArray[np.float64]:
+        """The largest or smallest of `fine` values within each `coarse` thing; ∓∞ where there is none."""
+        found = np.full(self.size(coarse), -np.inf if largest else np.inf)
+        (np.maximum if largest else np.minimum).at(found, self.owner(fine, coarse), values)
+        return found
+
+    def padded(self, values: NDArray[Any], level: Level = "step", fill: float = 0.0) -> NDArray[Any]:
+        """Values of tokens or steps as `[longest, E]`, time first, with `fill` behind what is shorter."""
+        row, column = self._cells(level)
+        grid = np.full((int(row.max(initial=-1)) + 1, len(self.steps)), fill, values.dtype)
+        grid[row, column] = values
+        return grid
+
+    def flat(self, grid: NDArray[Any], level: Level = "step") -> NDArray[Any]:
+        """The inverse of `padded`."""
+        return grid[self._cells(level)]
+
+    def _cells(self, level: Level) -> tuple[Ints, Ints]:
+        owner = self.owner(level, "episode")
+        counts = np.bincount(owner, minlength=len(self.steps))
+        return np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner], owner

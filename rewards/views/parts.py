@@ -1,0 +1,78 @@
+"""Every part that a view can be built from, by name; a part of your own goes by its dotted path."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny
+
+from rewards.aggregation.weighted_sum import WeightedSum
+from rewards.credit.returns import Returns
+from rewards.shaping.clip import Clip
+from rewards.shaping.count_decay import CountDecay
+from rewards.shaping.normalise import Normalise
+from rewards.shaping.reduce import Reduce
+from rewards.shaping.scale import Scale
+from rewards.shaping.threshold import Threshold
+from rewards.views.part import Part
+
+KINDS: tuple[type[Part], ...] = (
+    # shaping
+    Clip,
+    CountDecay,
+    Normalise,
+    Reduce,
+    Scale,
+    Threshold,
+    # aggregation
+    WeightedSum,
+    # credit
+    Returns,
+)
+
+NAMES: dict[str, type[Part]] = {kind.model_fields["part"].default: kind for kind in KINDS}
+
+
+def kind_of(name: str) -> type[Part]:
+    """The class of a part, by its name in the table or by dotted path (`my_lab.parts:Fade`).
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name in NAMES:
+        return NAMES[name]
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"part {name!r} cannot be imported: {error}") from None
+        if isinstance(found, type) and issubclass(found, Part):
+            return found
+        raise ValueError(f"got {name!r}, which is {found!r}; expected a subclass of rewards.views.part.Part")
+    raise ValueError(f"got part {name!r}; expected one of {', '.join(sorted(NAMES))}, or a dotted path module:Class")
+
+
+def part_of(value: Any) -> Any:
+    """A part from data: `{"part": name, "preset": name of a preset, …settings}`; what is a part already stays one.
+
+    Raises:
+        ValueError: no such part or preset, or settings that it does not take.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    settings = dict(value)
+    if not isinstance(name := settings.get("part"), str):
+        raise ValueError(f"got {settings}; expected a part by name: part: {', '.join(sorted(NAMES))}")
+    kind = kind_of(name)
+    if (preset := settings.pop("preset", None)) is not None:
+        if preset not in kind.presets:
+            raise ValueError(f"got preset {preset!r} of {name!r}; expected one of {sorted(kind.presets) or 'none'}")
+        settings = {**kind.presets[preset], **settings}
+    return kind.model_validate(settings)
+
+
+AnyPart = Annotated[SerializeAsAny[Part], BeforeValidator(part_of)]
+"""A part, as an object or as data."""
