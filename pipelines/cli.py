@@ -286,6 +286,23 @@ def serve_rewards(target: Annotated[str, typer.Argument(help=TARGET)], settings:
 
 
 @app.command()
+def methods(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]... | show N", help="words, or one row")] = None,
+) -> None:
+    """The methods from papers on reward design: a list, those that have some words, or one of them with its evidence."""
+    from pipelines.methods import card, listing, read_index, search
+
+    index, words = read_index(), words or []
+    if words[:1] != ["show"]:
+        typer.echo(listing(search(index, " ".join(words))) or "no method has these words")
+        return
+    chosen = [method for method in index if words[1:] == [str(method.n)]]
+    if not chosen:
+        raise UserError(f"got {' '.join(words)}; expected `show` and a number from 1 to {index[-1].n}")
+    typer.echo(card(chosen[0]))
+
+
+@app.command()
 def doctor() -> None:
     """Look at this machine, and say what to install."""
     from pipelines.doctor import diagnose, print_findings

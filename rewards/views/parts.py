@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
+from rewards.advantages.group_relative import GroupRelative
 from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.credit.returns import Returns
 from rewards.shaping.clip import Clip
@@ -30,6 +31,8 @@ KINDS: tuple[type[Part], ...] = (
     WeightedSum,
     # credit
     Returns,
+    # advantage
+    GroupRelative,
 )
 
 NAMES: dict[str, type[Part]] = {kind.model_fields["part"].default: kind for kind in KINDS}
