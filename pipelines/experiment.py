@@ -30,6 +30,8 @@ from rewards.novelty.count import Config as CountConfig
 from rewards.novelty.rnd import Config as RndConfig
 from rewards.prices import Prices
 from rewards.rates import Config as RatesConfig
+from rewards.views.view import ADVANTAGE, REWARD, RewardView
+from rewards.views.view import Config as ViewConfig
 
 COMPONENT = "intrinsic"  # the component of the reward that judges speak of
 Source = Literal["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"]
@@ -71,11 +73,31 @@ class RewardConfig(BaseModel):
     ranking: RankingConfig = Field(default_factory=RankingConfig)
     count: CountConfig = Field(default_factory=CountConfig)
     rnd: RndConfig = Field(default_factory=RndConfig)
+    view: ViewConfig | None = Field(
+        default=None, description="another formula over these columns; None: the one above, from the coefficients"
+    )
+
+    @model_validator(mode="after")
+    def _view_fits(self) -> RewardConfig:
+        if self.view is not None:
+            view = RewardView(self.view)
+            view.check(dict.fromkeys(self.columns, "step"))
+            if ADVANTAGE in view.levels:
+                raise ValueError(f"view {view.name!r} goes on to an advantage; expected a reward, for the critic")
+            if view.levels[REWARD] != "step":
+                raise ValueError(f"view {view.name!r} pays each {view.levels[REWARD]}; expected a reward of each step")
+        return self
 
     @property
     def judged(self) -> bool:
         """Whether a judge is needed."""
         return self.source in ("retrieval", "classification", "ranking")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a view may read, one value of each step."""
+        intrinsic = () if self.source == "extrinsic" else ("intrinsic",)
+        return ("extrinsic", *intrinsic, *(("caption_count",) if self.judged else ()))
 
 
 class BuiltinJudge(BaseModel):
@@ -253,7 +275,7 @@ class Experiment(BaseModel):
         free |= {"prices", "cache", "budget", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}
-        exclude = {**dict.fromkeys(free, True), "offline": offline}
+        exclude = {**dict.fromkeys(free, True), "offline": offline, "reward": _unset(self.reward)}
         return hashlib.sha256(self.model_dump_json(exclude=exclude).encode()).hexdigest()[:16]
 
     @property
@@ -263,5 +285,10 @@ class Experiment(BaseModel):
 
     def reward_version(self, judge_fingerprint: str) -> str:
         """Hash of what determines the intrinsic reward: its source, settings and judge."""
-        text = f"{self.reward.model_dump_json()}|{judge_fingerprint}"
+        text = f"{self.reward.model_dump_json(exclude=_unset(self.reward))}|{judge_fingerprint}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _unset(reward: RewardConfig) -> set[str]:
+    """What is left out of hashes, so that runs without a view of their own are what they were before there was one."""
+    return {"view"} if reward.view is None else set()

@@ -20,6 +20,7 @@ from pipelines.run_directory import RunDirectory
 from pipelines.stored_experience import one_line, stored_rows
 from rewards.columns import Column
 from rewards.questions import judged_texts
+from rewards.views.layout import Layout
 from rewards.views.view import Explanation
 
 LISTED = 8  # episodes named where one is not found
@@ -215,7 +216,8 @@ def show_step(
         lines.append("  caption   none")
     lines.append(f"  env       {reward:+.4g}")
     if columns is not None and evidence.stage is not None:
-        lines += explain_lines(evidence.stage.view.explain(columns, t))
+        layout = Layout.of(steps=[len(facts["discount"])], ended=[facts["discount"][-1] == 0])
+        lines += explain_lines(evidence.stage.view.explain(columns, t, layout))
     if ident and (evidence.experiment is None or evidence.experiment.reward.judged):
         lines += verdict_lines(evidence, ident)
     return "\n".join(lines) + "\n"

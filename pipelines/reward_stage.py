@@ -25,6 +25,7 @@ from rewards.novelty.count import CountNovelty
 from rewards.novelty.novelty import Novelty
 from rewards.novelty.rnd import RandomNetworkDistillation
 from rewards.shaping.count_decay import CountDecay
+from rewards.views.layout import Layout
 from rewards.views.view import Config as ViewConfig
 from rewards.views.view import RewardView, ViewResult
 
@@ -52,7 +53,12 @@ def novelty_for(config: RewardConfig) -> Novelty | None:
 
 
 def view_for(config: RewardConfig) -> RewardView:
-    """The view: extrinsic and intrinsic, the latter decayed by the caption's count where it comes from captions."""
+    """The view: extrinsic and intrinsic, the latter decayed by the caption's count where it comes from captions.
+
+    Where the experiment brings a view of its own, that.
+    """
+    if config.view is not None:
+        return RewardView(config.view)
     coefficients = {"extrinsic": config.extrinsic_coefficient}
     if config.source != "extrinsic":
         coefficients["intrinsic"] = config.intrinsic_coefficient
@@ -85,7 +91,7 @@ class RewardStage:
 
     def __call__(self, rows: pa.RecordBatch, learn: bool = True) -> ViewResult:
         """The reward of all steps of all rows; with `learn`, novelty becomes familiar with them afterwards."""
-        result = self.view.apply(self.columns(rows), learn=learn)
+        result = self.view.apply(self.columns(rows), layout_of(rows), learn=learn)
         if learn and self.novelty is not None:
             self.novelty.update(outcomes(rows))
         return result
@@ -102,6 +108,13 @@ class RewardStage:
         self.view.load_state_dict(state["view"])
         if self.novelty is not None:
             self.novelty.load_state_dict(state["novelty"])
+
+
+def layout_of(rows: pa.RecordBatch) -> Layout:
+    """How steps nest in rows: each row is a stretch of an episode, which may go on in another."""
+    lengths = rows.column("env_reward").value_lengths().to_numpy()
+    last = unragged(rows.column("discount"))[np.cumsum(lengths) - 1]
+    return Layout.of(steps=lengths, ended=last == 0)
 
 
 def outcomes(rows: pa.RecordBatch) -> dict[str, NDArray[Any]]:

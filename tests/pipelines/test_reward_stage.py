@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from pydantic import ValidationError
 
 from actors.policy import Config as PolicyConfig
 from actors.policy import RecurrentPolicy
@@ -17,8 +18,8 @@ from envs.timestep import restart, termination, transition
 from envs.trajectory import unragged
 from envs.vector import VectorEnvironment
 from learners.batch import build_batch
-from pipelines.experiment import RewardConfig
-from pipelines.reward_stage import RewardStage, novelty_for, outcomes, reward_model_for
+from pipelines.experiment import Experiment, RewardConfig
+from pipelines.reward_stage import RewardStage, novelty_for, outcomes, reward_model_for, view_for
 from pipelines.roles import PolicyLearner
 from rewards.questions import caption_question, pair_question
 from rewards.verdicts import Status, Verdict
@@ -129,7 +130,7 @@ def test_a_caption_without_verdict_is_null_and_never_a_zero(on_null, weight):
     config = RewardConfig(source="retrieval", intrinsic_coefficient=1.0, on_null=on_null)
     failed = verdict(caption_question(STEP), None, Status.UNPARSEABLE)  # became a 0 in ONI's released code
     result = taught(RewardStage(config), failed, verdict(caption_question(GOAL), 1.0))(rows)
-    assert result.reward.tolist() == pytest.approx([0.0, -0.01, 51.0])
+    assert result.reward[np.array(weight) == 1].tolist() == pytest.approx([0.0, -0.01, 51.0][-sum(weight) :])
     assert result.weight.tolist() == weight and result.null_counts["intrinsic"] == 2
 
 
@@ -170,7 +171,7 @@ def test_sources_get_what_they_need_and_nothing_else():
         assert novelty_for(RewardConfig(source=source)) and not reward_model_for(RewardConfig(source=source))
     stage = RewardStage(RewardConfig(source="extrinsic"))
     assert stage.model is None and stage.novelty is None
-    assert stage.view.config.aggregation.coefficients == {"extrinsic": 1.0}
+    assert stage.view.formula() == "reward = extrinsic"
 
 
 @pytest.mark.parametrize("source", ["extrinsic", "count", "rnd", "retrieval"])
@@ -208,3 +209,41 @@ def test_the_reward_in_the_loss_is_that_of_the_view(small, monkeypatch):
 def test_rows_that_are_not_trajectories_are_refused():
     with pytest.raises(ValueError, match="kind and version"):
         outcomes(pa.record_batch({"x": [1]}))
+
+
+def test_an_experiment_may_bring_a_view_of_its_own():
+    parts = [
+        {"part": "count_decay", "preset": "oni", "of": "intrinsic"},
+        {"part": "weighted_sum", "coefficients": {"extrinsic": 1, "intrinsic": 0.5}, "on_null": {"intrinsic": "omit"}},
+    ]
+    own = RewardConfig.model_validate({"source": "retrieval", "view": {"name": "own", "parts": parts}})
+    usual = RewardConfig(source="retrieval", intrinsic_coefficient=0.5)
+    assert view_for(own).formula() == view_for(usual).formula()
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([{"part": "scale", "of": "intrinsic", "factor": 1, "to": "reward"}], "got column 'intrinsic'"),
+        ([{"part": "reduce", "of": "extrinsic", "to": "reward"}], "expected a reward of each step"),
+        (
+            [
+                {"part": "scale", "of": "extrinsic", "factor": 1, "to": "reward"},
+                {"part": "returns", "of": "reward", "to": "advantage"},
+            ],
+            "expected a reward, for the critic",
+        ),
+    ],
+)
+def test_a_view_that_does_not_fit_is_refused_before_the_run(parts, message):
+    with pytest.raises(ValidationError, match=message):
+        RewardConfig.model_validate({"source": "extrinsic", "view": {"name": "own", "parts": parts}})
+
+
+def test_a_view_that_nobody_brought_changes_no_hash_and_one_of_its_own_does():
+    parts = [{"part": "scale", "of": "extrinsic", "factor": 1, "to": "reward"}]
+    plain = Experiment(name="x", task="catch", reward=RewardConfig(source="extrinsic"))
+    own = plain.reward.model_copy(update={"view": {"name": "own", "parts": parts}})
+    own = plain.model_copy(update={"reward": RewardConfig.model_validate(own.model_dump(warnings=False))})
+    assert '"view"' in own.model_dump_json() and own.identity() != plain.identity()
+    assert own.reward_version("j") != plain.reward_version("j")
