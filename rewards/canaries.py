@@ -2,20 +2,21 @@
 
 A judge can go wrong while it runs: a server swaps its model, a policy finds a phrase that pleases, a template loses its
 rubric. Among the questions, unmarked, go some whose answer is known, half of them to be accepted and half to be
-rejected, so that neither a judge that accepts all nor one that rejects all passes. For each reward version and each
-side a sequential test (Page 1954, CUSUM, of the error rates p0 and p1) adds up the evidence of every canary:
+rejected, so that neither a judge that accepts all nor one that rejects all passes. For each judge, by its
+fingerprint, and each side a sequential test (Page 1954, CUSUM, of the error rates p0 and p1) adds up the evidence of
+every canary:
 
     S ← max(0, S + log(p1/p0))          on a wrong verdict
     S ← max(0, S + log((1−p1)/(1−p0)))  on a right one          quarantine when S ≥ log(1/α)
 
-A sound version, with at most p0 wrong, is quarantined by mistake once in 1/α canaries of a side or rarer (Lorden 1971);
+A sound judge, with at most p0 wrong, is quarantined by mistake once in 1/α canaries of a side or rarer (Lorden 1971);
 one that always errs on a side is found after ⌈log(1/α) / log(p1/p0)⌉ canaries of that side, however long it was sound
-before: good evidence is not saved up. A NULL is no wrong verdict and no right one; a version that answers canaries with
-nothing but NULLs stays on probation, and so do few canaries.
+before: good evidence is not saved up. A NULL is no wrong verdict and no right one; a judge that answers canaries with
+nothing but NULLs stays on probation, and so does one that has seen few.
 
-A quarantine is final until a person lifts it. What a quarantined version says, then and earlier, is NULL to the view
-(`admitted`): its verdicts stay stored as they are, its rows count as not judged, and the view's own rule for NULL says
-what the learner does with them. Another version of the reward, asked anew, is judged by its own canaries.
+A quarantine is final until a person lifts it. What a quarantined judge says, then and earlier, is not believed: its
+verdicts stay stored as they are, its subjects count as not judged, and the view's own rule for NULL says what the
+learner does with them. Another version of the reward, with another judge, is judged by its own canaries.
 
 Pure state without a clock; the host asks `due` for each question and tells `record` each verdict on a canary.
 """
@@ -28,11 +29,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rewards.columns import Column
 from rewards.shares import wilson
 
 Standing = Literal["probation", "trusted", "quarantined"]
@@ -44,17 +42,19 @@ class Config(BaseModel):
     """How many canaries, and when enough is enough.
 
     Attributes:
+        file: YAML list of canaries, see `rewards.canary_file`; None: there are none.
         share: of the questions that a canary goes along with.
         tolerated_error: p0, the share of wrong verdicts on canaries that a sound judge may have.
         alarming_error: p1, the share that must be found.
         false_alarm: α; 1/α is the least mean number of canaries of a side between two mistaken quarantines.
         threshold: a value above it accepts.
-        probation: canaries of each side with a value before a version is trusted.
+        probation: canaries of each side with a value before a judge is trusted.
         seed: of which canary goes along with which questions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    file: str | None = None
     share: float = Field(0.02, gt=0, le=1)
     tolerated_error: float = Field(0.05, gt=0, lt=1)
     alarming_error: float = Field(0.4, gt=0, lt=1)
@@ -112,7 +112,7 @@ class Canary:
 
 @dataclass
 class Tally:
-    """What one version said of the canaries of one side.
+    """What one judge said of the canaries of one side.
 
     Attributes:
         right: verdicts as they should be.
@@ -136,10 +136,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Why a version is not believed.
+    """Why a judge is not believed.
 
     Attributes:
-        reward_version: which.
+        judge: which, by its fingerprint.
         side: "reject": it accepts what it should reject; "accept": the other way round.
         wrong: wrong verdicts on that side.
         judged: canaries of that side with a value.
@@ -148,7 +148,7 @@ class Quarantine:
         since: canary of that side after which it began to go wrong, by the test.
     """
 
-    reward_version: str
+    judge: str
     side: Side
     wrong: int
     judged: int
@@ -160,7 +160,7 @@ class Quarantine:
         """For people."""
         does = "accepts what it should reject" if self.side == "reject" else "rejects what it should accept"
         return (
-            f"reward version {self.reward_version} is quarantined: it {does} in {self.wrong} of {self.judged} canaries "
+            f"judge {self.judge} is quarantined: it {does} in {self.wrong} of {self.judged} canaries "
             f"(95 % interval {self.low:.0%} to {self.high:.0%}), beginning after canary {self.since}; its verdicts "
             "count as NULL. Mend the judge, or lift the quarantine"
         )
@@ -173,7 +173,7 @@ class _Version:
 
 
 class CanaryWatch:
-    """Which questions a canary goes along with, and which reward versions are believed. One host owns it."""
+    """Which questions a canary goes along with, and which judges are believed. One host owns it."""
 
     def __init__(self, canaries: Sequence[Canary], config: Config | None = None) -> None:
         """Watch with these canaries.
@@ -210,18 +210,24 @@ class CanaryWatch:
         self._sent += 1
         return draw.choice(self._pools["reject" if self._sent % 2 else "accept"])
 
-    def record(self, reward_version: str, canary: Canary, value: float | None) -> Quarantine | None:
-        """Take in what a version said of a canary.
+    def exam(self) -> list[Canary]:
+        """Every canary once, in an order that the seed says: sides must not be told by their place."""
+        canaries = [canary for pool in self._pools.values() for canary in pool]
+        random.Random(f"{self.config.seed} exam").shuffle(canaries)
+        return canaries
+
+    def record(self, judge: str, canary: Canary, value: float | None) -> Quarantine | None:
+        """Take in what a judge said of a canary.
 
         Args:
-            reward_version: whose verdict it is.
+            judge: whose verdict it is, by its fingerprint.
             canary: what was judged.
             value: the verdict's value, None where it is NULL.
 
         Returns:
             The quarantine that this verdict brought about, if it did.
         """
-        version = self._versions.setdefault(reward_version, _Version())
+        version = self._versions.setdefault(judge, _Version())
         tally = version.tallies[canary.side]
         if value is None or not math.isfinite(value):
             tally.null += 1
@@ -237,49 +243,33 @@ class CanaryWatch:
         if version.quarantine is not None or tally.evidence < self.config.limit:
             return None
         low, high = wilson(tally.wrong, tally.judged)
-        version.quarantine = Quarantine(reward_version, canary.side, tally.wrong, tally.judged, low, high, tally.since)
+        version.quarantine = Quarantine(judge, canary.side, tally.wrong, tally.judged, low, high, tally.since)
         return version.quarantine
 
-    def standing(self, reward_version: str) -> Standing:
-        """Whether a version is believed; "probation" until enough canaries of both sides had a value."""
-        version = self._versions.get(reward_version, _Version())
+    def standing(self, judge: str) -> Standing:
+        """Whether a judge is believed; "probation" until enough canaries of both sides had a value."""
+        version = self._versions.get(judge, _Version())
         if version.quarantine is not None:
             return "quarantined"
         proven = all(tally.judged >= self.config.probation for tally in version.tallies.values())
         return "trusted" if proven else "probation"
 
-    def quarantine_of(self, reward_version: str) -> Quarantine | None:
-        """Why a version is quarantined; None where it is not."""
-        return self._versions.get(reward_version, _Version()).quarantine
+    def quarantine_of(self, judge: str) -> Quarantine | None:
+        """Why a judge is quarantined; None where it is not."""
+        return self._versions.get(judge, _Version()).quarantine
 
-    def lift(self, reward_version: str) -> None:
-        """Believe a version again, with a clean slate; for people, after they looked.
+    def lift(self, judge: str) -> None:
+        """Believe a judge again, with a clean slate; for people, after they looked.
 
         Raises:
             KeyError: it is not quarantined.
         """
-        if self.quarantine_of(reward_version) is None:
-            raise KeyError(f"got reward version {reward_version!r}; expected a quarantined one")
-        del self._versions[reward_version]
-
-    def admitted(self, column: Column, reward_versions: Sequence[str] | NDArray[Any]) -> Column:
-        """What the view may see of a component: NULL where the verdict's version is quarantined.
-
-        Args:
-            column: values of any shape.
-            reward_versions: of each value, of the same shape.
-
-        Raises:
-            ValueError: the shapes differ.
-        """
-        versions = np.asarray(reward_versions)
-        if versions.shape != column.values.shape:
-            raise ValueError(f"got versions {versions.shape} for values {column.values.shape}; expected the same shape")
-        barred = [name for name, version in self._versions.items() if version.quarantine is not None]
-        return column.map(column.values, ~np.isin(versions, barred))
+        if self.quarantine_of(judge) is None:
+            raise KeyError(f"got judge {judge!r}; expected a quarantined one")
+        del self._versions[judge]
 
     def report(self) -> dict[str, dict[str, Any]]:
-        """By reward version: standing, and of each side right, wrong, null, error rate with its Wilson interval."""
+        """By judge: standing, and of each side right, wrong, null, error rate with its Wilson interval."""
         return {name: {"standing": self.standing(name), **_sides(v)} for name, v in self._versions.items()}
 
     def state_dict(self) -> dict[str, Any]:

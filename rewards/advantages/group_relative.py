@@ -39,6 +39,7 @@ class GroupRelative(Reshape):
         "reinforce_pp": {"baseline": "batch", "scale": "batch", "least": 1},
         "reinforce_pp_baseline": {"baseline": "group", "scale": "batch"},
     }
+    example: ClassVar[Mapping[str, Any]] = {"of": "r"}
 
     part: Literal["group_relative"] = "group_relative"
     to: str = "advantage"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class WeightedSum(Part):
 
     stage: ClassVar[Stage] = "aggregation"
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "declared"
+    example: ClassVar[Mapping[str, Any]] = {"coefficients": {"a": 1.0, "b": -0.5}, "on_null": {"b": "omit"}}
 
     part: Literal["weighted_sum"] = "weighted_sum"
     coefficients: dict[str, float] = Field(min_length=1)

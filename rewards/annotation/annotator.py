@@ -7,6 +7,8 @@ Whoever waits for the same question waits for the same answer.
     ask ──→ cache? ──→ ledger ──→ permit? ──→ window? ──→ call (and a hedge) ──→ ledger ──→ verdict, cache
                          ↑                                   │
                          └──── busy, lost, late, garbled ────┘
+
+A runner that takes turns does not enter it: it posts, and lets `answer_due` ask what may go, one call after another.
 """
 
 from __future__ import annotations
@@ -14,21 +16,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from rewards.annotation.backoff import next_pause
+from rewards.annotation.flights import Batch
 from rewards.annotation.hedging import Hedging
-from rewards.annotation.ledger import AnnotationLedger, Batch
+from rewards.annotation.ledger import AnnotationLedger
 from rewards.annotation.permits import Permit, Permits, Refused
 from rewards.annotation.race import first_answer
 from rewards.annotation.window import Window
 from rewards.cache import VerdictCache
-from rewards.judges.judge import Answer, Question
+from rewards.judges.judge import Answer, Call, Question, Reply
 from rewards.verdicts import Status, Verdict
-
-Reply = tuple[str, Sequence[Answer]]
-Call = Callable[[tuple[Question, ...]], Awaitable[Reply]]
-"""Asks a judge, wherever it is; gives its fingerprint and its answers."""
 
 IDLE_S = 0.02  # how often retries and deadlines are looked at when nobody asks
 BUSY_S, BUSY_MAX_S = 0.02, 2.0  # pauses after the judge said that it has too much to do
@@ -79,6 +79,7 @@ class Annotator:
         self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
 
     async def __aenter__(self) -> Annotator:
         """Begin to send."""
@@ -112,9 +113,14 @@ class Annotator:
         """
         if (verdict := self.post(question, policy_version, uncertainty)) is not None:
             return verdict
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Verdict] = loop.create_future()
         self._waiting.setdefault(question.subject, []).append(future)
-        return await asyncio.wait_for(future, within_s)
+        timer = loop.call_later(within_s, _give_up, future, within_s)  # a tenth of the work of asyncio.wait_for
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     def post(self, question: Question, policy_version: int = 0, uncertainty: float = 0.0) -> Verdict | None:
         """Ask without waiting; gives the verdict where it is there already.
@@ -148,11 +154,23 @@ class Annotator:
 
         await asyncio.wait_for(settled(), within_s)
 
+    async def answer_due(self) -> None:
+        """Make the calls that may be made now, one after another; what failed or may not go waits for the next time."""
+        while not isinstance(call := self._next_call(), float):
+            await call
+
+    def forget(self, fingerprint: str) -> None:
+        """Drop what a judge is remembered to have said."""
+        if self._cache is not None:
+            self._cache.forget(fingerprint)
+
     # Sending --------------------------------------------------------------------------------------------------------
 
     async def _send_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if self._failure is not None:
+                raise self._failure
             timer = loop.call_later(self._send(), self._news.set)
             self._news.clear()
             await self._news.wait()
@@ -160,25 +178,36 @@ class Annotator:
 
     def _send(self) -> float:
         """Send what may go; gives the seconds until it is worth looking again, if nothing happens before."""
+        while len(self._calls) < self._window.size:
+            call = self._next_call()
+            if isinstance(call, float):
+                return call
+            task = asyncio.create_task(call)
+            self._calls.add(task)
+            task.add_done_callback(self._ended)
+        return IDLE_S
+
+    def _next_call(self) -> Coroutine[Any, Any, None] | float:
+        """The next call, or the seconds until it is worth looking again."""
         if (wait_s := self._not_before - time.monotonic()) > 0:
             return wait_s
         at_most = None
-        while len(self._calls) < self._window.size:
-            batch = self.ledger.next_batch(at_most)
-            if batch is None:
-                return IDLE_S
+        while (batch := self.ledger.next_batch(at_most)) is not None:
             size = len(batch.questions)
             leave = self._permits.ask(size)
             if isinstance(leave, Permit):
-                self._start(self._judge(batch, self._call, leave))
-            elif leave.by == "budget" and leave.wait_s == 0.0:
+                return self._judge(batch, self._call, leave)
+            if leave.by == "budget" and leave.wait_s == 0.0:
                 self.ledger.give_back(batch.id)
                 at_most = size // 2
-            elif leave.by == "budget" and self._permits.degrade != "stop":
-                at_most = None
-                self._degrade(batch)
-            else:
+            elif leave.by == "rate" or self._permits.degrade == "stop":
                 return self._stop(batch, leave)
+            elif self._permits.degrade == "fallback":
+                assert self._fallback is not None
+                return self._judge(batch, self._fallback, None)
+            else:
+                at_most = None
+                self._publish(self.ledger.refuse(batch.id, Status.OVER_BUDGET, "the judge's budget is used up"))
         return IDLE_S
 
     def _stop(self, batch: Batch, refused: Refused) -> float:
@@ -186,21 +215,10 @@ class Annotator:
         self._not_before = time.monotonic() + refused.wait_s
         return refused.wait_s
 
-    def _degrade(self, batch: Batch) -> None:
-        """Do without the judge, for which there is no budget."""
-        if self._permits.degrade == "over_budget":
-            self._publish(self.ledger.refuse(batch.id, Status.OVER_BUDGET, "the judge's budget is used up"))
-        else:
-            assert self._fallback is not None
-            self._start(self._judge(batch, self._fallback, None))
-
-    def _start(self, call: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(call)
-        self._calls.add(task)
-        task.add_done_callback(self._ended)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()  # verdicts could not be stored: nobody may go on as if they were
         self._news.set()
 
     # One batch ------------------------------------------------------------------------------------------------------
@@ -277,3 +295,8 @@ class Annotator:
             for future in self._waiting.pop(verdict.subject, ()):
                 if not future.done():
                     future.set_result(verdict)
+
+
+def _give_up(future: asyncio.Future[Verdict], within_s: float) -> None:
+    if not future.done():
+        future.set_exception(asyncio.TimeoutError(f"no verdict within {within_s:g} s"))

@@ -27,6 +27,7 @@ class Books:
         shed: questions dropped because a queue was full; those that were back-filled are no longer among them.
         pending: waiting, for their first try or for a retry.
         in_flight: with the judge.
+        dropped: not asked any more, because the reward had become another one.
         duplicates: asks that were refused because the question was pending, in flight or answered.
         attempts: questions sent, retries included.
         retries: questions sent back to wait for another try.
@@ -35,6 +36,7 @@ class Books:
         late_batches: answers ignored because their batch had ended before.
         returned_batches: batches given back unsent: the judge was busy, or a limit was reached.
         cached: verdicts, among `ok`, whose answer was known from the cache.
+        judges: values by the fingerprint of the judge that gave them: a fallback has one of its own.
         causes: failed attempts by "status: cause", those that were retried included.
         breaker: state of the circuit breaker.
         lag_mean_s: mean time from asking to verdict.
@@ -54,6 +56,7 @@ class Books:
     shed: int
     pending: int
     in_flight: int
+    dropped: int
     duplicates: int
     attempts: int
     retries: int
@@ -62,6 +65,7 @@ class Books:
     late_batches: int
     returned_batches: int
     cached: int
+    judges: Mapping[str, int]
     causes: Mapping[str, int]
     breaker: BreakerState
     lag_mean_s: float
@@ -77,7 +81,8 @@ class Books:
     @property
     def balanced(self) -> bool:
         """Whether every question asked is accounted for."""
-        return self.asked == self.ok + sum(self.failures.values()) + self.shed + self.pending + self.in_flight
+        waiting = self.shed + self.pending + self.in_flight
+        return self.asked == self.ok + sum(self.failures.values()) + waiting + self.dropped
 
     @property
     def hit_rate(self) -> float:
@@ -91,6 +96,7 @@ class Tally:
 
     asked: int = 0
     forgotten: int = 0
+    dropped: int = 0
     duplicates: int = 0
     attempts: int = 0
     retries: int = 0

@@ -11,7 +11,10 @@ without threads or sockets: its host asks, takes batches, sends them to the judg
            shed ←── the queue was full, or the judge's own was
 
 Every question is in exactly one of these states, so the books balance at any moment:
-asked = ok + failures + shed + pending + in flight.
+asked = ok + failures + shed + pending + in flight + dropped.
+
+A ledger can be held (`held`: nobody is sent until it is let go), or closed for good (`close`): what waits is dropped
+and counted, what is with the judge may still be answered.
 
 Asking a judge has no effect but its answer and its cost, so asking again is safe; what may happen once only is that
 an answer is applied, and `complete` sees to that: a batch ends once, whoever answers first.
@@ -21,30 +24,29 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from numbers import Real
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rewards.annotation.accounts import Accounts
 from rewards.annotation.backoff import next_pause
-from rewards.annotation.books import Books, Lags, Tally
+from rewards.annotation.books import Books
 from rewards.annotation.breaker import Breaker
 from rewards.annotation.breaker import State as BreakerState
+from rewards.annotation.contract import checked
+from rewards.annotation.flights import Batch, Flight, Flights
 from rewards.annotation.queue import Order, Owed, Queue
 from rewards.annotation.state import (
     packed,
     packed_random,
-    packed_verdict,
     unpacked,
     unpacked_random,
-    unpacked_verdict,
 )
 from rewards.judges.judge import Answer, Question
 from rewards.prices import Prices
-from rewards.verdicts import Status, Verdict, details_json
+from rewards.verdicts import Status, Verdict
 
 STATE_VERSION = 1
 RETRIED = frozenset({Status.JUDGE_FAULT, Status.TIMEOUT})
@@ -100,23 +102,6 @@ class Config(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Questions that go to the judge in one call; `id` names it in `complete`, `fail` and `give_back`."""
-
-    id: int
-    questions: tuple[Question, ...]
-
-
-@dataclass
-class _Flight:
-    """A batch with the judge."""
-
-    owed: list[Owed]
-    sent_at: float
-    deadline: float
-
-
 class AnnotationLedger:
     """Pending questions of one reward component, and their verdicts.
 
@@ -141,21 +126,24 @@ class AnnotationLedger:
             prices: of the judge; by default it costs nothing.
         """
         self.config = config
-        self.component = component
-        self.reward_version = reward_version
         self._clock = clock
-        self._prices = prices or Prices()
         self._random = random.Random(config.seed)
         self._queue = Queue(config.order, config.queue_capacity, config.backfill_capacity)
         self._breaker = self._closed_breaker()
-        self._flights: dict[int, _Flight] = {}
-        self._in_flight: set[str] = set()
-        self._verdicts: dict[str, Verdict] = {}
-        self._statuses: Counter[Status] = Counter()
-        self._tally = Tally()
-        self._lags = Lags()
-        self._next_batch_id = 0
-        self._fingerprint = ""
+        self._flights = Flights()
+        self._accounts = Accounts(component, reward_version, clock, prices or Prices())
+        self.held = False
+        self._closed = False
+
+    @property
+    def component(self) -> str:
+        """Name of the reward component that the verdicts are values of."""
+        return self._accounts.component
+
+    @property
+    def reward_version(self) -> str:
+        """Version that the verdicts carry."""
+        return self._accounts.reward_version
 
     @property
     def pending(self) -> int:
@@ -165,7 +153,7 @@ class AnnotationLedger:
     @property
     def in_flight(self) -> int:
         """Questions with the judge."""
-        return len(self._in_flight)
+        return len(self._flights.subjects)
 
     @property
     def room(self) -> int:
@@ -175,7 +163,7 @@ class AnnotationLedger:
     @property
     def verdicts(self) -> Mapping[str, Verdict]:
         """Every final verdict by subject, NULL ones included."""
-        return self._verdicts
+        return self._accounts.verdicts
 
     @property
     def breaker(self) -> BreakerState:
@@ -184,7 +172,7 @@ class AnnotationLedger:
 
     def __contains__(self, subject: str) -> bool:
         """Whether a question is pending, with the judge, or answered; not where it was shed."""
-        return subject in self._queue or subject in self._in_flight or subject in self._verdicts
+        return subject in self._queue or subject in self._flights.subjects or subject in self._accounts.verdicts
 
     def ask(self, question: Question, policy_version: int = 0, uncertainty: float = 0.0) -> Admission:
         """Put a question in the queue, once.
@@ -205,12 +193,12 @@ class AnnotationLedger:
             raise ValueError(f"question {question.subject}: got uncertainty {uncertainty}; expected a number")
         subject = question.subject
         if subject in self:
-            self._tally.duplicates += 1
+            self._accounts.tally.duplicates += 1
             return "duplicate"
         owed = self._queue.unshelve(subject)
         if owed is None:
             owed = Owed(question, policy_version, self._clock(), uncertainty=uncertainty)
-            self._tally.asked += 1
+            self._accounts.tally.asked += 1
         return "queued" if self._queue.put(owed) else "shed"
 
     def recall(self, question: Question, answer: Answer, fingerprint: str, policy_version: int = 0) -> Verdict | None:
@@ -232,11 +220,9 @@ class AnnotationLedger:
         owed = self._queue.unshelve(subject)
         if owed is None:
             owed = Owed(question, policy_version, self._clock())
-            self._tally.asked += 1
-        self._tally.cached += 1
-        self._tally.tokens_saved += answer.tokens
-        self._tally.cost_saved += self._prices.cost(1, answer.tokens)
-        return self._conclude(owed, replace(answer, tokens=0), fingerprint, latency_s=0.0, cost=0.0)
+            self._accounts.tally.asked += 1
+        self._accounts.save(answer)
+        return self._accounts.conclude(owed, replace(answer, tokens=0), fingerprint, latency_s=0.0, cost=0.0)
 
     def next_batch(self, at_most: int | None = None) -> Batch | None:
         """The questions to send now.
@@ -245,9 +231,11 @@ class AnnotationLedger:
             at_most: questions, where that is fewer than `batch_size`.
 
         Returns:
-            None while nothing is due, enough batches are in flight, or the circuit breaker is open. When it is half
-            open, one question probes the judge.
+            None while nothing is due, enough batches are in flight, the ledger is held, or the circuit breaker is open.
+            When it is half open, one question probes the judge.
         """
+        if self.held:
+            return None
         state = self._breaker.state
         if state == "open" or len(self._flights) >= self.config.max_in_flight:
             return None
@@ -263,14 +251,11 @@ class AnnotationLedger:
             return None
         for owed in taken:
             owed.attempt += 1
-            self._in_flight.add(owed.question.subject)
-        batch = Batch(self._next_batch_id, tuple(owed.question for owed in taken))
-        self._next_batch_id += 1
+        batch = self._flights.start(taken, now, self.config.deadline_s)
         if state == "half_open":
             self._breaker.probe_id = batch.id
-        self._flights[batch.id] = _Flight(taken, now, now + self.config.deadline_s)
-        self._tally.batches += 1
-        self._tally.attempts += len(taken)
+        self._accounts.tally.batches += 1
+        self._accounts.tally.attempts += len(taken)
         return batch
 
     def give_back(self, batch_id: int) -> bool:
@@ -287,10 +272,13 @@ class AnnotationLedger:
             return False
         for owed in flight.owed:
             owed.attempt -= 1
-            self._queue.put_back(owed)
-        self._tally.batches -= 1
-        self._tally.attempts -= len(flight.owed)
-        self._tally.returned_batches += 1
+            if self._closed:
+                self._accounts.tally.dropped += 1
+            else:
+                self._queue.put_back(owed)
+        self._accounts.tally.batches -= 1
+        self._accounts.tally.attempts -= len(flight.owed)
+        self._accounts.tally.returned_batches += 1
         return True
 
     def complete(self, batch_id: int, answers: Sequence[Answer], fingerprint: str) -> list[Verdict]:
@@ -310,7 +298,7 @@ class AnnotationLedger:
         flight = self._land(batch_id)
         if flight is None:
             return []
-        self._fingerprint = fingerprint
+        self._accounts.fingerprint = fingerprint
         if len(answers) != len(flight.owed):
             cause = f"got {len(answers)} answers to {len(flight.owed)} questions"
             answers = [Answer(Status.JUDGE_FAULT, cause=cause)] * len(flight.owed)
@@ -341,7 +329,7 @@ class AnnotationLedger:
         self._count_batch(failed=True)
         latency_s = self._clock() - flight.sent_at
         answer = Answer(status, cause=cause)
-        return self._settle(((owed, answer) for owed in flight.owed), self._fingerprint, latency_s)
+        return self._settle(((owed, answer) for owed in flight.owed), self._accounts.fingerprint, latency_s)
 
     def refuse(self, batch_id: int, status: Status, cause: str) -> list[Verdict]:
         """End a batch that will not be sent, such as for want of money: NULL verdicts that blame no judge.
@@ -363,7 +351,7 @@ class AnnotationLedger:
         if flight is None:
             return []
         answer = Answer(status, cause=cause)
-        return self._settle(((owed, answer) for owed in flight.owed), self._fingerprint, 0.0)
+        return self._settle(((owed, answer) for owed in flight.owed), self._accounts.fingerprint, 0.0)
 
     def expire(self) -> list[Verdict]:
         """Time out the batches whose deadline has passed.
@@ -371,58 +359,37 @@ class AnnotationLedger:
         Returns:
             The verdicts that are final now.
         """
-        now = self._clock()
-        overdue = [batch_id for batch_id, flight in self._flights.items() if now >= flight.deadline]
+        overdue = self._flights.overdue(self._clock())
         cause = f"no answer within {self.config.deadline_s:g} s"
         return [verdict for batch_id in overdue for verdict in self.fail(batch_id, Status.TIMEOUT, cause)]
 
+    def close(self) -> int:
+        """Ask nothing more: what waits or was shed is dropped; gives how many that were.
+
+        What is with the judge has been paid for: an answer still counts, a failure is not tried again.
+        """
+        self._closed = True
+        dropped = self._queue.pending + self._queue.shed
+        self._queue.load([], [], forgotten=0)
+        self._accounts.tally.dropped += dropped
+        return dropped
+
     def ledger(self) -> Books:
         """The books: counts by state, causes of failures, label lag, cost."""
-        tally, settled = self._tally, sum(self._statuses.values())
-        median_s, p95_s, p99_s = self._lags.quantiles(0.5, 0.95, 0.99)
-        return Books(
-            asked=tally.asked,
-            ok=self._statuses[Status.OK],
-            failures={s.value: n for s, n in sorted(self._statuses.items()) if s is not Status.OK and n},
-            shed=self._queue.shed,
-            pending=self.pending,
-            in_flight=self.in_flight,
-            duplicates=tally.duplicates,
-            attempts=tally.attempts,
-            retries=tally.retries,
-            batches=tally.batches,
-            failed_batches=tally.failed_batches,
-            late_batches=tally.late_batches,
-            returned_batches=tally.returned_batches,
-            cached=tally.cached,
-            causes=dict(tally.causes),
-            breaker=self.breaker,
-            lag_mean_s=tally.lag_sum_s / settled if settled else 0.0,
-            lag_median_s=median_s,
-            lag_p95_s=p95_s,
-            lag_p99_s=p99_s,
-            lag_max_s=tally.lag_max_s,
-            tokens=tally.tokens,
-            tokens_saved=tally.tokens_saved,
-            cost=tally.cost,
-            cost_saved=tally.cost_saved,
-        )
+        return self._accounts.books(self._queue.shed, self.pending, self.in_flight, self.breaker)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as JSON-able data. What is in flight is saved as pending: its answer will not come."""
         now = self._clock()
-        flying = [packed(owed, now, lost_try=True) for flight in self._flights.values() for owed in flight.owed]
+        flying = [packed(owed, now, lost_try=True) for owed in self._flights.owed()]
         return {
             "state_version": STATE_VERSION,
             "component": self.component,
             "reward_version": self.reward_version,
             "pending": flying + [packed(owed, now) for owed in self._queue],
             "shed": [packed(owed, now) for owed in self._queue.shelved()],
-            "verdicts": [packed_verdict(verdict) for verdict in self._verdicts.values()],
-            "tally": {**self._tally.state_dict(), "forgotten": self._queue.forgotten},
-            "lags_s": list(self._lags.latest),
-            "next_batch_id": self._next_batch_id,
-            "fingerprint": self._fingerprint,
+            **self._accounts.state_dict(self._queue.forgotten),
+            "next_batch_id": self._flights.next_batch_id,
             "random": packed_random(self._random.getstate()),
         }
 
@@ -440,100 +407,47 @@ class AnnotationLedger:
                 "resume with the judge and the recipe that wrote it, or start a new run"
             )
         now = self._clock()
-        self._tally = Tally.from_state(state["tally"])
+        self._accounts.load_state_dict(state)
         pending, shed = ([unpacked(raw, now) for raw in state[place]] for place in ("pending", "shed"))
-        self._queue.load(pending, shed, self._tally.forgotten)
-        self._flights, self._in_flight = {}, set()
-        verdicts = [unpacked_verdict(raw) for raw in state["verdicts"]]
-        self._verdicts = {verdict.subject: verdict for verdict in verdicts}
-        self._statuses = Counter(verdict.status for verdict in verdicts)
-        self._lags = Lags(state["lags_s"])
-        self._next_batch_id = state["next_batch_id"]
-        self._fingerprint = state["fingerprint"]
+        self._queue.load(pending, shed, self._accounts.tally.forgotten)
+        self._flights = Flights(state["next_batch_id"])
         self._random.setstate(unpacked_random(state["random"]))
         self._breaker = self._closed_breaker()
 
     def _closed_breaker(self) -> Breaker:
         return Breaker(self.config.breaker_failures, self.config.breaker_cooldown_s, self._clock)
 
-    def _land(self, batch_id: int) -> _Flight | None:
+    def _land(self, batch_id: int) -> Flight | None:
         """Take a batch out of flight; None, counted, if it had ended before."""
-        flight = self._flights.pop(batch_id, None)
-        if flight is None:
-            self._tally.late_batches += 1
-            return None
-        self._in_flight.difference_update(owed.question.subject for owed in flight.owed)
+        flight = self._flights.land(batch_id)
+        self._accounts.tally.late_batches += flight is None
         return flight
 
     def _count_batch(self, *, failed: bool) -> None:
         """Let the circuit breaker see how a batch ended."""
         self._breaker.record(failed=failed)
-        self._tally.failed_batches += failed
+        self._accounts.tally.failed_batches += failed
 
     def _checked(self, answer: Any) -> Answer:
-        """The answer itself if it keeps the judge's contract, else a judge fault that says how it does not."""
-        if not isinstance(answer, Answer):
-            return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
-        if answer.status is Status.OK:
-            low, high = self.config.value_low, self.config.value_high
-            values: list[Any] = [answer.value, *(score for score in answer.scores if score is not None)]
-            wrong = [value for value in values if not (isinstance(value, Real) and low <= float(value) <= high)]
-            if not wrong:
-                return answer
-            cause = f"got value {wrong[0]!r}; expected a number from {low:g} to {high:g}"
-        elif answer.status is Status.PENDING:
-            cause = "got status 'pending' as an answer; expected a final one"
-        else:
-            return answer
-        return Answer(Status.JUDGE_FAULT, cause=cause, tokens=answer.tokens, latency_s=answer.latency_s)
+        return checked(answer, self.config.value_low, self.config.value_high)
 
     def _settle(self, answered: Iterable[tuple[Owed, Answer]], fingerprint: str, latency_s: float) -> list[Verdict]:
         """Turn answers into verdicts, and faults with tries left into retries."""
         verdicts = []
         for owed, answer in answered:
-            cost = self._prices.cost(1, answer.tokens) if answer.tokens or answer.status is Status.OK else 0.0
-            self._tally.tokens += answer.tokens
-            self._tally.cost += cost
-            if answer.status is not Status.OK:
-                self._tally.count_cause(answer)
-            if answer.status in RETRIED and owed.attempt < self.config.max_attempts:
+            cost = self._accounts.charge(answer)
+            if self._closed and answer.status in BLAMES_THE_JUDGE:
+                self._accounts.tally.dropped += 1
+            elif answer.status in RETRIED and owed.attempt < self.config.max_attempts:
                 self._retry(owed)
             elif answer.status is Status.SHED:
                 self._queue.shelve(owed)
             else:
-                verdicts.append(self._conclude(owed, answer, fingerprint, latency_s, cost))
+                verdicts.append(self._accounts.conclude(owed, answer, fingerprint, latency_s, cost))
         return verdicts
-
-    def _conclude(self, owed: Owed, answer: Answer, fingerprint: str, latency_s: float, cost: float) -> Verdict:
-        """Write the final verdict of a question."""
-        ok = answer.status is Status.OK and answer.value is not None
-        verdict = Verdict(
-            subject=owed.question.subject,
-            subject_kind=owed.question.kind,
-            component=self.component,
-            reward_version=self.reward_version,
-            value=float(answer.value) if ok and answer.value is not None else None,
-            status=answer.status,
-            judge_fingerprint=fingerprint,
-            cause=answer.cause,
-            attempt=owed.attempt,
-            latency_s=latency_s,
-            tokens=answer.tokens,
-            cost=cost,
-            policy_version=owed.policy_version,
-            text="\n".join(owed.question.texts),
-            scores=answer.scores if ok else (),
-            details=details_json(answer.details),
-        )
-        self._verdicts[verdict.subject] = verdict
-        self._statuses[verdict.status] += 1
-        lag_s = self._clock() - owed.asked_at
-        self._lags.latest.append(lag_s)
-        self._tally.count_lag(lag_s)
-        return verdict
 
     def _retry(self, owed: Owed) -> None:
         """Let a question wait for its next try."""
         owed.pause_s = next_pause(owed.pause_s, self.config.backoff_s, self.config.backoff_max_s, self._random)
         self._queue.postpone(owed, self._clock() + owed.pause_s)
-        self._tally.retries += 1
+        self._accounts.tally.retries += 1

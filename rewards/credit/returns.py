@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,7 @@ class Returns(Reshape):
     stage: ClassVar[Stage] = "credit"
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "declared"
     linear: ClassVar[bool] = True
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "gamma": 0.9}
 
     part: Literal["returns"] = "returns"
     gamma: float = Field(1.0, ge=0, le=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -112,3 +112,19 @@ class Judge(Protocol):
             ConnectionError: the judge cannot be reached; the message names the remedy.
         """
         ...
+
+
+Reply = tuple[str, Sequence[Answer]]
+"""Fingerprint of the judge, and its answers to the questions of one call, in their order."""
+
+Call = Callable[[tuple[Question, ...]], Awaitable[Reply]]
+"""Asks a judge, wherever it is."""
+
+
+def in_process(judge: Judge) -> Call:
+    """How a judge of this process is called."""
+
+    async def call(questions: tuple[Question, ...]) -> Reply:
+        return judge.fingerprint, await judge.judge(questions)
+
+    return call

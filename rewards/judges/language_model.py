@@ -54,12 +54,11 @@ class LanguageModelJudge:
         """Judge with an engine that is loaded already.
 
         Args:
-            engine: the model; called from one thread at a time.
+            engine: the model; it may be called from several threads.
             config: goal, and soft or hard values.
         """
         self._engine = engine
         self.config = config or Config()
-        self._turn = asyncio.Lock()
         parts = [engine.fingerprint, prompts.fingerprint(self.config.goal), self.config.model_dump_json()]
         self._fingerprint = "lm-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -90,10 +89,9 @@ class LanguageModelJudge:
 
     async def _ask(self, kind: QuestionKind, questions: Sequence[Question]) -> list[Answer]:
         chats = [prompts.messages_for(self.config.goal, question) for question in questions]
-        async with self._turn:
-            start = time.perf_counter()
-            scores = await asyncio.to_thread(self._engine.score_choices, chats, prompts.CHOICES[kind])
-            latency_s = time.perf_counter() - start
+        start = time.perf_counter()
+        scores = await asyncio.to_thread(self._engine.score_choices, chats, prompts.CHOICES[kind])
+        latency_s = time.perf_counter() - start
         return [
             self._answer(kind, row, int(tokens), bool(too_long), latency_s)
             for row, tokens, too_long in zip(scores.log_probs, scores.tokens, scores.too_long, strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -16,6 +17,8 @@ class Clip(Reshape):
 
     No view clips unless it is told to: a goal reward of 50 that is clipped to 10 is another task.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "low": 0.2, "high": 0.7}
 
     part: Literal["clip"] = "clip"
     low: float

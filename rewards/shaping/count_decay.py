@@ -25,6 +25,7 @@ class CountDecay(Reshape):
 
     linear: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"oni": {"beta": 3.0}}
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "count": "n"}
 
     part: Literal["count_decay"] = "count_decay"
     count: str = "caption_count"

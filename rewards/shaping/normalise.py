@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,7 @@ class Normalise(Reshape):
     """
 
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "excluded"
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "centre": True}
 
     part: Literal["normalise"] = "normalise"
     centre: bool = False

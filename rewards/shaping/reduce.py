@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Reduce(Reshape):
     """
 
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "declared"
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "by": "mean"}
 
     part: Literal["reduce"] = "reduce"
     over: Level = "episode"

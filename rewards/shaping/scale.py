@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ class Scale(Reshape):
     """Multiply. NULL stays NULL."""
 
     linear: ClassVar[bool] = True
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "factor": 2.0}
 
     part: Literal["scale"] = "scale"
     factor: float

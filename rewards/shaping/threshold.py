@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from rewards.views.part import Reshape, State, Table
 
 class Threshold(Reshape):
     """Keep what exceeds `above`; what does not is worth 0. NULL stays NULL."""
+
+    example: ClassVar[Mapping[str, Any]] = {"of": "r", "above": 0.5}
 
     part: Literal["threshold"] = "threshold"
     above: float

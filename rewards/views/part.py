@@ -112,12 +112,16 @@ class Part(BaseModel, ABC):
         null: what NULL does: "stays" (NULL where an input is, and nowhere else), "excluded" (also left out of what
             others are compared with), or "declared" (the part's own settings say).
         presets: settings by the names of papers.
+        example: settings with which it can be built, for tests and documents; it then reads columns with values between
+            0 and 1, of steps unless `levels` says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     stage: ClassVar[Stage]
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "stays"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    example: ClassVar[Mapping[str, Any]]
+    levels: ClassVar[Mapping[str, Level]] = {}
 
     part: str
 
