@@ -243,8 +243,10 @@ def settled(terms: Terms, result: Column, name: str) -> Terms:
     rest = values - sum(found.values(), np.zeros(values.shape))
     rounding = np.abs(rest) <= ROUNDING * np.maximum(1.0, np.abs(values))
     if found:
-        largest = max(found, key=lambda key: float(np.abs(found[key]).max(initial=0.0)))
-        found[largest] = found[largest] + np.where(rounding, rest, 0.0)
+        stack = np.stack(list(found.values()))
+        largest = np.abs(stack).argmax(0)
+        for place, key in enumerate(found):
+            found[key] = found[key] + np.where(rounding & (largest == place), rest, 0.0)
         rest = np.where(rounding, 0.0, rest)
     if np.any(rest):
         found[name] = found.get(name, 0.0) + rest
