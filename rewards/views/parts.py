@@ -13,6 +13,7 @@ from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.credit.returns import Returns
 from rewards.shaping.clip import Clip
 from rewards.shaping.count_decay import CountDecay
+from rewards.shaping.length_penalty import LengthPenalty
 from rewards.shaping.normalise import Normalise
 from rewards.shaping.reduce import Reduce
 from rewards.shaping.scale import Scale
@@ -23,6 +24,7 @@ KINDS: tuple[type[Part], ...] = (
     # shaping
     Clip,
     CountDecay,
+    LengthPenalty,
     Normalise,
     Reduce,
     Scale,
