@@ -16,8 +16,8 @@ from rewards.views.part import Reshape, State, Table
 class LengthPenalty(Reshape):
     """r = correct · (1 − α σ(z)), z = (length − mean) / std over the right answers of the same group.
 
-    Only in the `share` of the batch's groups that are right most often: where a task is not mastered yet, length is left
-    alone and r = correct. Wrong answers always earn 0. NULL stays NULL, and is in no mean and no share.
+    Only in the `share` of the batch's groups that are right most often: where a task is not mastered yet, length is
+    left alone and r = correct. Wrong answers always earn 0. NULL stays NULL, and is in no mean and no share.
 
     Source: GRPO-λ; that the share is 20 % of the batch and α 0.2 is chosen here.
 

@@ -24,10 +24,12 @@ ONE_FILE_IN = {
     "nle": ("envs",),
     "minihack": ("envs",),
     "mlflow": ("pipelines",),
+    "datasets": ("envs/language/tasks",),
     "vllm": ("actors/engines",),
     "math_verify": ("rewards/verifiers",),
     "sacrebleu": ("rewards/verifiers",),
     "zlib_ng": ("envs/storage",),
+    "peft": ("learners/language",),
     "transformers": ("actors/engines", "rewards/judges/builtin"),  # to run a model, and to build the small one
 }
 

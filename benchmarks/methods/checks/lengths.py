@@ -76,8 +76,8 @@ def _briefer_and_as_right(found: Found) -> bool:
 GRPO_LAMBDA = Check(
     row=46,
     name="correctness-gated-length-penalty",
-    claim="With length penalised only in the fifth of the groups that are right most often, accuracy stays within 0.05 of "
-    "GRPO's with at most 70 % of its tokens.",
+    claim="With length penalised only in the fifth of the groups that are right most often, accuracy stays within 0.05 "
+    "of GRPO's with at most 70 % of its tokens.",
     arms={
         "GRPO": lambda seed: trained(seed, share=0.0, alpha=0.2),
         "GRPO-λ": lambda seed: trained(seed, share=0.2, alpha=0.2),
