@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+from learners.weights import gathered, scattered_like
 
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
@@ -73,23 +75,39 @@ class Descent:
         settings: of the steps.
         skipped: steps that were lost so far.
         skipped_in_a_row: those of them since the last good one.
+        taken: steps that were not lost.
     """
 
-    def __init__(self, module: torch.nn.Module, settings: Settings) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        settings: Settings,
+        *,
+        weight_decay: float = 0.0,
+        schedule: Callable[[int], float] = lambda taken: 1.0,
+        agreed: Callable[[bool], bool] = lambda finite: finite,
+        summed: Callable[[list[Tensor]], None] = lambda gradients: None,
+    ) -> None:
         """Start with empty moments.
 
         Args:
-            module: whose parameters are trained in place, on the device where they are.
+            module: whose parameters are trained in place, on the device where they are; frozen ones stay as they are.
             settings: of the steps.
+            weight_decay: of AdamW (Loshchilov and Hutter 2019).
+            schedule: what the learning rate is multiplied by, given how many steps were taken.
+            agreed: whether a step is finite for all processes that take it together, given whether it is for this one.
+            summed: adds up gradients over these processes, in place.
         """
         self.settings = settings
-        self.skipped = self.skipped_in_a_row = 0
-        self._parameters = dict(module.named_parameters())
-        self._optimiser = torch.optim.Adam(
+        self.skipped = self.skipped_in_a_row = self.taken = 0
+        self._parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        self._schedule, self._agreed, self._summed = schedule, agreed, summed
+        self._optimiser = torch.optim.AdamW(
             self._parameters.values(),
             lr=settings.learning_rate,
             betas=settings.adam_betas,
             eps=settings.adam_epsilon,
+            weight_decay=weight_decay,
             fused=True,
         )
 
@@ -107,12 +125,33 @@ class Descent:
         Raises:
             LearningDiverged: it was one too many in a row.
         """
+        return self.accumulate([loss])
+
+    def accumulate(self, losses: Iterable[Tensor]) -> Tensor | None:
+        """One step down the gradient of the sum of `losses`, of which only one is held at a time.
+
+        Args:
+            losses: parts of one loss; each is made when the gradient of the one before is there.
+
+        Returns:
+            The norm of the gradient before clipping; None if the step had to be skipped.
+
+        Raises:
+            LearningDiverged: it was one too many in a row.
+        """
         self._optimiser.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.settings.max_grad_norm)
-        if math.isfinite(loss.item() + norm.item()):
+        total = 0.0
+        for loss in losses:
+            loss.backward()
+            total += loss.item()
+        self._summed([value.grad for value in self._parameters.values() if value.grad is not None])
+        norm = gathered(torch.nn.utils.clip_grad_norm_(self._parameters.values(), self.settings.max_grad_norm))
+        if self._agreed(math.isfinite(total + norm.item())):
             self.skipped_in_a_row = 0
+            for group in self._optimiser.param_groups:
+                group["lr"] = self.settings.learning_rate * self._schedule(self.taken)
             self._optimiser.step()
+            self.taken += 1
             return norm
         self._optimiser.zero_grad()
         self.skipped += 1
@@ -128,7 +167,7 @@ class Descent:
     def state_dict(self, name: str = "adam") -> dict[str, Tensor]:
         """Adam's moments: copies, as tensors whose names begin with `name`. The counters are the learner's to keep."""
         return {
-            f"{name}.{part}.{parameter_name}": value.detach().clone()
+            f"{name}.{part}.{parameter_name}": gathered(value.detach()).clone()
             for parameter_name, parameter in self._parameters.items()
             for part, value in self._optimiser.state.get(parameter, {}).items()
         }
@@ -139,8 +178,13 @@ class Descent:
         Raises:
             KeyError: a part is missing.
         """
+
+        def moment(part: str, parameter_name: str) -> Tensor:
+            value = state[f"{name}.{part}.{parameter_name}"].clone()
+            return value if part == "step" else scattered_like(self._parameters[parameter_name], value)
+
         moments = {
-            index: {part: state[f"{name}.{part}.{parameter_name}"].clone() for part in _ADAM}
+            index: {part: moment(part, parameter_name) for part in _ADAM}
             for index, parameter_name in enumerate(self._parameters)
             if f"{name}.step.{parameter_name}" in state
         }

@@ -11,6 +11,21 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 
+def gathered(tensor: Tensor) -> Tensor:
+    """All of a tensor that is spread over processes (a DTensor; all of them must call this), or the tensor itself."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def scattered_like(example: Tensor, tensor: Tensor) -> Tensor:
+    """A whole tensor on the device of `example`, spread over processes as that is."""
+    tensor = tensor.to(example.device)
+    if not hasattr(example, "device_mesh"):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor, example.device_mesh, example.placements)  # type: ignore[attr-defined]
+
+
 def pack_weights(module: torch.nn.Module) -> bytes:
     """Parameters and buffers of a module as one safetensors blob.
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.columns import Column
-from rewards.groups import group_advantages
+from rewards.groups import best_of, counts, group_advantages, has_signal, known
 
 
 def column(*groups: list[float | None]) -> Column:
@@ -45,6 +45,27 @@ def test_known_members_sum_to_zero_and_equal_the_group_without_the_others(groups
             assert values[valid] == pytest.approx(group_advantages(column(known)).values[0], abs=1e-5)
 
 
+def test_only_groups_whose_known_rewards_differ_have_something_to_learn_from() -> None:
+    assert has_signal(column([1.0, 1.0], [1.0, 0.0], [1.0, None], [None, None])).tolist() == [False, True, False, False]
+
+
+def test_the_best_are_taken_in_order_and_a_null_never_is() -> None:
+    rewards = column([1.0, 3.0, None, 3.0], [None, None, None, -1.0], [None] * 4)
+    assert best_of(rewards).tolist() == [[False, True, False, False], [False, False, False, True], [False] * 4]
+    assert best_of(rewards, 2)[0].tolist() == [False, True, False, True]
+    assert best_of(rewards, 9).tolist() == rewards.valid.tolist()
+
+
+def test_everyone_is_counted() -> None:
+    found = counts(column([1.0, 1.0, None], [1.0, 0.0, 0.5], [1.0, None, None]))
+    assert (found.groups, found.members, found.null_members) == (3, 9, 3)
+    assert (found.lonely_members, found.null_groups, found.equal_groups) == (1, 1, 1)
+
+
+def test_equals_are_exactly_their_mean() -> None:
+    assert known(column([0.1, 0.1, 0.1])).apart.tolist() == [[0.0, 0.0, 0.0]]
+
+
 def test_what_is_not_groups_is_refused() -> None:
     with pytest.raises(ValueError, match="expected \\[groups, members\\]"):
-        group_advantages(Column.full([1.0, 0.0]))
+        known(Column.full([1.0, 0.0]))

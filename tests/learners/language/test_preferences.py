@@ -1,0 +1,61 @@
+"""Losses of preferences and reward models by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from learners.language.preferences import dpo, hinge, ipo, kto, odds_ratio, simpo
+from learners.language.reward_losses import agreement, bradley_terry, regression
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def one(x):
+    return torch.tensor([x], dtype=torch.float64)
+
+
+def test_pairs_by_hand():
+    assert dpo(one(2.0), 0.5).item() == pytest.approx(-math.log(sigmoid(1)))
+    assert dpo(one(2.0), 0.5, 0.1).item() == pytest.approx(-0.9 * math.log(sigmoid(1)) - 0.1 * math.log(sigmoid(-1)))
+    assert hinge(torch.tensor([1.0, 4.0]), 0.5).tolist() == [0.5, 0]
+    assert ipo(one(1.0), 0.1).item() == pytest.approx((1 - 5) ** 2)
+    assert simpo(one(-1.0), one(-2.0), 2, 0.5).item() == pytest.approx(-math.log(sigmoid(1.5)))
+    # Odds of 0.5 are 1, of 0.2 are 1/4: log odds ratio log 4, of which the sigmoid is 0.8.
+    assert odds_ratio(one(math.log(0.5)), one(math.log(0.2))).item() == pytest.approx(-math.log(0.8))
+
+
+def test_at_the_reference_dpo_is_log_two_and_pulls_both_ways_alike():
+    chosen, rejected = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+    loss = dpo(chosen - rejected, 0.3)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(math.log(2))
+    assert chosen.grad.item() == -rejected.grad.item() == pytest.approx(-0.15)
+
+
+def test_an_answer_that_is_certain_has_finite_odds():
+    certain = torch.zeros(1, requires_grad=True)
+    loss = odds_ratio(certain, one(-1.0).float())
+    loss.sum().backward()
+    assert loss.isfinite().all() and certain.grad.isfinite().all()
+
+
+def test_liked_and_disliked_answers_by_hand():
+    found = kto(torch.tensor([1.0, 1.0]), torch.tensor([1, 0]), torch.tensor(0.5), 2.0, 1.0, 3.0)
+    assert found.tolist() == pytest.approx([1 - sigmoid(1), 3 * (1 - sigmoid(-1))])
+    below = kto(torch.tensor([1.0]), torch.tensor([1]), torch.tensor(-9.0), 1.0)
+    assert below.item() == pytest.approx(1 - sigmoid(1)), "a KL is not negative"
+
+
+def test_reward_models_by_hand():
+    chosen, rejected = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0])
+    assert bradley_terry(chosen, rejected).tolist() == pytest.approx([-math.log(sigmoid(1)), math.log(2)])
+    assert bradley_terry(chosen, rejected, torch.tensor([1.0, 0.0]), 0.1).tolist() == pytest.approx(
+        [math.log(2) + 0.1, math.log(2)]
+    )
+    assert regression(torch.tensor([1.0]), torch.tensor([3.0])).item() == 4
+    assert agreement(torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0])).tolist() == [1, 0, 0.5]
