@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,9 @@ class ChatTokenizer:
             )
         self.tokenizer, self._name = tokenizer, name
         self._first_tokens: dict[tuple[str, ...], list[int]] = {}
+        self._markers = _markers_of(tokenizer)
+        self._begun: tuple[str, list[int]] = "", []  # the latest beginning that chats had in common, and its ids
+        self._lock = threading.RLock()  # tokenizers of transformers are for one thread at a time
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -38,7 +43,16 @@ class ChatTokenizer:
 
     def ids(self, chats: Sequence[Sequence[Message]]) -> list[list[int]]:
         """Token ids of chats, each up to where the reply begins."""
-        return self._tokenise([self._render(chat) for chat in chats])
+        with self._lock:
+            texts = [self._render(chat) for chat in chats]
+            begin, marker = self._beginning(texts)
+            if not begin:
+                return self._tokenise(texts)
+            if begin != self._begun[0]:
+                self._begun = begin, self._tokenise([begin])[0]
+            # The marker goes along, because a tokenizer may treat the very first word of a text in a way of its own.
+            rests = self._tokenise([marker + text[len(begin) :] for text in texts])
+            return [self._begun[1] + ids[1:] for ids in rests]
 
     def first_tokens(self, choices: Sequence[str]) -> list[int]:
         """The first token of each choice as it is spelt right after the generation prompt.
@@ -46,7 +60,10 @@ class ChatTokenizer:
         Raises:
             ValueError: two choices begin with the same token.
         """
-        key = tuple(choices)
+        with self._lock:
+            return self._first(tuple(choices))
+
+    def _first(self, key: tuple[str, ...]) -> list[int]:
         if key not in self._first_tokens:
             start = self._render([{"role": "user", "content": "?"}])
             base, *whole = self._tokenise([start, *(start + choice for choice in key)])
@@ -68,8 +85,30 @@ class ChatTokenizer:
         )
         return text
 
+    def _beginning(self, texts: Sequence[str]) -> tuple[str, str]:
+        """What texts have in common up to a control token, and that token; empty where there is nothing.
+
+        Tokenizers cut a text at its control tokens first, so what stands before one and what stands behind it can be
+        tokenised apart: what all chats begin with is tokenised once.
+        """
+        common = os.path.commonprefix([min(texts), max(texts)]) if len(texts) > 1 else ""
+        at, marker = max(((common.rfind(token), token) for token in self._markers), default=(-1, ""))
+        return (common[: at + len(marker)], marker) if at > 0 else ("", "")
+
     def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
         ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return ids
+
+
+def _markers_of(tokenizer: Any) -> list[str]:
+    """Control tokens at which a text falls into two that have nothing to do with each other."""
+    added = {str(token): token for token in getattr(tokenizer, "added_tokens_decoder", {}).values()}
+    return [
+        text
+        for text, token in added.items()
+        if token.special
+        and not (token.normalized or token.single_word or token.lstrip or token.rstrip)
+        and not any(text != other and text in other for other in added)
+    ]

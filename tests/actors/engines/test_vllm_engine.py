@@ -5,10 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from actors.engines.transformers_engine import Config as TransformersConfig
 from actors.engines.transformers_engine import TransformersEngine
 from actors.engines.vllm_engine import Config, VllmEngine, VllmRewardModel
+from actors.language.generation import Sampling
+from actors.language.sampling import filtered_log_probs
 
 pytestmark = [
     pytest.mark.vllm,
@@ -75,6 +78,61 @@ def test_a_rubric_is_judged_in_vllm(engine):
     judge = rubric.build(Parts(LocalModel(engine)))
     answers = asyncio.run(judge.judge([question("response", [text]) for text in ("one", "two")]))
     assert all(0 <= answer.value <= 1 for answer in answers)
+
+
+def whole_pass(model, prompt, reply):
+    """Log-probabilities of a reply by one forward pass of transformers."""
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([prompt + reply])).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None])[:, 0].numpy()
+
+
+@needs_vllm
+def test_replies_carry_their_log_probs_and_new_weights_in_mid_generation_write_as_if_they_had_read_it_all(
+    engine, chat_model
+):
+    from transformers import AutoModelForCausalLM
+
+    old, new = (AutoModelForCausalLM.from_pretrained(chat_model).eval() for _ in range(2))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for weight in new.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    prompts = engine.chats.ids(chats("a key.", "It's a wall.", "You die...", "a long way down the stairs"))
+    given = iter([None] * 6 + [(new.state_dict(), 9)])
+    replies = engine.generate(prompts, Sampling(24), range(4), poll=lambda: next(given, None))
+    assert {0, 9} == {version for reply in replies for version in reply.versions}
+    for prompt, reply in zip(prompts, replies, strict=True):
+        before, after = (whole_pass(model, prompt, reply.token_ids) for model in (old, new))
+        expected = np.where(np.array(reply.versions) == 9, after, before)
+        np.testing.assert_allclose(reply.log_probs, expected, atol=2e-3)
+    with pytest.raises(ValueError, match="expected 261, the vocabulary of the engine"):
+        engine.load_weights({"model.embed_tokens.weight": torch.zeros(7, 64)}, 10)
+    engine.load_weights(old.state_dict(), 0)
+
+
+@needs_vllm
+def test_log_probs_are_those_of_what_was_sampled_from_and_stops_budgets_and_contexts_end_replies(engine, chat_model):
+    prompts = engine.chats.ids(chats(*(f"question {i}" for i in range(8))))
+    narrow = engine.generate(prompts, Sampling(10, temperature=0.7, top_p=0.9, top_k=5), range(8))
+    there = TransformersEngine(TransformersConfig(model=str(chat_model), device="cpu"))
+    for prompt, reply in zip(prompts, narrow, strict=True):
+        with torch.inference_mode():
+            logits = there._model(input_ids=torch.tensor([prompt + reply.token_ids])).logits[0]
+        expected = filtered_log_probs(logits, 0.7, 5, 0.9)[len(prompt) - 1 : -1]
+        expected = expected.gather(-1, torch.tensor(reply.token_ids)[:, None])[:, 0]
+        np.testing.assert_allclose(reply.log_probs, expected, atol=2e-3)
+    greedy = engine.generate(prompts[:2], Sampling(5, temperature=0), [0, 0])
+    assert greedy[0].log_probs == [0.0] * len(greedy[0].log_probs)
+    long = prompts[0] * 40
+    full, near = engine.generate([long, long[:510]], Sampling(9), [1, 2])
+    assert full == ([], [], [], "length") and len(near.token_ids) <= 2
+    text = engine.chats.tokenizer.decode(engine.generate(prompts[:1], Sampling(40), [3])[0].token_ids)
+    stopped = engine.generate(prompts[:1], Sampling(40, stop=(text[5:8],)), [3])[0]
+    assert stopped.finish == "stop" and text[5:8] in engine.chats.tokenizer.decode(stopped.token_ids)
+    ticket = engine.submit(prompts[0], Sampling(40), 0)
+    engine.step()
+    assert dict(engine.abort([ticket]))[ticket].finish == "aborted" and engine.step() == []
 
 
 @needs_vllm

@@ -1,0 +1,274 @@
+"""Decoders: a causal language model with keys and values in buffers that are written in place.
+
+Rows of the buffers are conversations, each as long as it is: a token is written at its own position, and sees what
+stands up to it in its row. So rows of any lengths run together, without padding on either side, and rows come and go.
+
+`LlamaDecoder` runs the layers of the Llama family itself, with a dozen tensor operations a layer: for small models the
+Python around them takes most of the time. `ModelDecoder` runs any other model that attends to all that came before.
+
+Shapes: N rows of the batch, Q new tokens each, T positions that are seen, H heads of keys, G queries a key, D of a
+head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_GROW = 64
+"""Positions are added in multiples of this, so that buffers are seldom moved."""
+
+
+class Decoder:
+    """Keys and values of conversations, and the model that extends them."""
+
+    def __init__(self, model: Any) -> None:
+        """Take a causal language model of transformers, on its device, in evaluation mode.
+
+        Raises:
+            ValueError: its memory is not that of full attention.
+        """
+        config = model.config.get_text_config()
+        self.model, self.config = model, config
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
+        self.queries = config.num_attention_heads
+        self.heads = getattr(config, "num_key_value_heads", None) or self.queries
+        self.width = getattr(config, "head_dim", None) or config.hidden_size // self.queries
+        self.memory = self._room(0, 0)
+
+    def _room(self, rows: int, positions: int) -> Tensor:
+        shape = (self.config.num_hidden_layers, rows, 2 * self.heads, positions, self.width)
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+
+    def enlarged(self, memory: Tensor, rows: int, positions: int) -> Tensor:
+        """A buffer with room for so many rows and positions, and what was in `memory`; itself where it has the room."""
+        _, had, _, length, _ = memory.shape
+        if rows <= had and positions <= length:
+            return memory
+        # Doubling: what is copied in all stays below what is written in all.
+        positions = length if positions <= length else max(-(-positions // _GROW) * _GROW, 2 * length)
+        grown = self._room(max(rows, 2 * had) if rows > had else had, positions)
+        grown[:, :had, :, :length] = memory
+        return grown
+
+    def reserve(self, rows: int, positions: int) -> None:
+        """Make room for so many rows and positions; what is there stays."""
+        self.memory = self.enlarged(self.memory, rows, positions)
+
+    def copy_rows(self, sources: list[int], targets: list[int], positions: int) -> None:
+        """Copy the first positions of some rows to others."""
+        if sources:
+            self.memory[:, targets, :, :positions] = self.memory[:, sources, :, :positions]
+
+    def extend(self, ids: Tensor, positions: Tensor, rows: Tensor | None, seen: int, logits: bool = True) -> Tensor:
+        """Run new tokens, and keep their keys and values.
+
+        Args:
+            ids: `[N, Q]`.
+            positions: of each in its row, `[N, Q]`. What a row holds beyond them is not seen.
+            rows: which rows `[N]`; None: the first N.
+            seen: the largest position plus one.
+            logits: whether they are wanted.
+
+        Returns:
+            Logits after the last new token of each row `[N, V]`, in float32; nothing of use where they are not wanted.
+        """
+        raise NotImplementedError
+
+    def _mask(self, positions: Tensor, seen: int, repeats: int) -> Tensor:
+        """What each query may see, to be added to its scores: `[N, 1, Q * repeats, T]`."""
+        ahead = torch.arange(seen, device=self.device) > positions[:, :, None]
+        mask = torch.zeros(ahead.shape, device=self.device, dtype=self.dtype).masked_fill_(ahead, -torch.inf)
+        if repeats > 1 and positions.shape[1] > 1:  # one query each is broadcast instead
+            mask = mask.repeat_interleave(repeats, dim=1)
+        return mask[:, None]
+
+
+class ModelDecoder(Decoder):
+    """Any model whose layers attend to all that came before, called as it is, with a cache of ours."""
+
+    def __init__(self, model: Any) -> None:
+        """Take the model.
+
+        Raises:
+            ValueError: some layers remember in another way.
+        """
+        super().__init__(model)
+        kinds = set(getattr(self.config, "layer_types", None) or ["full_attention"])
+        if kinds != {"full_attention"}:
+            raise ValueError(
+                f"got a {self.config.model_type} model with layers {sorted(kinds)}; expected full_attention in all of "
+                "them: use the vllm engine for this model"
+            )
+
+    def extend(self, ids: Tensor, positions: Tensor, rows: Tensor | None, seen: int, logits: bool = True) -> Tensor:
+        """See `Decoder.extend`."""
+        out: Tensor = self.model(
+            input_ids=ids,
+            attention_mask=self._mask(positions, seen, 1),
+            position_ids=positions,
+            past_key_values=_Cache(self, positions, rows, seen),
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        return out[:, -1].float() if logits else out
+
+
+class _Cache:
+    """What a model of transformers asks of its cache, on our buffers."""
+
+    is_compileable = False
+
+    def __init__(self, decoder: Decoder, positions: Tensor, rows: Tensor | None, seen: int) -> None:
+        n = len(positions)
+        self._memory, self._heads, self._seen = decoder.memory, decoder.heads, seen
+        self._rows = slice(0, n) if rows is None else rows
+        self._at = torch.arange(n, device=positions.device) if rows is None else rows
+        self._positions, self._start = positions, seen - positions.shape[1]
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Keep `[N, H, Q, D]`; returns all that is seen, `[N, H, T, D]`."""
+        memory = self._memory[layer]
+        memory[self._at[:, None], :, self._positions] = torch.cat([keys, values], 1).transpose(1, 2)
+        held = memory[self._rows, :, : self._seen]
+        return held[:, : self._heads], held[:, self._heads :]
+
+    def get_seq_length(self, *_: Any) -> int:
+        """Tokens before the new ones."""
+        return self._start
+
+
+class LlamaDecoder(Decoder):
+    """Llama, Qwen2, Qwen3, Mistral: RMS norms, rotary positions, grouped queries, a gated feed-forward layer.
+
+    Weights of projections that read the same input are laid side by side, and the model's parameters become views of
+    them, so that there is one copy, and weights that are loaded into the model are at once the decoder's.
+    """
+
+    FAMILY = ("llama", "qwen2", "qwen3", "mistral")
+
+    def __init__(self, model: Any) -> None:
+        """Take a model of the family.
+
+        Raises:
+            ValueError: it is built in another way.
+        """
+        super().__init__(model)
+        config, inner = self.config, model.model
+        linear = [m for layer in inner.layers for m in (layer.self_attn.q_proj, layer.mlp.gate_proj)]
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        known = config.model_type in self.FAMILY and config.hidden_act in ("silu", "swish")
+        if not known or kinds != {"full_attention"} or any(type(one) is not nn.Linear for one in linear):
+            raise ValueError(f"got a {config.model_type} model that is not laid out as expected: use ModelDecoder")
+        self._layers = [_Layer(layer) for layer in inner.layers]
+        self._eps = config.rms_norm_eps
+        self._rope = self._rope_table(256)
+
+    def _rope_table(self, positions: int) -> tuple[Tensor, Tensor]:
+        """Cosine, and sine with the sign of the rotation, `[positions, 1, D]`."""
+        at = torch.arange(positions, device=self.device)[None]
+        cos, sin = self.model.model.rotary_emb(torch.zeros(1, device=self.device, dtype=self.dtype), at)
+        half = self.width // 2
+        signed = torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
+        return cos[0].unsqueeze(1), signed.unsqueeze(1)
+
+    def extend(self, ids: Tensor, positions: Tensor, rows: Tensor | None, seen: int, logits: bool = True) -> Tensor:
+        """See `Decoder.extend`."""
+        if seen > len(self._rope[0]):
+            self._rope = self._rope_table(2 * seen)
+        (n, q), (h, g, d) = ids.shape, (self.heads, self.queries // self.heads, self.width)
+        at = (torch.arange(n, device=self.device) if rows is None else rows)[:, None]
+        take = slice(0, n) if rows is None else rows
+        mask, scale = self._mask(positions, seen, g), d**-0.5
+        flat = positions.flatten()
+        cos, sin = self._rope[0][flat], self._rope[1][flat]
+        inner, tokens = self.model.model, n * q
+        x = F.embedding(ids.flatten(), inner.embed_tokens.weight)
+        for layer, memory in zip(self._layers, self.memory, strict=True):
+            joint = F.linear(_norm(x, layer.norm, self._eps), layer.qkv, layer.qkv_bias).view(tokens, -1, d)
+            turned = joint[:, : self.queries + h]
+            if layer.q_norm is not None and layer.k_norm is not None:
+                queries = _norm(turned[:, : self.queries], layer.q_norm, self._eps)
+                turned = torch.cat([queries, _norm(turned[:, self.queries :], layer.k_norm, self._eps)], 1)
+            turned = torch.addcmul(turned * cos, turned.roll(d // 2, -1), sin)
+            fresh = torch.cat([turned[:, self.queries :], joint[:, self.queries + h :]], 1)
+            memory[at, :, positions] = fresh.view(n, q, 2 * h, d)
+            held = memory[take, :, :seen]
+            query = turned[:, : self.queries].view(n, q, h, g, d).transpose(1, 2).reshape(n, h, q * g, d)
+            read = F.scaled_dot_product_attention(query, held[:, :h], held[:, h:], mask, scale=scale)
+            read = read.view(n, h, q, g, d).transpose(1, 2).reshape(tokens, -1)
+            x = x + F.linear(read, layer.out, layer.out_bias)
+            gate, up = F.linear(_norm(x, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(2, -1)
+            x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+        if not logits:
+            return x
+        last = _norm(x.view(n, q, -1)[:, -1], inner.norm.weight, self._eps)
+        return F.linear(last, self.model.lm_head.weight).float()
+
+
+class _Layer:
+    """Weights of one layer, joined."""
+
+    def __init__(self, layer: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.norm, self.mlp_norm = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+        self.qkv, self.qkv_bias = _join(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.gate_up, self.gate_up_bias = _join(mlp.gate_proj, mlp.up_proj)
+        self.out, self.out_bias = attention.o_proj.weight, attention.o_proj.bias
+        self.down, self.down_bias = mlp.down_proj.weight, mlp.down_proj.bias
+        self.q_norm: Tensor | None = getattr(getattr(attention, "q_norm", None), "weight", None)
+        self.k_norm: Tensor | None = getattr(getattr(attention, "k_norm", None), "weight", None)
+
+
+def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Weights and biases of layers one above another; the layers' own become views of them."""
+    sizes = [one.out_features for one in linears]
+    joined: list[Tensor | None] = []
+    for name in ("weight", "bias"):
+        parts = [getattr(one, name) for one in linears]
+        if any(part is None for part in parts):
+            joined.append(None)
+            continue
+        whole = torch.cat([part.detach() for part in parts])
+        for part, view in zip(parts, whole.split(sizes), strict=True):
+            part.data = view
+        joined.append(whole)
+    weight, bias = joined
+    assert weight is not None
+    return weight, bias
+
+
+def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside."""
+    y = x.float()
+    return weight * (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def decoder_of(model: Any) -> Decoder:
+    """The fastest decoder that does what the model does.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        fast = LlamaDecoder(model)
+    except (AttributeError, ValueError):
+        return ModelDecoder(model)
+    return fast if _agrees(fast) else ModelDecoder(model)
+
+
+@torch.inference_mode()
+def _agrees(decoder: Decoder) -> bool:
+    """Whether a decoder gives the logits of a whole forward pass, on a few tokens, in two pieces."""
+    ids = torch.arange(6, device=decoder.device)[None] * 7 % decoder.config.vocab_size
+    positions = torch.arange(6, device=decoder.device)[None]
+    expected = decoder.model(input_ids=ids, use_cache=False).logits[:, -1].float()
+    decoder.reserve(1, 6)
+    decoder.extend(ids[:, :4], positions[:, :4], None, 4, logits=False)
+    found = decoder.extend(ids[:, 4:], positions[:, 4:], None, 6)
+    close = 1e-3 if decoder.dtype == torch.float32 else 0.05
+    return bool((found - expected).abs().max() <= close * (1 + expected.abs().max()))
