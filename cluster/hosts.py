@@ -29,7 +29,9 @@ class Host:
         return os.getpid()
 
 
-def start_host(factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1) -> Any:
+def start_host(
+    factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1, concurrency: int = 1
+) -> Any:
     """Start a host.
 
     Args:
@@ -38,10 +40,11 @@ def start_host(factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: f
         cpus: logical CPUs to reserve.
         gpus: GPUs to reserve, fractions allowed.
         threads: threads that numerical libraries may use there.
+        concurrency: calls at the same time, each in a thread of its own.
 
     Returns:
         The actor's handle.
     """
     environment = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, runtime_env={"env_vars": environment})(Host)
-    return actor.options(name=f"{name}-{os.urandom(4).hex()}").remote(factory)
+    return actor.options(name=f"{name}-{os.urandom(4).hex()}", max_concurrency=concurrency).remote(factory)

@@ -45,6 +45,7 @@ class Supervised:
         name: of the role, such as "env-actor-0".
         factory: called with the epoch (0, 1, …; one more after each death), gives the factory of the hosted object.
         deadline_s: a call that takes longer counts as a hang: the host is killed and started again.
+        concurrency: calls at the same time, each in a thread of its own.
         max_deaths_in_a_row: without a single finished call in between.
     """
 
@@ -55,6 +56,7 @@ class Supervised:
     cpus: float = 1.0
     gpus: float = 0.0
     threads: int = 1
+    concurrency: int = 1
     max_deaths_in_a_row: int = 5
     epoch: int = 0
     on_event: Callable[[Event], None] = lambda event: None
@@ -66,16 +68,24 @@ class Supervised:
 
     def start(self) -> None:
         """Start the host at the current epoch."""
-        self._host = start_host(self.factory(self.epoch), self.name, self.cpus, self.gpus, self.threads)
+        self._host = start_host(
+            self.factory(self.epoch), self.name, self.cpus, self.gpus, self.threads, self.concurrency
+        )
         self._fresh = True
 
-    async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
+    @property
+    def host(self) -> Any:
+        """The host's handle, for other actors to call; another one after each death."""
+        return self._host
+
+    async def call(self, method: str, *args: Any, returns: int = 1, deadline_s: float | None = None) -> Any:
         """Call the hosted object and wait for the answer.
 
         Args:
             method: name of its method.
             args: plain values, or object references (which arrive as their values).
             returns: with 2, the first part of a returned pair is fetched and the second stays behind a reference.
+            deadline_s: of this call, instead of the role's.
 
         Raises:
             RoleLost: the role died or hung; it has been started again, at the next epoch.
@@ -83,7 +93,7 @@ class Supervised:
             Exception: whatever the method itself raised.
         """
         host = self._host
-        deadline_s = self.deadline_s + (self.start_deadline_s if self._fresh else 0.0)
+        deadline_s = (deadline_s or self.deadline_s) + (self.start_deadline_s if self._fresh else 0.0)
         answer: Any = None
         try:
             answer = host.call.options(num_returns=returns).remote(method, *args)
@@ -134,6 +144,21 @@ class Supervised:
             )
         self.epoch += 1
         self.start()
+
+    def renew(self, epoch: int, cause: str) -> None:
+        """Kill the host, though it lives, and start it at `epoch`."""
+        ray.kill(self._host, no_restart=True)
+        self.on_event(Event(time.time(), self.name, "renewed", cause))
+        self.epoch = epoch
+        self.start()
+
+    def replace(self, cause: str) -> None:
+        """Kill the host and start another, at the next epoch: it lives, and is of no use.
+
+        Raises:
+            RoleFailing: it was of no use again and again.
+        """
+        self._restart(self._host, cause, kill=True)
 
     def stop(self) -> None:
         """Kill the host."""

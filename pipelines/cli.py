@@ -65,25 +65,37 @@ def train(
 ) -> None:
     """Run an experiment: acting, judging, reward modelling and learning, to a report.
 
-    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'), and
-    from=RUN (learn offline from what a run has stored; see docs/offline.md).
+    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'),
+    from=RUN (learn offline from what a run has stored; see docs/offline.md), and settings=FILE (overrides in YAML,
+    such as `guerdon tune` writes; those of the command line come before them).
     """
     import yaml
 
+    from pipelines.language.stored import resolve_language
     from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
+    from pipelines.report import summary
     from pipelines.train import resolve
     from pipelines.train import train as run_train
 
     recipe, rest = _split(words)
-    values = parse(rest)
+    values = _with_file(parse(rest))
     runs = Path(str(_take(values, "runs", RUNS)))
     resume = _take(values, "resume", None)
     resume = None if resume is None else str(resume)  # a name of digits is read as a number
     if resume is not None and recipe is not None:
         raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
     source = _take(values, "from", None)
+    language = resolve_language(recipe, values, runs, resume) if source is None else None
+    if language is not None:
+        if dry_run:
+            print(yaml.safe_dump(language.model_dump(mode="json"), sort_keys=False), end="")
+            return
+        from pipelines.language.train import train as train_language
+
+        print(summary(train_language(language, runs, resume)))
+        return
     if source is None:
         experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
     elif resume is None:
@@ -93,10 +105,46 @@ def train(
     if dry_run:
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
-    directory = run_train(experiment, runs, resume)
-    from pipelines.report import summary
+    print(summary(run_train(experiment, runs, resume)))
 
-    print(summary(directory))
+
+@app.command()
+def profile(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+    ] = None,
+) -> None:
+    """Train for a while, and show where the time of a frame goes, by stage and by process.
+
+    Besides what `train` takes: seconds=60 (length of the window), warm_up=20 (seconds of learning before it),
+    to=profile.html (the picture).
+    """
+    from pipelines.profile import profile as run_profile
+
+    recipe, rest = _split(words)
+    own, rest = _own(rest, seconds=60.0, warm_up=20.0, to="profile.html")
+    run_profile([recipe or "main", *rest], own["seconds"], own["warm_up"], Path(own["to"]))
+
+
+@app.command()
+def tune(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+    ] = None,
+) -> None:
+    """Find the number of actors, environments and threads for this machine; `train` takes the file by settings=FILE.
+
+    Besides what `train` takes: minutes=3 (how long it may take), to=tuned.yaml (the file).
+    """
+    from pipelines.overrides import parse
+    from pipelines.recipes.table import find_recipe
+    from pipelines.train import resolve
+    from pipelines.tune import tune as run_tune
+
+    recipe, rest = _split(words)
+    own, rest = _own(rest, minutes=3.0, to="tuned.yaml")
+    experiment = resolve(find_recipe(recipe or "main"), _with_file(parse(rest)), Path(RUNS), None)
+    run_tune([recipe or "main", *rest], experiment, own["minutes"], Path(own["to"]))
 
 
 @app.command()
@@ -109,9 +157,29 @@ def evaluate(
     Keys: episodes=100, seed=1000, greedy=false, environments=16, runs=DIRECTORY.
     """
     from pipelines.evaluate import evaluate_run
+    from pipelines.language.policy import evaluate_language
+    from pipelines.language.stored import is_language
 
     directory, values = _run_and_values(run, settings)
+    if is_language(directory):
+        print(evaluate_language(directory, **_known(values, episodes=500, seed=1000, greedy=False)))
+        return
     print(evaluate_run(directory, **_known(values, episodes=100, seed=1000, greedy=False, environments=16)))
+
+
+@app.command()
+def chat(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Talk to the language model of a run, line by line.
+
+    Keys: message=TEXT (one reply, and the end), system=TEXT, greedy=false, runs=DIRECTORY.
+    """
+    from pipelines.language.policy import chat as talk
+
+    directory, values = _run_and_values(run, settings)
+    talk(directory, **_known(values, message="", system="", greedy=False))
 
 
 @app.command()
@@ -129,6 +197,24 @@ def inspect(
     known = _known(values, episode="", episodes=1, steps=40, first=0, all=False)
     for text in inspect_run(directory, **known):
         print(text)
+
+
+@app.command()
+def explain(
+    run: Annotated[str, typer.Argument(help="a run")] = "last",
+    row: Annotated[str, typer.Argument(help="id of a stored row or its beginning, its number, or `last`")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Say of each step of a stored row which component, and which part of the reward view, paid what.
+
+    Keys: runs=DIRECTORY.
+    """
+    from pipelines.explain import explain_row
+
+    directory, values = _run_and_values(run, settings)
+    _known(values)
+    for line in explain_row(directory, row):
+        typer.echo(line)
 
 
 @app.command()
@@ -206,6 +292,25 @@ def switch(
     print(
         f"asked for reward version {asked.reward_version}, which has judged {asked.share_judged:.1%} of what is stored"
     )
+
+
+@app.command()
+def canaries(
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    settings: Settings = None,
+) -> None:
+    """Show how a run's judges did on rows with known verdicts, and who is in quarantine.
+
+    Keys: lift=JUDGE (believe a judge again, named by the first letters of its fingerprint), runs=DIRECTORY.
+    """
+    from pipelines.quarantine import canary_lines, lift_quarantine
+
+    directory, values = _run_and_values(run, settings)
+    if name := _known(values, lift="")["lift"]:
+        entry = lift_quarantine(directory, name)
+        print(f"judge {entry.judge} is believed again, with a clean slate")
+    else:
+        print(*canary_lines(directory), sep="\n")
 
 
 replay = typer.Typer(no_args_is_help=True, help="Look at stored experience and verdicts, check them, copy them.")
@@ -289,7 +394,7 @@ def serve_rewards(target: Annotated[str, typer.Argument(help=TARGET)], settings:
 def methods(
     words: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]... | show N", help="words, or one row")] = None,
 ) -> None:
-    """The methods from papers on reward design: a list, those that have some words, or one of them with its evidence."""
+    """List the methods from papers on reward design, those that have some words, or show one with its evidence."""
     from pipelines.methods import card, listing, read_index, search
 
     index, words = read_index(), words or []
@@ -308,6 +413,26 @@ def doctor() -> None:
     from pipelines.doctor import diagnose, print_findings
 
     raise typer.Exit(print_findings(diagnose()))
+
+
+def _with_file(values: dict[str, Any]) -> dict[str, Any]:
+    """Values, over those of the file that `settings` names."""
+    from pipelines.overrides import read_settings
+
+    file = _take(values, "settings", None)
+    return values if file is None else {**read_settings(Path(str(file))), **values}
+
+
+def _own(words: list[str], **defaults: Any) -> tuple[dict[str, Any], list[str]]:
+    """A command's own keys over their defaults, and the other words."""
+    from pipelines.overrides import parse
+
+    mine = [word for word in words if word.partition("=")[0] in defaults]
+    values = {
+        key: float(value) if isinstance(defaults[key], float) and type(value) is int else value
+        for key, value in parse(mine).items()
+    }
+    return _known(values, **defaults), [word for word in words if word not in mine]
 
 
 def _known(values: dict[str, Any], **defaults: Any) -> dict[str, Any]:

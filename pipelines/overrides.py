@@ -1,21 +1,25 @@
 """`key=value` overrides: by dotted path, typed by YAML, checked against the experiment.
 
-`reward=ranking` and `judge=rules` are short for `reward.source=ranking` and `judge.kind=rules`.
+`reward=ranking`, `judge=rules` and `fallback=rules` are short for `reward.source=ranking`, `judge.kind=rules` and
+`fallback.judge.kind=rules`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment
 
-SHORT = {"reward": "reward.source", "judge": "judge.kind"}
+AnyExperiment = TypeVar("AnyExperiment", bound=BaseModel)
+
+SHORT = {"reward": "reward.source", "judge": "judge.kind", "fallback": "fallback.judge.kind"}
+OPEN = (["rewards", "weights"], ["rewards", "functions"])  # of language experiments: names that a task or a user gives
 KINDS = ("builtin", "rules", "transformers", "openai", "recorded")  # pydantic counts them among the keys
 
 
@@ -39,7 +43,32 @@ def parse(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def apply(experiment: Experiment, values: dict[str, Any]) -> Experiment:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Overrides out of a YAML file: `key: value`, by dotted path or nested.
+
+    Raises:
+        UserError: it cannot be read, or is not a mapping.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"settings={path}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise UserError(
+            f"settings={path}: got {type(found).__name__}; expected keys and values, such as frames: 200000"
+        )
+    return dict(_dotted(found, ""))
+
+
+def _dotted(tree: dict[str, Any], start: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{start}{key}.")
+        else:
+            yield start + key, value
+
+
+def apply(experiment: AnyExperiment, values: dict[str, Any]) -> AnyExperiment:
     """The experiment with some values replaced.
 
     Raises:
@@ -48,22 +77,24 @@ def apply(experiment: Experiment, values: dict[str, Any]) -> Experiment:
     tree = experiment.model_dump()
     paths = {key: (key if isinstance(value, dict) else SHORT.get(key, key)).split(".") for key, value in values.items()}
     # The kind of judge comes first, wherever it was given: it decides which settings there are.
-    for key in sorted(values, key=lambda key: paths[key] != ["judge", "kind"]):
+    for key in sorted(values, key=lambda key: paths[key][-2:] != ["judge", "kind"]):
         path, value = paths[key], values[key]
         node = tree
         for depth, part in enumerate(path[:-1]):
             if not isinstance(node.get(part), dict):
                 raise UserError(_unknown(key, part, node, ".".join(path[:depth])))
             node = node[part]
-        if path[-1] == "kind" and path[0] == "judge" and value != node.get("kind"):
+        if path[-2:] == ["judge", "kind"] and value != node.get("kind"):
             # Another kind of judge has other settings; those of the old kind would only be refused.
-            tree["judge"] = {"kind": value}
+            node.clear()
+            node["kind"] = value
             continue
-        if path[-1] not in node and path[0] not in ("task_options", "judge"):
+        open_ended = path[0] == "task_options" or "judge" in path or path[:-1] in OPEN
+        if path[-1] not in node and not open_ended:
             raise UserError(_unknown(key, path[-1], node, ".".join(path[:-1])))
         node[path[-1]] = value
     try:
-        return Experiment.model_validate(tree)
+        return type(experiment).model_validate(tree)
     except ValidationError as error:
         raise UserError(explain(error)) from None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.recipes import catch, minihack, nethack
+from pipelines.recipes.language import LANGUAGE_RECIPES
 
 RECIPES: dict[str, Callable[[], Experiment]] = {
     "main": minihack.main,
@@ -40,6 +41,7 @@ def find_recipe(name: str) -> Experiment:
         if not isinstance(found, Experiment):
             raise UserError(f"recipe {name!r}: got a {type(found).__name__}; expected an Experiment")
         return found
-    near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.4)
+    names = [*RECIPES, *LANGUAGE_RECIPES]
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else "."
-    raise UserError(f"unknown recipe {name!r}{hint} Recipes: {', '.join(RECIPES)}, or a dotted path module:function")
+    raise UserError(f"unknown recipe {name!r}{hint} Recipes: {', '.join(names)}, or a dotted path module:function")

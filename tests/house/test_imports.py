@@ -23,6 +23,7 @@ KNOW_RAY = {"cluster", "pipelines"}
 ONE_FILE_IN = {
     "nle": ("envs",),
     "minihack": ("envs",),
+    "envpool": ("envs",),
     "mlflow": ("pipelines",),
     "datasets": ("envs/language/tasks",),
     "vllm": ("actors/engines",),
@@ -30,7 +31,7 @@ ONE_FILE_IN = {
     "sacrebleu": ("rewards/verifiers",),
     "zlib_ng": ("envs/storage",),
     "peft": ("learners/language",),
-    "transformers": ("actors/engines", "rewards/judges/builtin"),  # to run a model, and to build the small one
+    "transformers": ("actors/engines", "rewards/judges/builtin", "pipelines/language"),  # to run models, and to make small ones
 }
 
 # A thing without a home means a missing noun.

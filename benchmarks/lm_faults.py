@@ -1,0 +1,169 @@
+"""`lm-faults`: what becomes of a language run while its parts are killed, hang, and break.
+
+    python -m benchmarks.lm_faults
+    python -m benchmarks.lm_faults updates=60 work=runs/lm-faults
+
+One asynchronous run on Ray, two engines. One of its rewards hangs for ever on some answers, and one gives numbers
+that no
+gradient can bear. While it runs an engine is killed in the middle of its answers, another is stopped so that its
+weights
+never arrive, the learner is killed, and the replay is killed. The run has to end by itself, with every fault named
+in its
+events and a ledger that balances. Other keys: results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.language.experiment import EnginesConfig, LanguageExperiment, RewardsConfig
+from pipelines.overrides import parse
+from pipelines.recipes.language import rlvr
+from pipelines.results import Cell, figure, write_result
+from pipelines.run_directory import RunDirectory
+from rewards.functions import reward
+
+NAME = "lm-faults"
+KEYS: Mapping[str, Any] = {"updates": 60, "work": "runs/lm-faults", "results": "docs/results"}
+DEADLINE_S = 900.0
+FAULTS = (
+    ("engine-0", signal.SIGKILL),
+    ("engine-1", signal.SIGSTOP),
+    ("learner", signal.SIGKILL),
+    ("replay-0", signal.SIGKILL),
+)
+
+
+@reward(subject="row")
+def hangs_at_times(completion: str, answer: str) -> float:
+    """Whether an answer is right; it hangs for ever where two particular digits are right."""
+    if answer == "77":
+        time.sleep(1e9)
+    return float(completion.strip() == answer)
+
+
+@reward(subject="row")
+def explodes_at_times(completion: str, answer: str) -> float:
+    """Nearly the largest number there is, for some answers."""
+    return 3e38 if answer == "55" and len(completion) % 2 else 0.0
+
+
+def broken() -> LanguageExperiment:
+    """The run to be broken; a recipe by dotted path."""
+    return rlvr().model_copy(
+        update={
+            "name": NAME,
+            "runner": "distributed",
+            "method": "dr_grpo",  # divides by no deviation, so that what explodes reaches the loss
+            "max_staleness": 2,
+            "engines": EnginesConfig(count=2, deadline_s=20.0, sync_deadline_s=5.0),
+            "rewards": RewardsConfig(
+                functions={
+                    "hangs": "benchmarks.lm_faults:hangs_at_times",
+                    "explodes": "benchmarks.lm_faults:explodes_at_times",
+                },
+                deadline_s=3.0,
+                attempts=1,
+            ),
+        }
+    )
+
+
+def started(directory: RunDirectory) -> dict[str, int]:
+    """The newest process of each role."""
+    found = {}
+    for event in directory.lines(directory.events):
+        if event["what"] == "started" and (number := re.search(r"process (\d+)", event["cause"])):
+            found[event["role"]] = int(number.group(1))
+    return found
+
+
+def updates(directory: RunDirectory) -> int:
+    """Of a run so far."""
+    return max((int(line["updates"]) for line in directory.lines(directory.metrics)), default=0)
+
+
+def main() -> None:
+    """Break a run, see what became of it, and write the result."""
+    values = {**KEYS, **parse(sys.argv[1:])}
+    if unknown := sorted(set(values) - set(KEYS)):
+        raise SystemExit(f"got {', '.join(unknown)}; expected keys {', '.join(KEYS)}")
+    work = Path(values["work"])
+    command = [sys.executable, "-m", "pipelines.cli", "train", "benchmarks.lm_faults:broken", f"runs={work}"]
+    command += [f"updates={values['updates']}", "evaluate_every=0", "tracking.enabled=false", "report_every_s=0.5"]
+    before = {path.name for path in work.glob("*")}
+    began = time.monotonic()
+    process = subprocess.Popen(command)
+    done: list[dict[str, Cell]] = []
+    try:
+        while process.poll() is None:
+            if time.monotonic() - began > DEADLINE_S:
+                raise SystemExit(f"the run has not ended after {DEADLINE_S:.0f} s; see {work}")
+            time.sleep(0.1)
+            new = [path for path in work.glob(f"{NAME}-*") if path.name not in before]
+            if not new or len(done) == len(FAULTS):
+                continue
+            directory = RunDirectory(new[0])
+            role, how = FAULTS[len(done)]
+            due = (len(done) + 1) * values["updates"] // (len(FAULTS) + 2)
+            if updates(directory) >= due and role in (processes := started(directory)):
+                os.kill(processes[role], how)
+                done.append({"role": role, "signal": how.name, "at_update": updates(directory)})
+                print(done[-1], flush=True)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)
+    seconds = time.monotonic() - began
+    directory = RunDirectory(next(path for path in work.glob(f"{NAME}-*") if path.name not in before))
+    events = list(directory.lines(directory.events))
+    books = json.loads(directory.ledger.read_text())
+    metrics = list(directory.lines(directory.metrics))[-1]
+    for fault in done:
+        own = [event for event in events if event["role"] == fault["role"]]
+        recovered = [event["recovered_s"] for event in own if event["what"] == "recovered"]
+        fault["cause"] = next((event["cause"][:120] for event in own if event["what"] == "died"), None)
+        fault["recovered_s"] = recovered[0] if recovered else None
+    skipped = int(metrics.get("learner/skipped_updates", 0))
+    late = books["verdicts"]["failures"].get("timeout", 0)
+    holds = (
+        process.returncode == 0
+        and books["balanced"]
+        and len(done) == len(FAULTS)
+        and all(fault["recovered_s"] is not None for fault in done)
+        and int(metrics["updates"]) >= values["updates"]
+    )
+    write_result(
+        Path(values["results"]) / f"{NAME}.json",
+        NAME,
+        "A run whose engines, learner and replay are killed or stopped, whose reward hangs and whose loss "
+        "overflows ends by "
+        "itself, names every fault, and has a ledger that balances.",
+        holds,
+        "python -m benchmarks.lm_faults",
+        {
+            "seconds": figure([seconds], "s"),
+            "verdicts that were late": figure([late], "verdicts"),
+            "updates that were skipped": figure([skipped], "updates"),
+            "groups that were lost and played again": figure([books["lost_rollouts"]], "groups"),
+            "recovery": figure([float(f["recovered_s"] or 0.0) for f in done], "s"),
+        },
+        done,
+    )
+    print(f"holds: {holds}; balanced: {books['balanced']}; {late} late verdicts; {skipped} skipped updates", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("lm-faults: interrupted; nothing is written")

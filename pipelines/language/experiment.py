@@ -1,0 +1,152 @@
+"""`LanguageExperiment`: everything that a run of a language model depends on, validated before anything starts.
+
+Like `Experiment` it comes from a recipe, is overridden by `key=value`, and runs locally or on Ray with the same result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.language.generation import Sampling
+from cluster.session import Config as RayConfig
+from learners.language.learner import Config as LearnerConfig
+from learners.language.presets import NAMES as METHODS
+from pipelines.experiment import CheckpointConfig, ReplayConfig
+from pipelines.language.preferences import Config as PreferencesConfig
+from pipelines.language.tiny_model import Config as TinyConfig
+from pipelines.rubric_judges import RewardModelJudge, RubricJudge
+from pipelines.tracking import Config as TrackingConfig
+
+TINY = "tiny"
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class SamplingConfig(BaseModel):
+    """How tokens are chosen, see `actors.language.generation.Sampling`."""
+
+    model_config = _STRICT
+
+    max_tokens: int = Field(default=16, ge=1, description="of one reply")
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    stop: tuple[str, ...] = ()
+
+    def build(self) -> Sampling:
+        """As the engines know it."""
+        return Sampling(**self.model_dump())
+
+
+class EnginesConfig(BaseModel):
+    """Who writes."""
+
+    model_config = _STRICT
+
+    backend: Literal["transformers", "vllm"] = "transformers"
+    count: int = Field(default=1, ge=1, description="engines (processes)")
+    device: str = Field(default="cpu", description="'auto', or a torch device such as 'cuda'")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs an engine; fractions allowed")
+    threads: int = Field(default=1, ge=1, description="threads of numerical libraries in an engine")
+    deadline_s: float = Field(default=300.0, gt=0, description="a rollout that takes longer counts as a hang")
+    sync_deadline_s: float = Field(default=60.0, gt=0, description="weights that take longer to arrive are a failure")
+    in_flight: bool = Field(default=True, description="new weights reach answers that are under way")
+
+
+class RewardsConfig(BaseModel):
+    """What is good. The task's own rewards stand unless a weight here says otherwise; 0: recorded, without effect."""
+
+    model_config = _STRICT
+
+    weights: dict[str, float] = Field(default_factory=dict, description="weight by name, instead of the task's own")
+    functions: dict[str, str] = Field(
+        default_factory=dict, description="more of them, by name: package.module:function with @reward; weight 1"
+    )
+    judge: RubricJudge | RewardModelJudge | None = Field(default=None, description="a judge of the answer; weight 1")
+    on_null: Literal["mask", "omit"] = Field(
+        default="mask", description="a NULL: the answer leaves group and loss, or the other rewards are taken alone"
+    )
+    workers: int = Field(
+        default=1, ge=1, description="processes for rewards that are plain functions, and for the judge"
+    )
+    deadline_s: float = Field(default=60.0, gt=0, description="for the rewards of a group; later, they are NULL")
+    attempts: int = Field(default=2, ge=1, description="tries where the reward itself failed")
+
+
+class LanguageExperiment(BaseModel):
+    """One run, complete."""
+
+    model_config = _STRICT
+
+    kind: Literal["language"] = "language"
+    name: str = "language"
+    task: str = Field(description="name of a language task, or dotted path; see envs/language")
+    task_options: dict[str, Any] = Field(default_factory=dict)
+    model: str = Field(default=TINY, description="'tiny', a Hugging Face directory, or a hub id")
+    tiny: TinyConfig = Field(default_factory=TinyConfig)
+    seed: int = Field(default=0, ge=0)
+    updates: int = Field(default=300, ge=1)
+    minutes: float | None = Field(default=None, gt=0, description="stop after this long, updates or not")
+    target: float | None = Field(default=None, gt=0, le=1, description="stop when `evaluate` finds this success")
+    evaluate_every: int = Field(default=0, ge=0, description="updates between two looks at the test split; 0: never")
+    evaluate_prompts: int = Field(default=256, ge=1)
+    runner: Literal["distributed", "local"] = "local"
+    prompts: int = Field(default=64, ge=1, description="groups in one update")
+    group_size: int = Field(default=8, ge=1, description="answers to each prompt")
+    method: str = Field(default="grpo", description="policy loss and advantage: " + ", ".join(METHODS))
+    learner: LearnerConfig = Field(default_factory=LearnerConfig)
+    learner_threads: int = Field(default=1, ge=1)
+    learner_device: str = "cpu"
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    engines: EnginesConfig = Field(default_factory=EnginesConfig)
+    rewards: RewardsConfig = Field(default_factory=RewardsConfig)
+    preferences: PreferencesConfig | None = Field(
+        default=None, description="first learn from pairs: a reward model for PPO, or the policy itself by DPO"
+    )
+    max_staleness: int = Field(default=1, ge=0, description="policy versions that answers may be behind; 0: lockstep")
+    ray: RayConfig = Field(default_factory=RayConfig)
+    replay: ReplayConfig = Field(default_factory=ReplayConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    record_mb: int = Field(default=16, ge=0, description="answers to keep after they were learnt from, MB")
+    report_every_s: float = Field(default=5.0, gt=0)
+    stall_timeout_s: float = Field(default=600.0, gt=0, description="no update for this long ends the run")
+
+    @model_validator(mode="after")
+    def _fits(self) -> LanguageExperiment:
+        if self.method not in METHODS:
+            raise ValueError(f"method: got {self.method!r}; expected one of {', '.join(METHODS)}")
+        if self.prompts % self.engines.count:
+            raise ValueError(
+                f"prompts is {self.prompts}, which {self.engines.count} engines cannot share evenly: make it a "
+                "multiple of engines.count"
+            )
+        if self.group_size < 2 and self.method != "ppo" and self.preferences is None:
+            raise ValueError(
+                f"group_size is {self.group_size}: {self.method} compares the answers of a group; give at least 2, "
+                "or take method=ppo"
+            )
+        if self.target is not None and not self.evaluate_every:
+            raise ValueError("target needs evaluate_every: say after how many updates to look")
+        return self
+
+    @property
+    def chunk(self) -> int:
+        """Groups that one engine plays in one call."""
+        return self.prompts // self.engines.count
+
+    def identity(self) -> str:
+        """Hash of what a resumed run must share with the run that it goes on with."""
+        free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
+        free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
+        free |= {"engines"}
+        return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
+
+    @property
+    def options_text(self) -> str:
+        """The task's options, as text that does not depend on their order."""
+        return json.dumps(self.task_options, sort_keys=True)

@@ -1,0 +1,302 @@
+"""`RewardSet`: the named, weighted rewards of a language run, and the verdicts that they give on answers.
+
+A task brings rewards, an experiment may weigh them anew, add functions by dotted path, and add a judge. Each answer
+gets
+one verdict from each of them, under the answer's row. What could not be had is NULL with its cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import FunctionType
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from envs.language.task import EPISODE_COLUMNS, TextTask
+from envs.language.trajectory import from_batch
+from pipelines.errors import UserError
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.rubric_judges import RewardModelJudge
+from rewards.advantages.group_relative import GroupRelative
+from rewards.aggregation.weighted_sum import OnNull, WeightedSum
+from rewards.columns import Column
+from rewards.functions import RewardFunction, load_reward
+from rewards.judges.judge import Answer, Judge, question
+from rewards.verdicts import Status, Verdict, details_json
+from rewards.views.layout import Layout
+from rewards.views.view import Config as ViewConfig
+from rewards.views.view import RewardView, ViewResult
+
+WORLD = "world"
+"""Name of the reward that the task's world pays by itself."""
+JUDGE = "judge"
+SUBJECT: Literal["row"] = "row"
+FAILURES = (Status.JUDGE_FAULT, Status.TIMEOUT)
+"""What is worth another try."""
+
+Columns = dict[str, list[Any]]
+Values = Mapping[str, Mapping[str, float | None]]
+"""Verdicts by reward and row; None where NULL."""
+Ask = Callable[[str, Columns], Awaitable[list[Answer]]]
+"""Asks a reward by name about N answers, wherever it runs."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One reward.
+
+    Attributes:
+        name: of the component.
+        weight: in the sum.
+        version: hash of what decides its values.
+        function: that computes it; None: a judge, or the world.
+        waits: whether it only waits for others (an `async` function), and so needs no process of its own.
+    """
+
+    name: str
+    weight: float
+    version: str
+    function: RewardFunction | None = None
+    waits: bool = False
+
+
+class RewardSet:
+    """All rewards of an experiment."""
+
+    def __init__(self, experiment: LanguageExperiment, task: TextTask) -> None:
+        """Find them; `best` is what a gold reply earns from the task's own.
+
+        Raises:
+            UserError: one cannot be loaded, or a weight is for none.
+        """
+        self._config = experiment.rewards
+        self._judge: Judge | None = None
+        found = {name: (float(w.weight), _function(name, w.function)) for name, w in task.rewards.items()}
+        for name, path in self._config.functions.items():
+            found[name] = (1.0, _function(name, path))
+        weights = dict(self._config.weights)
+        parts = [
+            Part(
+                name,
+                weights.pop(name, weight),
+                function.version,
+                function,
+                asyncio.iscoroutinefunction(function.function),
+            )
+            for name, (weight, function) in found.items()
+        ]
+        if self._config.judge is not None:
+            text = self._config.judge.model_dump_json()
+            parts.append(Part(JUDGE, weights.pop(JUDGE, 1.0), hashlib.sha256(text.encode()).hexdigest()[:12]))
+        self._world = weights.pop(WORLD, 1.0) if task.pays else 0.0
+        self.best = sum(max(0.0, float(weighted.weight)) for weighted in task.rewards.values()) + float(task.pays)
+        if unknown := sorted(weights):
+            names = ", ".join(part.name for part in parts) or "none"
+            raise UserError(f"rewards.weights: got {', '.join(unknown)}; expected names of rewards: {names}")
+        self.parts = tuple(parts)
+
+    def __getitem__(self, name: str) -> Part:
+        """A reward by name."""
+        return next(part for part in self.parts if part.name == name)
+
+    @property
+    def version(self) -> str:
+        """Hash of all that decides the reward."""
+        text = json.dumps([[p.name, p.weight, p.version] for p in self.parts] + [self._world, self._config.on_null])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Compare what the rewards ask for with the columns there will be.
+
+        Raises:
+            UserError: one asks for what nothing provides.
+        """
+        for part in self.parts:
+            if part.function is not None:
+                try:
+                    part.function.check({*columns, *EPISODE_COLUMNS})
+                except ValueError as error:
+                    raise UserError(str(error)) from None
+
+    async def answer(self, name: str, columns: Columns) -> list[Answer]:
+        """What a reward says of N answers; a failure is an answer without a value."""
+        part = self[name]
+        if part.function is not None:
+            return await part.function.answer(columns)
+        asked = [
+            question("response", (c,), prompt=p) for c, p in zip(columns["completion"], columns["prompt"], strict=True)
+        ]
+        answers = await self._built_judge().judge(asked)
+        if isinstance(
+            self._config.judge, RewardModelJudge
+        ):  # its number itself: a bound would hide how far it is followed
+            return [replace(one, value=one.details["logit"]) if one.status is Status.OK else one for one in answers]
+        return list(answers)
+
+    def columns(self, rows: pa.Table, values: Values) -> dict[str, Column]:
+        """The components of N answers; NULL where there is no verdict."""
+        names = rows.column("row_id").to_pylist()
+        found = {}
+        for part in self.parts:
+            known = [values[part.name].get(name) for name in names]
+            found[part.name] = Column(
+                np.array([0.0 if v is None else v for v in known], np.float32), np.array([v is not None for v in known])
+            )
+        return {**found, WORLD: world_column(rows)}
+
+    def seen(self, columns: Mapping[str, Column], group_size: int = 1, advantage: str | None = None) -> ViewResult:
+        """What N answers have earned in all, and their advantages within their groups: a view over the components.
+
+        Args:
+            columns: of N answers, whole groups one behind another.
+            group_size: answers in a group.
+            advantage: name of the estimator (`GroupRelative.presets`); None: rewards alone.
+        """
+        weights = {part.name: part.weight for part in self.parts}
+        # A world that pays nothing is no failure: most tasks have rewards instead.
+        on_null: dict[str, OnNull] = {
+            **{n: self._config.on_null if w else "omit" for n, w in weights.items()},
+            WORLD: "omit",
+        }
+        parts: list[Any] = [WeightedSum(coefficients={**weights, WORLD: self._world}, on_null=on_null)]
+        if advantage is not None:
+            parts.append(GroupRelative(of="reward", **GroupRelative.presets[advantage.replace("plus_plus", "pp")]))
+        answers = len(next(iter(columns.values())).values)
+        layout = Layout.of(np.ones(answers, np.int64), np.arange(answers) // group_size)
+        components: dict[str, Any] = dict.fromkeys(columns, "episode")
+        view = RewardView(ViewConfig(name="language", components=components, parts=tuple(parts)))
+        return view.apply(columns, layout)
+
+    def _built_judge(self) -> Judge:
+        if self._judge is None:
+            from pipelines.judges import build_judge
+
+            assert self._config.judge is not None
+            self._judge = build_judge(self._config.judge, "")
+        return self._judge
+
+
+class RewardHost:
+    """Rewards in a process of their own: one that hangs is killed with it."""
+
+    def __init__(self, experiment: LanguageExperiment) -> None:
+        """Find the rewards."""
+        from pipelines.language.tasks import task_of
+
+        self._set = RewardSet(experiment, task_of(experiment))
+
+    def answer(self, name: str, columns: Columns) -> list[Answer]:
+        """See `RewardSet.answer`."""
+        return asyncio.run(self._set.answer(name, columns))
+
+
+async def annotate(parts: Sequence[Part], ask: Ask, rows: pa.RecordBatch, config: Any) -> list[list[Verdict]]:
+    """Judge the answers of a group by all rewards at once.
+
+    Args:
+        parts: the rewards.
+        ask: asks one of them.
+        rows: of the group.
+        config: `RewardsConfig`: how long is waited, and how often it is tried.
+
+    Returns:
+        For each reward one verdict an answer.
+    """
+    columns = columns_of(rows)
+    return list(await asyncio.gather(*(_annotate(part, ask, rows, columns, config) for part in parts)))
+
+
+async def _annotate(part: Part, ask: Ask, rows: pa.RecordBatch, columns: Columns, config: Any) -> list[Verdict]:
+    names, versions = (rows.column(name).to_pylist() for name in ("row_id", "policy_version_max"))
+    # Whom the world failed has done nothing wrong, and nothing that could be scored.
+    broken = Answer(Status.JUDGE_FAULT, cause="the episode was aborted: its world raised, or did not answer in time")
+    given_up = {i for i, finish in enumerate(columns["finish"]) if finish == "aborted"}
+    answers: dict[int, tuple[Answer, int]] = {i: (broken, 0) for i in given_up}
+    for attempt in range(1, config.attempts + 1):
+        asked = [
+            i for i in range(len(names)) if i not in answers or (i not in given_up and answers[i][0].status in FAILURES)
+        ]
+        if not asked:
+            break
+        some = {name: [column[i] for i in asked] for name, column in columns.items()}
+        try:
+            given = await asyncio.wait_for(ask(part.name, some), config.deadline_s)
+            if len(given) != len(asked):
+                raise ValueError(
+                    f"reward {part.name}: got {len(given)} values for {len(asked)} answers; expected one each"
+                )
+        except asyncio.TimeoutError:
+            given = [Answer(Status.TIMEOUT, cause=f"no answer within {config.deadline_s:g} s")] * len(asked)
+        except TimeoutError as error:  # the process that computed it was killed for it
+            given = [Answer(Status.TIMEOUT, cause=str(error)[:300])] * len(asked)
+        except Exception as error:  # whatever a reward raises is its fault, with the cause
+            given = [Answer(Status.JUDGE_FAULT, cause=f"{type(error).__name__}: {error}"[:300])] * len(asked)
+        answers.update({i: (answer, attempt) for i, answer in zip(asked, given, strict=True)})
+    return [
+        Verdict(
+            subject=names[i],
+            subject_kind=SUBJECT,
+            component=part.name,
+            reward_version=part.version,
+            value=answer.value,
+            status=answer.status,
+            judge_fingerprint=part.version,
+            cause=answer.cause,
+            attempt=attempt,
+            latency_s=answer.latency_s,
+            tokens=answer.tokens,
+            policy_version=max(0, versions[i]),
+            text=columns["completion"][i],
+            details=details_json(answer.details),
+        )
+        for i, (answer, attempt) in sorted(answers.items())
+    ]
+
+
+def together(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Rows of several groups as one batch."""
+    return pa.Table.from_batches(rows).combine_chunks().to_batches()[0]
+
+
+def columns_of(rows: pa.RecordBatch) -> Columns:
+    """What rewards may ask for, of N answers: columns of their prompts, and what the episodes became."""
+    found = [row.record() for row in from_batch(rows)]
+    return {name: [one.get(name) for one in found] for name in dict.fromkeys(key for one in found for key in one)}
+
+
+def world_column(rows: pa.Table) -> Column:
+    """What the world paid each answer in all; NULL where it paid nothing at any turn."""
+    paid = [[value for value in turns if value is not None] for turns in rows.column("env_rewards").to_pylist()]
+    values = np.array([sum(turns) for turns in paid], np.float32)
+    return Column(values, np.array([bool(turns) for turns in paid]))
+
+
+def _function(name: str, given: Any) -> RewardFunction:
+    """A reward function of whatever a task or a setting names."""
+    if isinstance(given, str):
+        try:
+            return load_reward(given)
+        except ValueError as first:
+            given = _plain(given, str(first))
+    if isinstance(given, RewardFunction):
+        return given
+    if isinstance(given, FunctionType):
+        return RewardFunction(given, SUBJECT, "1")
+    raise UserError(f"reward {name}: got a {type(given).__name__}; expected a function or package.module:function")
+
+
+def _plain(path: str, problem: str) -> Any:
+    """A function without @reward, by its path."""
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        raise UserError(problem) from None
+    return found

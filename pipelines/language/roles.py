@@ -1,0 +1,249 @@
+"""The roles of a language run as plain objects: who writes, and who learns.
+
+The local runner calls them; the distributed runner hosts each in a process of its own. They are the same objects.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as pack_tensors
+
+from actors.language.rollout import Config as RolloutConfig
+from actors.language.rollout import Origin, rollout
+from cluster.weights import Weights
+from envs.language.trajectory import to_batch
+from learners.language.learner import LanguageLearner
+from learners.language.presets import preset
+from learners.language.scorer import ValueHead
+from learners.language.token_batch import TokenBatch, build_token_batch
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.groups import GroupReport, PromptOrder, in_order
+from pipelines.language.models import causal_model, engine_for
+from pipelines.language.rewards import RewardSet, Values
+from pipelines.language.success import Success, success_of
+from pipelines.language.tasks import task_of
+
+
+class EngineRole:
+    """Writes answers with the weights it is given; new ones reach answers that are under way."""
+
+    def __init__(self, experiment: LanguageExperiment, model: str, actor: int, epoch: int) -> None:
+        """Load the model and the prompts.
+
+        Args:
+            experiment: the run's.
+            model: directory of its weights before the first update.
+            actor: number of this engine.
+            epoch: how often it was started again.
+        """
+        torch.set_num_threads(experiment.engines.threads)
+        self._experiment, self._actor, self._epoch, self._sequence = experiment, actor, epoch, 0
+        self._task = task_of(experiment)
+        self._prompts = self._task.load("train", experiment.seed)
+        self._order = PromptOrder(len(self._prompts), experiment.seed)
+        self._engine, self._chats = engine_for(experiment, model)
+        self._news: queue.SimpleQueue[Weights] = queue.SimpleQueue()
+
+    def receive(self, weights: Weights) -> int:
+        """Take newer weights in; answers that are under way go on with them. Gives their version."""
+        self._news.put(weights)
+        return weights.version
+
+    def rollout(
+        self, groups: Sequence[int], weights: Weights | None = None
+    ) -> tuple[list[GroupReport], list[pa.RecordBatch]]:
+        """Play groups, all of them together.
+
+        Args:
+            groups: their numbers.
+            weights: newer ones, if there are any.
+        """
+        if weights is not None:
+            self._news.put(weights)
+        if (fresh := self._newest()) is not None:
+            self._engine.load_weights(*fresh)
+        began = time.monotonic()
+        prompts = [self._prompts[self._order(group)] for group in groups]
+        size = self._experiment.group_size
+        trajectories = rollout(
+            self._engine,
+            self._chats,
+            self._task,
+            prompts,
+            size,
+            self._experiment.sampling.build(),
+            self._experiment.seed,
+            groups=groups,
+            origin=Origin(self._actor, self._epoch, self._sequence),
+            config=RolloutConfig(lockstep=self._experiment.max_staleness == 0),
+            poll=self._newest if self._experiment.engines.in_flight else None,
+        )
+        self._sequence += len(groups)
+        each_s = (time.monotonic() - began) / len(groups)
+        reports, batches = [], []
+        for number, group in enumerate(groups):
+            own = trajectories[number * size : (number + 1) * size]
+            reports.append(report_of(group, own, each_s))
+            batches.append(to_batch(own))
+        return reports, batches
+
+    def succeed(self, weights: Weights | None) -> Success:
+        """Answer prompts of the test split, with these weights."""
+        if weights is not None:
+            self._news.put(weights)
+        if (fresh := self._newest()) is not None:
+            self._engine.load_weights(*fresh)
+        experiment = self._experiment
+        return success_of(experiment, self._task, self._engine, self._chats, "test", experiment.evaluate_prompts)
+
+    def _newest(self) -> tuple[Mapping[str, torch.Tensor], int] | None:
+        """The newest weights that came since the last look."""
+        newest = None
+        while not self._news.empty():
+            newest = self._news.get()
+        if newest is None or newest.version <= self._engine.version:
+            return None
+        return load_tensors(newest.blob), newest.version
+
+
+def report_of(group: int, rows: Sequence[Any], seconds: float) -> GroupReport:
+    """What is said of a group beside its rows."""
+    first = rows[0]
+    finishes: dict[str, int] = {}
+    for row in rows:
+        finishes[row.finish] = finishes.get(row.finish, 0) + 1
+    return GroupReport(
+        key=(first.actor, first.epoch, first.sequence),
+        group=group,
+        prompt_id=first.prompt_id,
+        row_ids=tuple(row.row_id for row in rows),
+        policy_version=min(row.policy_version_min for row in rows),
+        newest_version=max(row.policy_version_max for row in rows),
+        tokens=int(sum(np.sum(row.loss_mask) for row in rows)),
+        turns=sum(len(row.turn_ends) for row in rows),
+        finishes=finishes,
+        seconds=seconds,
+    )
+
+
+class LearnerRole:
+    """Computes rewards and advantages at sampling time, updates the policy, and gives out weights."""
+
+    def __init__(self, experiment: LanguageExperiment, model: str, state: Mapping[str, Any] | None = None) -> None:
+        """Start from a model's directory, or from `state`.
+
+        Args:
+            experiment: the run's.
+            model: directory of the weights before the first update.
+            state: what `state()` gave.
+        """
+        torch.set_num_threads(experiment.learner_threads)
+        self._experiment = experiment
+        self._rewards = RewardSet(experiment, task_of(experiment))
+        found = preset(experiment.method, experiment.sampling.max_tokens)
+        self._advantage = found.advantage
+        config = experiment.learner.model_copy(
+            update={"loss": found.loss, "temperature": experiment.sampling.temperature or 1.0, "seed": experiment.seed}
+        )
+        policy = causal_model(model, experiment.learner_device)
+        needs_reference = config.kl is not None and config.kl.to == "reference"
+        self.learner = LanguageLearner(
+            policy,
+            config,
+            reference=causal_model(model, experiment.learner_device) if needs_reference else None,
+            value_head=ValueHead(policy.config.hidden_size) if found.advantage is None else None,
+        )
+        if state is not None:
+            self.learner.load_state_dict(state["learner"])
+
+    def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[dict[str, float], Weights]:
+        """Learn from whole groups, once; gives metrics and the next weights.
+
+        Args:
+            rows: of the groups, in any order.
+            values: the verdicts on them.
+        """
+        batch, metrics = self.batch(in_order(rows), values)
+        return self.learner.update(self._of_use(batch)) | metrics, self.weights()
+
+    def _of_use(self, batch: TokenBatch) -> TokenBatch:
+        """Sequences that can move a weight, where the advantage alone decides: those of a group of equals cannot.
+
+        What is left is scaled, so that the gradient is that of the whole batch.
+        """
+        config = self.learner.config
+        if "advantages" not in batch.streams or config.kl is not None or config.entropy_coefficient:
+            return batch
+        moves = batch.loss_mask & (batch.weights > 0) & (batch.streams["advantages"].nan_to_num() != 0)
+        chosen = torch.unique(batch.sequence[moves])
+        if not len(chosen) or len(chosen) == len(batch.lengths):
+            return batch
+        part = batch.select(chosen)
+        if config.loss.aggregation.by == "token":
+            share = float(part.weights.sum() / batch.weights.sum())
+        else:
+            share = len(chosen) / len(torch.unique(batch.sequence[batch.loss_mask & (batch.weights > 0)]))
+        return part.with_streams(advantages=part.streams["advantages"] * share)
+
+    def batch(self, rows: pa.Table, values: Values) -> tuple[TokenBatch, dict[str, float]]:
+        """Rows of whole groups with their rewards, as the learner takes them; and what is to be told of them."""
+        columns = self._rewards.columns(rows, values)
+        size = self._experiment.group_size
+        seen = self._rewards.seen(columns, size, self._advantage)
+        known = seen.weight > 0
+        groups = zip(seen.reward.reshape(-1, size), known.reshape(-1, size), strict=True)
+        metrics = {
+            "answers": float(rows.num_rows),
+            "tokens": float(sum(len(one) for one in rows.column("token_ids"))),
+            "reward_nulls": float((~known).sum()),
+            "groups_without_signal": float(np.mean([len(np.unique(reward[valid])) < 2 for reward, valid in groups])),
+        }
+        if known.any():
+            metrics["reward"] = float(seen.reward[known].mean())
+        for name, column in columns.items():
+            if column.valid.any():
+                metrics[f"reward_{name}"] = float(column.values[column.valid].mean())
+        given: dict[str, Any] = {"rewards": np.where(known, seen.reward, np.nan)}
+        if seen.advantage is not None:
+            given = {"advantages": seen.advantage.values}
+        ids, mask = rows.column("token_ids"), rows.column("loss_mask")
+        batch = build_token_batch(
+            [one.values.to_numpy() for one in ids],
+            [np.array(one.as_py(), np.bool_) for one in mask],
+            streams={
+                "behaviour_log_probs": [one.values.to_numpy() for one in rows.column("behaviour_log_probs")],
+                "token_versions": [one.values.to_numpy() for one in rows.column("token_versions")],
+            },
+            row_ids=rows.column("row_id").to_pylist(),
+            **given,
+        )
+        return batch, metrics
+
+    def weights(self) -> Weights:
+        """The current weights."""
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.learner.weights().items()}
+        return Weights(self.learner.version, pack_tensors(tensors))
+
+    def first_weights(self) -> tuple[int, Weights]:
+        """The current weights beside their version."""
+        return self.learner.version, self.weights()
+
+    def save(self, directory: Path, tokenizer_of: str) -> None:
+        """Write the policy in Hugging Face format, with its tokenizer."""
+        from pipelines.language.models import save_tokenizer
+
+        self.learner.save(directory)
+        save_tokenizer(tokenizer_of, directory)
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from."""
+        return {"learner": dict(self.learner.state_dict())}

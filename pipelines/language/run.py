@@ -1,0 +1,344 @@
+"""`LanguageRun`: the books of one language run: groups and their verdicts, counters, logs on disk, checkpoints.
+
+Both runners move answers; what they must remember about them is here, and lies on disk as it does for any other run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from cluster.supervision import Event
+from envs.storage.errors import StoreBusy
+from envs.storage.store import Config as StoreConfig
+from learners.replay.ledger import ReplayLedger, combined
+from pipelines import checkpoint
+from pipelines.display import Display
+from pipelines.errors import UserError
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.groups import GroupReport
+from pipelines.language.rewards import RewardSet
+from pipelines.language.status import LanguageStatus
+from pipelines.language.success import Success
+from pipelines.run_directory import RunDirectory
+from pipelines.tracking import NoTracker, Tracker
+from rewards.verdict_store import VerdictStore
+from rewards.verdicts import Status, Verdict, to_arrow
+
+CAUSES = 20  # different causes of failures that the ledger names
+
+
+class Restored(NamedTuple):
+    """What a run goes on from.
+
+    Attributes:
+        roles: state of each role.
+        frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
+        mlflow_run: to go on with.
+    """
+
+    roles: Mapping[str, Any]
+    frontier: tuple[int, ...]
+    mlflow_run: str | None
+
+
+class LanguageRun:
+    """One run, from its first group to its report."""
+
+    def __init__(
+        self,
+        experiment: LanguageExperiment,
+        directory: RunDirectory,
+        display: Display,
+        rewards: RewardSet,
+        model: Path | str,
+    ) -> None:
+        """Empty books.
+
+        Args:
+            experiment: what is run.
+            directory: where its records go; locked by the caller.
+            display: what people see.
+            rewards: that judge its answers.
+            model: what it begins with.
+
+        Raises:
+            UserError: another process owns the verdicts, or they are not what they should be.
+        """
+        self.experiment, self.directory, self.display = experiment, directory, display
+        self.rewards, self.model = rewards, str(model)
+        self.tracker: Tracker | NoTracker = NoTracker()
+        self.status = LanguageStatus()
+        self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
+        self.values: dict[str, dict[str, float | None]] = {part.name: {} for part in rewards.parts}
+        self.stopping: str | None = None
+        self._asked = self._settled = 0
+        self._failures: Counter[str] = Counter()
+        self._causes: Counter[str] = Counter()
+        self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
+        self._started = time.monotonic()
+        self._elapsed_before = 0.0
+        self._reported, self._saved = -1e9, time.monotonic()
+        try:
+            kept = experiment.replay
+            store = StoreConfig(fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
+            self._verdicts = VerdictStore(directory.verdicts, config=store)
+        except StoreBusy:
+            raise UserError(f"another process is judging {directory.root}; wait for it, or stop it") from None
+        except ValueError as error:
+            raise UserError(f"{directory.verdicts} cannot be gone on with: {error}") from None
+
+    # Answers --------------------------------------------------------------------------------------------------------
+
+    @property
+    def next_group(self) -> int:
+        """The number of the next group that anybody begins."""
+        return self.status.begun
+
+    def begin_groups(self, count: int) -> range:
+        """Numbers for groups that are begun now."""
+        first = self.status.begun
+        self.status.begun += count
+        return range(first, first + count)
+
+    def gathered(self, report: GroupReport) -> None:
+        """A group was stored; all its answers are to be judged."""
+        self.status.gathered(report)
+        self._expect(report)
+
+    def _expect(self, report: GroupReport) -> None:
+        questions = len(report.row_ids) * len(self.rewards.parts)
+        self._asked += questions
+        self._open[report.row_ids[0]] = questions
+
+    def judged(self, reports: Sequence[GroupReport], verdicts: Sequence[Sequence[Verdict]]) -> None:
+        """All verdicts on some groups are there, NULL ones included: store them beside the answers.
+
+        Args:
+            reports: the groups.
+            verdicts: of each reward, one an answer.
+        """
+        for part, own in zip(self.rewards.parts, verdicts, strict=True):
+            self._verdicts.put(to_arrow(own))
+            values = {verdict.subject: verdict.value for verdict in own}
+            self.values[part.name] |= values
+            self.status.judged(part.name, list(values.values()))
+            for verdict in own:
+                if verdict.status is not Status.OK:
+                    self._failures[verdict.status.value] += 1
+                    self._causes[verdict.cause] += 1
+        self._settled += sum(self._open.pop(report.row_ids[0]) for report in reports)
+
+    def recall(self, reports: Sequence[GroupReport]) -> tuple[list[GroupReport], list[GroupReport]]:
+        """Of stored groups, those that have all their verdicts already, and those that have to be judged."""
+        done, owed = [], []
+        for report in reports:
+            joined = {
+                part.name: self._verdicts.join(pa.array(list(report.row_ids)), part.name, part.version)
+                for part in self.rewards.parts
+            }
+            if any((one.generations == 0).any() for one in joined.values()):
+                owed.append(report)
+                continue
+            done.append(report)
+            for name, one in joined.items():
+                values = [float(v) if ok else None for v, ok in zip(one.values, one.valid, strict=True)]
+                self.values[name].update(zip(report.row_ids, values, strict=True))
+        return done, owed
+
+    def catch_up(self, reports: Sequence[GroupReport]) -> None:
+        """Count groups that were stored after the checkpoint that this run goes on from."""
+        for report in reports:
+            if report.group >= self.status.begun:
+                self.status.begun = report.group + 1
+            self.status.gathered(report)
+
+    def forget(self, reports: Sequence[GroupReport]) -> None:
+        """Groups are in a checkpoint: their values are on disk, and nobody will ask for them again."""
+        for report in reports:
+            for values in self.values.values():
+                for row in report.row_ids:
+                    values.pop(row, None)
+
+    def values_of(self, reports: Sequence[GroupReport]) -> dict[str, dict[str, float | None]]:
+        """The verdicts on some groups, by reward and row."""
+        rows = [row for report in reports for row in report.row_ids]
+        return {name: {row: values.get(row) for row in rows} for name, values in self.values.items()}
+
+    def looked(self, success: Success) -> None:
+        """The test split was looked at."""
+        self.status.looked(success.share)
+        line = {"updates": self.status.updates, "elapsed_s": self.elapsed_s, **success._asdict()}
+        self.directory.append_line(self.directory.root / "success.jsonl", line)
+
+    def learnt(self, metrics: Mapping[str, float]) -> None:
+        """The learner finished an update."""
+        self.status.learnt(metrics)
+
+    # Reporting ------------------------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has reached its end, or has been asked to stop."""
+        experiment, minutes = self.experiment, self.experiment.minutes
+        return (
+            self.stopping is not None
+            or self.status.updates >= experiment.updates
+            or (minutes is not None and self.elapsed_s >= 60 * minutes)
+            or (experiment.target is not None and self.status.evaluated >= experiment.target)
+        )
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether it is time to look at the test split."""
+        every = self.experiment.evaluate_every
+        return bool(every) and self.status.updates % every == 0 and self.status.updates > self.status.evaluated_at
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of running, over all resumes."""
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def report(self, force: bool = False) -> bool:
+        """Show the state of the run, and write it down, if it is time; gives whether it was."""
+        if not force and time.monotonic() - self._reported < self.experiment.report_every_s:
+            return False
+        self._reported = time.monotonic()
+        self._verdicts.collect()
+        self.status.elapsed_s = self.elapsed_s
+        pending = sum(self._open.values())
+        numbers = self.status.summary() | {
+            "judge/asked": float(self._asked),
+            "judge/ok": float(self._settled - sum(self._failures.values())),
+            "judge/failed": float(sum(self._failures.values())),
+            "judge/pending": float(pending),
+        }
+        failures = ", ".join(f"{k} {v}" for k, v in sorted(self._failures.items())) or "none"
+        lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
+        if self.status.deaths:
+            lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
+        self.display.show(numbers, lines)
+        self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
+        self.tracker.metrics(numbers, self.status.updates)
+        return True
+
+    def event(self, event: Event) -> None:
+        """Something happened to a role: write it down and show it."""
+        if event.what == "died":
+            self.status.deaths[event.role] += 1
+        self.directory.append_line(self.directory.events, asdict(event))
+        if event.what != "started":
+            after = "" if event.recovered_s is None else f" after {event.recovered_s:.1f} s"
+            self.display.say(f"{event.role} {event.what}{after}: {event.cause}")
+
+    def note(self, what: str, cause: str = "") -> None:
+        """Write down an event of the run itself."""
+        self.directory.append_line(self.directory.events, asdict(Event(time.time(), "run", what, cause)))
+
+    def accounts(self) -> dict[str, Any]:
+        """The ledger: every group and every verdict accounted for."""
+        experience = combined(self.shares)
+        failures, pending = sum(self._failures.values()), sum(self._open.values())
+        verdicts = {
+            "asked": self._asked,
+            "ok": self._settled - failures,
+            "failures": dict(self._failures),
+            "pending": pending,
+            "in_flight": 0,
+            "causes": dict(self._causes.most_common(CAUSES)),
+            "balanced": self._asked == self._settled + pending and self._settled >= failures,
+        }
+        return {
+            "experience": {
+                "accepted": asdict(experience.accepted),
+                "live": asdict(experience.waiting),
+                "sampled": asdict(experience.sampled),
+                "dropped": {reason: asdict(count) for reason, count in experience.dropped.items()},
+                "duplicates": experience.duplicates,
+                "fenced": experience.fenced,
+                "samples": experience.samples,
+                "samples_in_no_checkpoint": experience.unreleased,
+                "samples_given_again": experience.redelivered,
+                "balanced": experience.balanced,
+            },
+            "lost_rollouts": self.status.lost_groups,
+            "groups": {
+                "begun": self.status.begun,
+                "stored": self.status.groups,
+                "lost": self.status.lost_groups,
+            },
+            "verdicts": verdicts,
+            "deaths": dict(self.status.deaths),
+            "balanced": experience.balanced and verdicts["balanced"],
+        }
+
+    # Checkpoints ----------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self._saved >= self.experiment.checkpoint.every_s
+
+    def save(self, roles: Mapping[str, Any], frontier: Sequence[int]) -> Path:
+        """Write a checkpoint.
+
+        Args:
+            roles: state of each role.
+            frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
+        """
+        self.status.elapsed_s = self.elapsed_s
+        tree = {
+            "identity": self.experiment.identity(),
+            "rewards": self.rewards.version,
+            "model": self.model,
+            "roles": dict(roles),
+            "status": self.status.state_dict(),
+            "frontier": list(frontier),
+            "mlflow_run": self.tracker.run_id,
+        }
+        path = checkpoint.save(
+            self.directory.checkpoints, self.status.updates, tree, keep=self.experiment.checkpoint.keep
+        )
+        self.directory.write_json(self.directory.ledger, self.accounts())
+        self._saved = time.monotonic()
+        return path
+
+    def restore(self) -> Restored:
+        """Read the newest whole checkpoint.
+
+        Raises:
+            UserError: there is none, or it is of another experiment.
+        """
+        _, tree, _ = checkpoint.load(self.directory.checkpoints)
+        for name, now in (("identity", self.experiment.identity()), ("rewards", self.rewards.version)):
+            if tree[name] != now:
+                raise UserError(
+                    f"{self.directory.root} was run with other settings ({name} {tree[name]}, now {now}): "
+                    f"resume without "
+                    "overrides that change what is learnt, or start anew"
+                )
+        self.status.load_state_dict(tree["status"])
+        self._elapsed_before = self.status.elapsed_s
+        for version in self._verdicts.versions():  # what is stored is what was asked and answered
+            if version.component in self.values:
+                self._asked += version.subjects
+                self._settled += version.subjects
+                self._failures.update({k: n for k, n in version.statuses.items() if k != Status.OK.value})
+        return Restored(tree["roles"], tuple(tree["frontier"]), tree["mlflow_run"] or None)
+
+    def owe(self, reports: Sequence[GroupReport]) -> None:
+        """Stored groups have to be judged, as `recall` says."""
+        for report in reports:
+            self._expect(report)
+
+    def close(self) -> None:
+        """Close the logs and write the ledger."""
+        self._verdicts.collect()
+        self._verdicts.close()
+        self.directory.write_json(self.directory.ledger, self.accounts())

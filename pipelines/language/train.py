@@ -1,0 +1,196 @@
+"""`guerdon train` for language experiments: checks everything, makes what is not there, then runs to the report."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.supervision import RoleFailing
+from envs.language.validation import InvalidTask, validate
+from learners.descent import LearningDiverged
+from pipelines.display import open_display
+from pipelines.errors import UserError
+from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
+from pipelines.language.rewards import JUDGE, RewardSet
+from pipelines.language.run import LanguageRun
+from pipelines.language.tasks import task_of
+from pipelines.rubric_judges import RewardModelJudge
+from pipelines.run import graceful_stop, write_config
+from pipelines.run_directory import RunDirectory
+from pipelines.tracking import start_tracker
+from pipelines.train import _finish, _flat, _progress
+
+
+def check(experiment: LanguageExperiment) -> RewardSet:
+    """What can be wrong before a model is loaded; gives the rewards.
+
+    Raises:
+        UserError: the task is not sound, or a reward asks for what nothing provides.
+    """
+    task = task_of(experiment)
+    try:
+        for split in ("train", "test"):
+            if not len(task.load(split, experiment.seed)):
+                raise UserError(
+                    f"task {task.name} has no prompts in its {split} split; look at its data and test_share"
+                )
+        rewards = RewardSet(experiment, task)
+        rewards.check([*task.load("train", experiment.seed)[0].columns])
+    except (ValueError, OSError) as error:
+        raise UserError(f"task {task.name}: {error}") from None
+    return rewards
+
+
+def check_model(experiment: LanguageExperiment, model: str) -> None:
+    """What can be wrong between task and model: no chat template, prompts that do not fit, an answer that leaks.
+
+    Raises:
+        UserError: names what is wrong, and the remedy.
+    """
+    task = task_of(experiment)
+    engine, chats = engine_for(experiment, model)
+    try:
+        report = validate(
+            task,
+            _resolver(experiment),
+            seed=experiment.seed,
+            count_tokens=lambda messages: len(chats.ids([messages])[0]),
+            context=engine.max_tokens - experiment.sampling.max_tokens,
+        )
+    except InvalidTask as error:
+        raise UserError(str(error)) from None
+    if report.too_long:
+        ident, tokens = next(iter(report.too_long.items()))
+        raise UserError(
+            f"task {task.name}: {len(report.too_long)} of its prompts leave no room for a reply, such as "
+            f"{ident} with {tokens} "
+            f"tokens; the model takes {engine.max_tokens}: raise tiny.context, lower sampling.max_tokens, or "
+            f"take another model"
+        )
+    tokens = len(chats.tokenizer)
+    if tokens > engine.vocabulary:
+        raise UserError(
+            f"model {model}: its tokenizer knows {tokens} tokens and its weights {engine.vocabulary}; expected "
+            f"a tokenizer that "
+            "belongs to the weights: look at the directory"
+        )
+
+
+def train(
+    experiment: LanguageExperiment, runs: Path, resume: str | None = None, say: Callable[[str], None] = print
+) -> RunDirectory:
+    """Run a language experiment.
+
+    Args:
+        experiment: resolved.
+        runs: where runs go.
+        resume: a run to go on with, instead of a new one.
+        say: told what happens before the display opens.
+
+    Returns:
+        The run, with its report.
+
+    Raises:
+        UserError: something that a person can mend.
+    """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    check(experiment)
+    task = task_of(experiment)
+    model = ensure_model(experiment, task, _progress(say))
+    check_model(experiment, model)
+    preferences = experiment.preferences
+    if preferences is not None and preferences.into == "reward_model" and experiment.rewards.judge is None:
+        made = ensure_reward_model(experiment, task, model, _progress(say))
+        experiment = following(experiment, made)
+    rewards = check(experiment)
+    directory = RunDirectory.create(runs, experiment.name) if resume is None else RunDirectory.existing(resume, runs)
+    if resume is not None:
+        directory.lock()
+        directory.check_space()
+    level = start_level(model)
+    say(f"run {directory.root}, model {model}" + ("" if level is None else f", which begins at {level:.1%}"))
+    display = open_display(f"{experiment.name}: {experiment.task}, {experiment.method}", 1, experiment.minutes)
+    run = LanguageRun(experiment, directory, display, rewards, model)
+    restored = None
+    if resume is not None:
+        try:  # before anything is written: a run that cannot be gone on with is left as it is
+            restored = run.restore()
+        except BaseException:
+            display.close()
+            directory.unlock()
+            raise
+    status = "FAILED"
+    try:
+        write_config(experiment, directory)
+        if resume is not None:
+            run.note("resumed", f"at {run.status.updates} updates")
+        tags = _flat(experiment.model_dump(mode="json"))
+        run.tracker = start_tracker(
+            experiment.tracking, runs, directory.root.name, tags, None if restored is None else restored.mlflow_run
+        )
+        with graceful_stop(run):
+            if preferences is not None and preferences.into == "policy":
+                from pipelines.language.preference_run import run_preferences
+
+                run_preferences(run, restored)
+            elif experiment.runner == "local":
+                from pipelines.language.local import run_local
+
+                run_local(run, restored)
+            else:
+                from pipelines.language.distributed import run_distributed
+
+                run_distributed(run, restored)
+        status = "KILLED" if run.stopping else "FINISHED"
+        if run.stopping:
+            run.note("stopped", run.stopping)
+    except (LearningDiverged, RoleFailing, ConnectionError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"no space is left below {directory.root}; make room and go on with resume={directory.root}"
+            ) from error
+        raise
+    finally:
+        _finish(run, display, status)
+        directory.unlock()
+    if run.stopping:
+        say(f"stopped by {run.stopping}; saved at {run.status.updates:,} updates: go on with resume={directory.root}")
+    return directory
+
+
+def following(experiment: LanguageExperiment, reward_model: str) -> LanguageExperiment:
+    """The experiment with a learned reward in the place of the task's own, which are recorded beside it."""
+    task = task_of(experiment)
+    rewards = RewardsConfig(
+        **{
+            **experiment.rewards.model_dump(exclude={"judge", "weights"}),
+            "judge": RewardModelJudge(model=reward_model, device=experiment.learner_device),
+            "weights": {**dict.fromkeys(task.rewards, 0.0), JUDGE: 1.0, **experiment.rewards.weights},
+        }
+    )
+    return experiment.model_copy(update={"rewards": rewards})
+
+
+def _resolver(experiment: LanguageExperiment) -> Callable[[str], Callable[[Mapping[str, Any]], float | None]]:
+    """Finds rewards that a task names by dotted path."""
+    task = task_of(experiment)
+    rewards = RewardSet(experiment, task)
+    names = {str(weighted.function): name for name, weighted in task.rewards.items()}
+
+    def resolve(path: str) -> Callable[[Mapping[str, Any]], float | None]:
+        def value(columns: Mapping[str, Any]) -> float | None:
+            (answer,) = asyncio.run(rewards.answer(names[path], {name: [one] for name, one in columns.items()}))
+            return answer.value
+
+        return value
+
+    return resolve

@@ -1,0 +1,31 @@
+"""Rewards for tests: one that fails for half of the answers, one that hangs, one that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from rewards.functions import reward
+
+
+@reward(subject="row")
+def half(completion: str) -> float:
+    """Fails for answers of an odd length."""
+    if len(completion) % 2:
+        raise RuntimeError("no opinion of odd answers")
+    return float(len(completion))
+
+
+@reward(subject="row")
+def hangs(completion: str, answer: str) -> float:
+    """Hangs where the right answer ends with 7."""
+    if answer.endswith("7"):
+        time.sleep(3600)
+    return float(completion.strip() == answer)
+
+
+@reward(subject="row", batched=True)
+async def waits(completion: list[str], answer: list[str]) -> list[float]:
+    """Takes a while."""
+    await asyncio.sleep(0.2)
+    return [float(one.strip() == right) for one, right in zip(completion, answer, strict=True)]

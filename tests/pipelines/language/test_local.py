@@ -1,0 +1,90 @@
+"""The local runner of language experiments, and what can be done with its runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small import small
+
+from pipelines import checkpoint
+from pipelines.errors import UserError
+from pipelines.language.experiment import RewardsConfig
+from pipelines.language.policy import chat, evaluate_language
+from pipelines.language.stored import is_language, resolve_language
+from pipelines.language.train import train
+from pipelines.replay_tools import ledger_report, verify_stores
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GUERDON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def run(tmp_path, resume=None, **changes):
+    return train(small(**changes), tmp_path, resume, say=lambda text: None)
+
+
+def weights(directory):
+    _, tree, _ = checkpoint.load(directory.checkpoints)
+    return tree["roles"]["learner"]["learner"]
+
+
+def same(one, other):
+    return sorted(one) == sorted(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_learns_balances_and_can_be_looked_at(tmp_path, capsys):
+    directory = run(tmp_path, evaluate_every=2)
+    assert is_language(directory)
+    books = json.loads(directory.ledger.read_text())
+    assert books["balanced"] and books["groups"] == {"begun": 12, "stored": 12, "lost": 0}
+    assert books["experience"]["sampled"]["rows"] == 48 and books["verdicts"]["ok"] == 48
+    assert ledger_report(directory).balanced and verify_stores(directory) == []
+    assert directory.report.is_file()
+    metrics = list(directory.lines(directory.metrics))
+    assert metrics[-1]["updates"] == 3 and metrics[-1]["learner/engine_gap_max"] < 1e-3
+    assert "pass@1" in evaluate_language(directory, episodes=16, seed=1, greedy=False)
+    said = []
+    chat(directory, message="1+1=", system="", greedy=True, say=said.append)
+    assert len(said) == 1
+
+
+def test_two_runs_of_one_seed_are_the_same_bit_for_bit_and_another_seed_is_not(tmp_path):
+    one, other, third = run(tmp_path), run(tmp_path), run(tmp_path, seed=1)
+    assert same(weights(one), weights(other))
+    assert not same(weights(one), weights(third))
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path):
+    whole, half = run(tmp_path, updates=4), run(tmp_path, updates=2)
+    resumed = resolve_language(None, {"updates": 4}, tmp_path, str(half.root))
+    train(resumed, tmp_path, str(half.root), say=lambda text: None)
+    assert same(weights(whole), weights(half))
+    assert json.loads(half.ledger.read_text())["balanced"]
+
+
+def test_a_run_is_not_gone_on_with_under_another_reward(tmp_path):
+    directory = run(tmp_path)
+    other = resolve_language(None, {"rewards.weights.right": 2.0}, tmp_path, str(directory.root))
+    with pytest.raises(UserError, match="resume without"):
+        train(other, tmp_path, str(directory.root), say=lambda text: None)
+
+
+def test_what_cannot_be_judged_is_null_and_leaves_the_loss(tmp_path):
+    rewards = RewardsConfig(weights={"right": 0.0}, functions={"half": "rewards_that_fail:half"}, attempts=1)
+    directory = run(tmp_path, rewards=rewards, updates=2)
+    books = json.loads(directory.ledger.read_text())
+    failed = books["verdicts"]["failures"]["judge_fault"]
+    assert 0 < failed < 32 and books["balanced"]
+    assert any("no opinion of odd answers" in cause for cause in books["verdicts"]["causes"])
+    assert list(directory.lines(directory.metrics))[-1]["learner/reward_nulls"] > 0

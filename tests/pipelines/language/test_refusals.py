@@ -1,0 +1,89 @@
+"""What is wrong with a language experiment is said before its first step, with the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.errors import UserError
+from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.groups import GroupReport, PromptOrder
+from pipelines.language.rewards import RewardSet
+from pipelines.language.stored import resolve_language
+from pipelines.language.tasks import task_of
+from pipelines.language.train import check
+from rewards.functions import reward
+
+
+@reward(subject="row")
+def needs_more(completion: str, colour: str) -> float:
+    """Asks for a column that arithmetic has not."""
+    return 1.0
+
+
+@reward(subject="row", batched=True)
+def too_few(completion: list[str]) -> list[float]:
+    """Gives one value for any number of answers."""
+    return [1.0]
+
+
+def test_an_unknown_task_or_option_is_refused_with_its_nearest_name():
+    with pytest.raises(UserError, match="did you mean 'arithmetic'"):
+        check(LanguageExperiment(task="arithmetik"))
+    with pytest.raises(UserError, match="digit"):
+        check(LanguageExperiment(task="arithmetic", task_options={"digit": 3}))
+
+
+def test_a_reward_that_asks_for_what_nothing_provides_is_refused():
+    rewards = RewardsConfig(functions={"more": f"{__name__}:needs_more"})
+    task = task_of(LanguageExperiment(task="arithmetic"))
+    with pytest.raises(UserError, match=r"rewards\.weights: got wrong"):
+        RewardSet(LanguageExperiment(task="arithmetic", rewards=RewardsConfig(weights={"wrong": 1.0})), task)
+    found = RewardSet(LanguageExperiment(task="arithmetic"), task)
+    found.check(["answer"])
+    assert rewards.functions
+
+
+def test_a_reward_that_gives_the_wrong_number_of_values_is_a_fault_and_no_value():
+    answers = asyncio.run(too_few.answer({"completion": ["1", "2"]}))
+    assert all(answer.value is None and "got 1 values for 2" in answer.cause for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "grop"}, "method: got 'grop'"),
+        ({"prompts": 5, "engines": {"count": 2}}, "cannot share evenly"),
+        ({"group_size": 1}, "compares the answers of a group"),
+        ({"target": 0.9}, "target needs evaluate_every"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, words):
+    with pytest.raises(ValidationError, match=words):
+        LanguageExperiment(task="arithmetic", **changes)
+
+
+def test_recipes_are_found_overridden_and_checked(tmp_path):
+    found = resolve_language("rlvr", {"updates": 7, "rewards.weights.right": 2.0}, tmp_path, None)
+    assert found.updates == 7 and found.rewards.weights == {"right": 2.0}
+    assert resolve_language("catch", {}, tmp_path, None) is None
+    with pytest.raises(UserError, match="did you mean updates"):
+        resolve_language("rlvr", {"update": 7}, tmp_path, None)
+    for name in ("rlvr", "agent", "rlhf", "dpo", "rubric-grpo"):
+        check(resolve_language(name, {}, tmp_path, None))
+
+
+def test_every_prompt_comes_once_before_any_comes_again_in_an_order_of_the_seed():
+    order, other = PromptOrder(10, seed=0), PromptOrder(10, seed=1)
+    first = [order(group) for group in range(10)]
+    assert sorted(first) == list(range(10)) == sorted(order(group) for group in range(10, 20))
+    assert first == [order(group) for group in range(10)] and first != [other(group) for group in range(10)]
+    with pytest.raises(ValueError, match="no prompts"):
+        PromptOrder(0, seed=0)
+
+
+def test_a_report_comes_back_from_plain_json():
+    report = GroupReport((1, 2, 3), 4, "p", ("1/2/3/0",), 5, 6, 7, 1, {"stop": 1}, 0.5)
+    assert GroupReport.from_plain(report.to_plain()) == report
