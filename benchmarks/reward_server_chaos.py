@@ -51,6 +51,8 @@ from rewards.annotation.ledger import Config as AnnotationConfig
 from rewards.columns import Column
 from rewards.judges.judge import Answer, Judge, Question
 from rewards.verdicts import Status, Verdict
+from rewards.views.view import Config as ViewConfig
+from rewards.views.view import RewardView
 
 NAME = "reward-server-chaos"
 GOAL = "explore and descend"
@@ -173,15 +175,16 @@ async def ask_for_ever(annotator: Annotator, story: Story, per_s: float) -> None
 
 async def learn_for_ever(ledger: AnnotationLedger, story: Story) -> None:
     """A stand-in for the learner: a reward view of random known and unknown captions, again and again."""
-    view = WeightedSum(coefficients={"intrinsic": 0.1}, on_null={"intrinsic": "omit"})
+    total = WeightedSum(coefficients={"intrinsic": 0.1}, on_null={"intrinsic": "omit"})
+    view = RewardView(ViewConfig(name="chaos", parts=(total,)))
     draw, last = random.Random(0), time.monotonic()
     while True:
         known = list(ledger.verdicts.values())[-STEPS:]
         steps = [draw.choice(known) if known else None for _ in range(STEPS)]
         values = np.array([np.nan if one is None or one.value is None else one.value for one in steps], np.float32)
         column = Column(values, ~np.isnan(values))
-        contributions, weight = view.apply({"intrinsic": column})
-        if not (np.isfinite(contributions["intrinsic"]).all() and weight.all()):
+        result = view.apply({"intrinsic": column})
+        if not (np.isfinite(result.reward).all() and result.weight.all()):
             raise UserError("a NULL came through the view")
         story.views += 1
         now = time.monotonic()

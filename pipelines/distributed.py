@@ -32,14 +32,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from actors.inference import InferenceLost
 from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import ray_session
 from cluster.supervision import Event, RoleLost, Supervised
@@ -52,19 +53,19 @@ from learners.admission import Config as AdmissionConfig
 from pipelines.draws import Draws
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
+from pipelines.fitting import check_fits
+from pipelines.inference import ServedInference, ServedPolicy
+from pipelines.judging import annotator_for, examine_judge
+from pipelines.learner_group import LearnerGroup, Seat
 from pipelines.replay_shard import ReplayShard, Standing
-from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
+from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Restored, Run
-from pipelines.served_judge import served_judge
-from rewards.annotation.annotator import Annotator, Reply
+from pipelines.served_judge import ForFallback, served_judge
+from pipelines.stages import SECONDS
+from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging
-from rewards.annotation.ledger import Batch
-from rewards.annotation.permits import Permits
-from rewards.budget import Budget
-from rewards.cache import VerdictCache
-from rewards.judges.judge import Question
-from rewards.rates import RateLimit
-from rewards.verdicts import Status, Verdict
+from rewards.judges.judge import Question, Reply
+from rewards.verdicts import Verdict
 
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
@@ -76,7 +77,8 @@ ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that take
 def needed_cpus(experiment: Experiment) -> int:
     """Logical CPUs that the roles of an experiment reserve; they share the cores of a small machine by design."""
     judge = experiment.serving.replicas * experiment.serving.cpus + 1 if experiment.reward.judged else 0
-    return experiment.actors.count + 2 + int(judge) + 1
+    server = int(experiment.actors.inference == "server")
+    return experiment.actors.count + server + experiment.learners + 1 + int(judge) + 1
 
 
 def run_distributed(run: Run, restored: Restored | None) -> None:
@@ -91,22 +93,37 @@ def run_distributed(run: Run, restored: Restored | None) -> None:
     """
     experiment = run.experiment
     task = task_of(experiment)
-    environment = task.make()
-    spec = environment.spec
-    environment.close()
+    spec = check_fits(experiment, task)
     with ray_session(experiment.ray, needed_cpus(experiment)):
         if not experiment.reward.judged:
             asyncio.run(_Loops(run, spec, None, restored).run())
             return
         serve = experiment.serving
-        factory = partial(served_judge, experiment.judge, task.goal, serve.threads, serve.batch_tokens)
+        factory = partial(
+            served_judge, experiment.judge, task.goal, serve.threads, serve.batch_tokens, experiment.fallback_judge
+        )
         with serving("judge", factory, "ask", experiment.serving) as service:
             asyncio.run(_Loops(run, spec, service, restored).run())
+
+
+def _env_actor(experiment: Experiment, index: int, epoch: int) -> partial[EnvActor]:
+    """The factory of an actor."""
+    served = experiment.actors.inference == "server"
+    inference = ServedInference(experiment.actors.deadline_s) if served else None
+    return partial(EnvActor, experiment, index, epoch, inference)
 
 
 def _replay_shard(experiment: Experiment, schema: pa.Schema, directory: Path, epoch: int) -> partial[ReplayShard]:
     """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
     return partial(ReplayShard, experiment, schema, directory.resolve())
+
+
+class _Ahead(NamedTuple):
+    """A batch that the learner was given: its number, what it is made of, and how long it took to sample."""
+
+    number: int
+    fragments: list[Fragment]
+    sampling_s: float
 
 
 class _Loops:
@@ -116,7 +133,7 @@ class _Loops:
         self.books, self.experiment, self.service = run, run.experiment, service
         experiment = run.experiment
         self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
-        schema = schema_for(spec, experiment.policy.hidden)
+        schema = schema_for(spec, policy_for(spec, experiment).state_size)
         self.shards = [
             Supervised(
                 f"replay-{index}",
@@ -139,20 +156,17 @@ class _Loops:
         self.actors = [
             Supervised(
                 f"env-actor-{index}",
-                partial(partial, EnvActor, experiment, index),
+                partial(_env_actor, experiment, index),
                 deadline_s=experiment.actors.deadline_s,
                 threads=experiment.actors.threads,
                 on_event=run.event,
             )
             for index in range(experiment.actors.count)
         ]
-        self.learner = Supervised(
-            "learner",
-            lambda _: partial(PolicyLearner, experiment, spec, self.states.get("learner")),
-            deadline_s=ROLE_DEADLINE_S,
-            threads=experiment.learner_threads,
-            on_event=run.event,
-        )
+        self.learner = LearnerGroup(partial(self._learner, spec), experiment.learners)
+        self.learner_epoch = 0
+        self.ahead: _Ahead | None = None  # the batch that the learner was given while it learnt from another
+        self.batches = 0  # that it was given
         self.trainer = None
         if experiment.reward.judged:
             self.trainer = Supervised(
@@ -161,6 +175,9 @@ class _Loops:
                 deadline_s=ROLE_DEADLINE_S,
                 on_event=run.event,
             )
+        self.served = None
+        if experiment.actors.inference == "server":
+            self.served = ServedPolicy(experiment, spec, self.board, run.event)
         self.acting_version = [-1] * experiment.actors.count
         self.snapshot: Any = None  # the newest reward model, by reference, and how many there were
         self.snapshots = 0
@@ -172,24 +189,38 @@ class _Loops:
         self.trained_version = -1
         self.moved_at = time.monotonic()
 
+    def _learner(self, spec: EnvSpec, rank: int, seat: Callable[[int], Seat]) -> Supervised:
+        """The role of one learner: one thread learns, one makes the next batch ready."""
+        experiment = self.experiment
+        return Supervised(
+            "learner" if rank == 0 else f"learner-{rank}",
+            lambda epoch: partial(PolicyLearner, experiment, spec, self.states.get("learner"), seat(epoch)),
+            deadline_s=ROLE_DEADLINE_S,
+            threads=experiment.learner_threads,
+            concurrency=2,
+            on_event=self.books.event,
+        )
+
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
         roles = [*self.actors, *self.shards, self.learner, *([self.trainer] if self.trainer else [])]
+        roles += [self.served.role] if self.served else []
         try:
             for role in [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]:
                 role.start()
             await self._open_replay()
-            for actor in self.actors:
+            for actor in [*self.actors, *([self.served.role] if self.served else [])]:
                 actor.start()
             fingerprint = await self._begin()
             async with AsyncExitStack() as asking:
+                annotator = None if self.trainer is None else self._annotator(fingerprint)
                 if self.experiment.max_staleness == 0:
-                    loops = [self._take_turns(), self._watch()]
+                    loops = [self._take_turns(annotator), self._watch()]
                 else:
                     loops = [self._learn(), self._watch(), *(self._act(index) for index in range(len(self.actors)))]
-                    if self.trainer is not None:
+                    if annotator is not None:
                         loops.append(self._train_reward())
-                        await asking.enter_async_context(self._annotator(fingerprint))
+                        await asking.enter_async_context(annotator)
                 tasks = [asyncio.create_task(loop) for loop in loops]
                 attending = [asyncio.create_task(self._attend(self.service))] if self.service is not None else []
                 try:
@@ -241,6 +272,11 @@ class _Loops:
         except (ServiceUnavailable, TimeoutError) as error:
             raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
         self._judge_answered(process)
+        if not self.states:
+            try:
+                await examine_judge(self.books, self._call_judge)
+            except (ConnectionError, TimeoutError, ValueError) as error:
+                raise UserError(f"the judge does not answer its canaries: {error}") from None
         return str(fingerprint)
 
     # The loops ------------------------------------------------------------------------------------------------------
@@ -256,10 +292,14 @@ class _Loops:
     async def _rollout(self, index: int) -> tuple[Fragment, Any] | None:
         """One rollout of one actor; None, and counted as lost, where the actor died."""
         self.admission.started()
-        weights = self.board.newer_than(self.acting_version[index])
+        weights, server = self.board.newer_than(self.acting_version[index]), None
         try:
-            fragment, rows = await self.actors[index].call("rollout", weights, returns=2)
-        except RoleLost:
+            if self.served is not None:
+                weights, server = None, await self.served.host()
+            fragment, rows = await self.actors[index].call("rollout", weights, server, returns=2)
+        except (RoleLost, InferenceLost):
+            if self.served is not None:
+                self.served.doubt()
             self.admission.lost()
             self.books.status.lost_fragments += 1
             self.acting_version[index] = -1
@@ -287,11 +327,15 @@ class _Loops:
             self.admission.lost()
         self._stands(index, standing)
 
-    def _go_back(self) -> None:
-        """If it was the learner that died, it has begun where it was saved last: tell it all, and draw again."""
-        if self.told.get("learner", (self.learner.epoch,))[0] != self.learner.epoch:
-            self.told.pop("learner", None)
-            self.draws.back_to_frontier()
+    def _go_back(self) -> bool:
+        """If the learner has died, it has begun where it was saved last: tell it all, and draw again; gives whether."""
+        if self.learner_epoch == self.learner.epoch:
+            return False
+        self.learner_epoch = self.learner.epoch
+        self.told.pop("learner", None)
+        self.ahead = None
+        self.draws.back_to_frontier()
+        return True
 
     def _stands(self, index: int, standing: Standing) -> None:
         """Note how a share of the replay stands; what it has dropped makes room for more."""
@@ -301,43 +345,84 @@ class _Loops:
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
         while not self.books.done:
-            if not await self._update():
+            if not await self._update(ahead=True):
                 await asyncio.sleep(IDLE_S / 4)
 
-    async def _update(self) -> bool:
-        """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
+    async def _update(self, ahead: bool = False) -> bool:
+        """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again.
+
+        Args:
+            ahead: whether the next batch is given to the learner while it learns from this one.
+        """
         async with self.learning:  # a checkpoint is made between two updates
-            index = self.draws.next_share([s.waiting // self.experiment.batch_fragments for s in self.standing])
-            if index is None:
-                return False
-            number, again = self.draws.number(index), self.draws.pending > 0
-            try:
-                (fragments, standing), rows = await self.shards[index].call(
-                    "draw", number, self.board.version, returns=2
-                )
-                self._stands(index, standing)
-                if not fragments and not again:
-                    return False  # some were too old
-                self.draws.drawn(index)
-                captions, _, snapshot = self._news("learner", self.learner)
-                metrics, weights = await self.learner.call("learn", captions, snapshot, rows, returns=2)
-            except RoleLost:
-                self._go_back()
-                await asyncio.sleep(IDLE_S)
-                return True
-            if self.draws.learnt():
-                self.books.learnt(metrics, fragments)
-            if int(metrics["version"]) > self.board.version:
-                self.board.publish(int(metrics["version"]), weights)
-                self.admission.on_version(self.board.version)
-            self.moved_at = time.monotonic()
+            return await self._update_now(ahead)
+
+    async def _update_now(self, ahead: bool) -> bool:
+        batch, self.ahead = self.ahead or await self._prepare(), None
+        if batch is None:
+            return False
+        learning = asyncio.create_task(self.learner.call("learn", batch.number, returns=2))
+        try:
+            if ahead:
+                self.ahead = await self._prepare()
+            metrics, weights = await learning
+        except RoleLost:
+            self._go_back()
+            self.draws.given_up(self.draws.ahead)  # where it lives, it is given the same batches again
+            self.ahead = None
+            await asyncio.sleep(IDLE_S)
+            return True
+        finally:
+            learning.cancel()
+        if self.draws.learnt():
+            self.books.learnt({**metrics, SECONDS + "sample": batch.sampling_s}, batch.fragments)
+        if int(metrics["version"]) > self.board.version:
+            self.board.publish(int(metrics["version"]), weights)
+            self.admission.on_version(self.board.version)
+        self.moved_at = time.monotonic()
         return True
+
+    async def _prepare(self) -> _Ahead | None:
+        """Draw a batch and give it to the learner, with all that it has not been told; None where there is none."""
+        index = self.draws.next_share([s.waiting // self.experiment.batch_fragments for s in self.standing])
+        if index is None:
+            return None
+        number, again, began = self.draws.number(index), self.draws.again, time.perf_counter()
+        drawn = False
+        try:
+            version = self.board.version + self.draws.ahead  # that it will have when it learns from this
+            (fragments, standing), rows = await self.shards[index].call("draw", number, version, returns=2)
+            sampling_s = time.perf_counter() - began
+            self._stands(index, standing)
+            if not fragments and not again:
+                return None  # some were too old
+            if self._go_back():
+                return None  # the learner for whom this was drawn has died meanwhile
+            self.draws.drawn(index)
+            drawn = True
+            self.batches += 1
+            batch = _Ahead(self.batches, fragments, sampling_s)
+            captions, _, snapshot = self._news("learner", self.learner)
+            await self.learner.call("prepare", batch.number, captions, snapshot, rows)
+        except RoleLost:
+            if not self._go_back() and drawn:  # the learner lives, and does not have the batch: it is told all again
+                self.draws.given_up()
+                self.told.pop("learner", None)
+            await asyncio.sleep(IDLE_S)
+            return None
+        return batch
 
     async def _call_judge(self, questions: tuple[Question, ...]) -> Reply:
         """One call of the judge; who answers and who does not is noted."""
+        return await self._call(questions)
+
+    async def _call_fallback(self, questions: tuple[Question, ...]) -> Reply:
+        return await self._call(ForFallback(questions))
+
+    async def _call(self, asked: tuple[Question, ...] | ForFallback) -> Reply:
         assert self.service is not None
         try:
-            fingerprint, answers, process = await self.service.ask(questions)
+            fingerprint, answers, process = await self.service.ask(asked)
         except ServiceOverloaded:
             raise  # it is well, and has too much to do
         except Exception as error:
@@ -346,35 +431,12 @@ class _Loops:
         self._judge_answered(process)
         return fingerprint, answers
 
-    async def _ask(self, batch: Batch) -> None:
-        """One batch, in lockstep; whatever goes wrong is a status with a cause, and never the end of annotation."""
-        annotation = self.books.annotation
-        try:
-            fingerprint, answers = await self._call_judge(batch.questions)
-        except TimeoutError as error:
-            self.books.answered(annotation.fail(batch.id, Status.TIMEOUT, str(error)))
-        except Exception as error:
-            self.books.answered(annotation.fail(batch.id, Status.JUDGE_FAULT, str(error)))
-        else:
-            self.books.answered(annotation.complete(batch.id, answers, fingerprint))
-
     def _annotator(self, fingerprint: str) -> Annotator:
-        """What sends questions when nobody waits for them: cache, budget, rates and hedging as the experiment says."""
+        """What sends questions; a call is hedged where nobody waits for it."""
         experiment = self.experiment
-        budget = Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None
-        rates = RateLimit(experiment.rates) if experiment.rates.limited else None
-        annotator = Annotator(
-            self.books.annotation,
-            self._call_judge,
-            fingerprint=fingerprint,
-            busy=(ServiceOverloaded,),
-            cache=VerdictCache(experiment.cache),
-            hedging=Hedging(experiment.hedging),
-            permits=Permits(budget, rates),
-            on_verdicts=self.books.answered,
-        )
-        self.books.post = annotator.post
-        return annotator
+        fallback = None if experiment.fallback_judge is None else self._call_fallback
+        hedging = Hedging(experiment.hedging) if experiment.max_staleness else None
+        return annotator_for(self.books, self._call_judge, fingerprint, fallback, hedging)
 
     async def _attend(self, service: Service) -> None:
         """See every few seconds who answers for the judge: Serve replaces a dead replica in silence."""
@@ -396,7 +458,7 @@ class _Loops:
     def _judge_answered(self, process: int, since: float | None = None) -> None:
         """Note which process answered, when it was asked at `since`; one more than there are replicas replaces one."""
         if process not in self.judge_processes:
-            if len(self.judge_processes) == self.experiment.serving.replicas:
+            if len(self.judge_processes) == (self.experiment.serving.max_replicas or self.experiment.serving.replicas):
                 self._judge_failed("its process is gone", since)
                 self.judge_processes.clear()
             self.judge_processes.add(process)
@@ -454,7 +516,7 @@ class _Loops:
         self.told[name] = (role.epoch, len(log), len(judged), self.snapshots)
         return dict(log[captions:]), judged[verdicts:], self.snapshot if self.snapshots > snapshots else None
 
-    async def _take_turns(self) -> None:
+    async def _take_turns(self, annotator: Annotator | None) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
         while not self.books.done:
             actors = range(min(self.admission.capacity, len(self.actors)))
@@ -462,9 +524,8 @@ class _Loops:
             for gathered in await asyncio.gather(*(self._rollout(index) for index in actors)):
                 if gathered is not None:
                     await self._arrived(*gathered)
-            if self.trainer is not None:
-                while (batch := self.books.annotation.next_batch()) is not None:
-                    await self._ask(batch)
+            if annotator is not None:
+                await annotator.answer_due()
                 await self._train()
             while await self._update():
                 pass
@@ -472,7 +533,7 @@ class _Loops:
     async def _watch(self) -> None:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
-            if self.books.report() and self.books.switched() and self.trainer is not None:
+            if self.books.report() and self.books.reward_begins_anew() and self.trainer is not None:
                 async with self.training:
                     await self._persistently(self.trainer, "begin_anew")
                     self.told.pop("reward-trainer", None)
@@ -492,6 +553,8 @@ class _Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
+            while self.ahead is not None:  # what the learner has been given is in the checkpoint
+                await self._update_now(ahead=False)
             states: dict[str, Any] = {"learner": await self._persistently(self.learner, "state"), "trainer": None}
             self._go_back()  # where it died just now, that state is the one that was saved before
             if self.trainer is not None:

@@ -23,6 +23,7 @@ from rewards.annotation.hedging import Config as HedgingConfig
 from rewards.annotation.ledger import Config as AnnotationConfig
 from rewards.budget import Config as BudgetConfig
 from rewards.cache import Config as CacheConfig
+from rewards.canaries import Config as CanaryConfig
 from rewards.models.classification import Config as ClassificationConfig
 from rewards.models.ranking import Config as RankingConfig
 from rewards.models.retrieval import Config as RetrievalConfig
@@ -47,6 +48,31 @@ class ActorsConfig(BaseModel):
     unroll_length: int = Field(default=32, ge=1, description="steps of each environment in one rollout")
     deadline_s: float = Field(default=120.0, gt=0, description="a rollout that takes longer counts as a hang")
     threads: int = Field(default=1, ge=1, description="threads of numerical libraries in an actor")
+    inference: Literal["actor", "server"] = Field(
+        default="actor", description="who computes the policy: each actor, or one server for all of them in batches"
+    )
+    inference_device: Literal["cpu", "cuda"] = Field(default="cpu", description="of the server")
+    parts: int | None = Field(
+        default=None,
+        ge=1,
+        description="groups of an actor's environments that take turns, so that one is stepped while another waits for "
+        "its actions; None: 1, and 2 where a server computes the policy",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> ActorsConfig:
+        if self.turns > self.environments:
+            raise ValueError(
+                f"got {self.turns} parts of {self.environments} environments; expected one environment a part at least"
+            )
+        if self.inference == "actor" and self.inference_device != "cpu":
+            raise ValueError("got inference_device without a server: set actors.inference=server")
+        return self
+
+    @property
+    def turns(self) -> int:
+        """How many parts there are."""
+        return self.parts or min(self.environments, 2 if self.inference == "server" else 1)
 
 
 class RewardConfig(BaseModel):
@@ -168,6 +194,15 @@ JudgeConfig = Annotated[
 ]
 
 
+class FallbackConfig(BaseModel):
+    """Who judges when the budget is used up and `budget.degrade` is "fallback"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    judge: JudgeConfig = Field(default_factory=RulesJudge)
+    counts: bool = Field(default=True, description="false: its verdicts are stored, and are NULL to the reward")
+
+
 class OfflineConfig(BaseModel):
     """Learning from the experience of another run: nobody acts and nobody judges. Made by `from=RUN`."""
 
@@ -223,7 +258,9 @@ class Experiment(BaseModel):
     actors: ActorsConfig = Field(default_factory=ActorsConfig)
     policy: PolicyConfig = Field(default_factory=PolicyConfig)
     learner: AppoConfig = Field(default_factory=AppoConfig)
-    learner_threads: int = Field(default=1, ge=1)
+    learner_threads: int = Field(default=1, ge=1, description="threads of numerical libraries in a learner")
+    learner_device: Literal["cpu", "cuda"] = "cpu"
+    learners: int = Field(default=1, ge=1, description="learner processes; each batch is shared out between them")
     batch_fragments: int = Field(default=2, ge=1, description="rollouts in one update")
     max_staleness: int = Field(
         default=2, ge=0, description="policy versions that experience may be behind; 0: lockstep"
@@ -234,6 +271,8 @@ class Experiment(BaseModel):
     prices: Prices = Field(default_factory=Prices)
     cache: CacheConfig = Field(default_factory=CacheConfig)
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    fallback: FallbackConfig = Field(default_factory=FallbackConfig)
+    canaries: CanaryConfig = Field(default_factory=CanaryConfig)
     rates: RatesConfig = Field(default_factory=RatesConfig)
     hedging: HedgingConfig = Field(default_factory=HedgingConfig)
     serving: ServingConfig = Field(default_factory=ServingConfig)
@@ -258,6 +297,11 @@ class Experiment(BaseModel):
                 f"frames is {self.frames}, less than one update of {fragment * self.batch_fragments} steps "
                 "(actors.environments × actors.unroll_length × batch_fragments): raise frames or lower one of these"
             )
+        if self.batch_fragments % self.learners:
+            raise ValueError(
+                f"batch_fragments ({self.batch_fragments}) must be a multiple of learners ({self.learners}): each learner "
+                "takes as many rollouts of a batch"
+            )
         if self.max_staleness == 0 and self.batch_fragments % self.actors.count:
             raise ValueError(
                 f"max_staleness=0 needs batch_fragments ({self.batch_fragments}) to be a multiple of "
@@ -271,8 +315,8 @@ class Experiment(BaseModel):
         Lengths, intervals and places may change; what is learnt, and from what, may not.
         """
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
-        free |= {"stall_timeout_s", "learner_threads", "runner", "replay"}
-        free |= {"prices", "cache", "budget", "rates", "hedging"}
+        free |= {"stall_timeout_s", "learner_threads", "learner_device", "learners", "runner", "replay"}
+        free |= {"prices", "cache", "budget", "fallback", "canaries", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}
         exclude = {**dict.fromkeys(free, True), "offline": offline, "reward": _unset(self.reward)}
@@ -282,6 +326,11 @@ class Experiment(BaseModel):
     def judged(self) -> bool:
         """Whether a judge is asked while it runs: offline, the verdicts are there already."""
         return self.reward.judged and self.offline is None
+
+    @property
+    def fallback_judge(self) -> JudgeConfig | None:
+        """Who judges when the budget is used up; None: nobody."""
+        return self.fallback.judge if self.judged and self.budget.degrade == "fallback" else None
 
     def reward_version(self, judge_fingerprint: str) -> str:
         """Hash of what determines the intrinsic reward: its source, settings and judge."""

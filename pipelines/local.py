@@ -13,11 +13,12 @@ from contextlib import suppress
 
 from envs.trajectory import schema_for
 from pipelines.judges import build_judge
+from pipelines.judging import annotator_for, examine_judge
 from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
 from pipelines.run import Restored, Run
-from rewards.judges.judge import Judge
-from rewards.verdicts import Status
+from rewards.annotation.annotator import Annotator
+from rewards.judges.judge import Judge, in_process
 
 
 def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -> None:
@@ -34,6 +35,12 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
     environment = task.make()
     spec = environment.spec
     environment.close()
+    loop = asyncio.new_event_loop()  # one for the whole run: a judge may keep connections
+    try:
+        annotator = _annotator(run, judge, task.goal, loop, new=roles is None) if experiment.reward.judged else None
+    except BaseException:
+        loop.close()
+        raise
     learner = PolicyLearner(experiment, spec, None if roles is None else roles["learner"])
     schema = schema_for(spec, learner.policy.state_size)
     replay = ReplayShard(experiment, schema, run.directory.shard(0))
@@ -45,14 +52,12 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
     trainer = None
     if experiment.reward.judged:
         trainer = RewardTrainer(experiment, None if roles is None else roles["trainer"])
-        judge = judge or build_judge(experiment.judge, task.goal)
         if roles is not None:
             _, snapshot = trainer.step(dict(run.caption_log), run.verdict_log, 0)
             learner.observe(dict(run.caption_log), snapshot)
     captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
     weights = learner.weights()
     fresh = [True] * len(actors)
-    loop = asyncio.new_event_loop()  # one for the whole run: a judge may keep connections
 
     def save() -> None:
         states = {"learner": learner.state(), "trainer": trainer.state() if trainer else None}
@@ -71,8 +76,8 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
                 run.gathered(fragment)
             behind = False
             if trainer is not None:
-                assert judge is not None
-                loop.run_until_complete(annotate(run, judge))
+                assert annotator is not None
+                loop.run_until_complete(annotator.answer_due())
                 captions = dict(run.caption_log[captions_sent:])
                 verdicts = run.verdict_log[verdicts_sent:]
                 captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
@@ -84,7 +89,7 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
                 draw += 1
                 fresh = [True] * len(actors)
                 run.learnt(metrics, drawn[0][0])
-            if run.report() and run.switched() and trainer is not None:
+            if run.report() and run.reward_begins_anew() and trainer is not None:
                 trainer.begin_anew()
                 captions_sent = verdicts_sent = 0
             if run.checkpoint_due:
@@ -101,15 +106,11 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
             actor.close()
 
 
-async def annotate(run: Run, judge: Judge) -> None:
-    """Ask the judge everything that is pending, now; what fails waits for its retry."""
-    deadline_s = run.experiment.annotation.deadline_s
-    while (batch := run.annotation.next_batch()) is not None:
-        try:
-            answers = await asyncio.wait_for(judge.judge(batch.questions), deadline_s)
-        except asyncio.TimeoutError:
-            run.answered(run.annotation.fail(batch.id, Status.TIMEOUT, f"no answer within {deadline_s:g} s"))
-        except Exception as error:  # whatever a judge raises is a fault of the judge, with its cause
-            run.answered(run.annotation.fail(batch.id, Status.JUDGE_FAULT, f"{type(error).__name__}: {error}"))
-        else:
-            run.answered(run.annotation.complete(batch.id, answers, judge.fingerprint))
+def _annotator(run: Run, judge: Judge | None, goal: str, loop: asyncio.AbstractEventLoop, new: bool) -> Annotator:
+    """What asks the run's judges, which are seen to be sound before a new run begins."""
+    judge = judge or build_judge(run.experiment.judge, goal)
+    if new:
+        loop.run_until_complete(examine_judge(run, in_process(judge)))
+    second = run.experiment.fallback_judge
+    fallback = None if second is None else in_process(build_judge(second, goal))
+    return annotator_for(run, in_process(judge), judge.fingerprint, fallback)

@@ -27,6 +27,7 @@ from pipelines.records import (
     deaths_by_role,
     facts,
     failures_by_status,
+    judge_lines,
     lag_text,
     most_common,
     number_text,
@@ -326,7 +327,12 @@ def _ledger(run: Records) -> str:
         rows += [(f"NULL: {status}", n) for status, n in branch(books, "failures").items()]
         rows += [
             (name, books.get(key))
-            for name, key in (("shed", "shed"), ("pending", "pending"), ("with the judge", "in_flight"))
+            for name, key in (
+                ("shed", "shed"),
+                ("pending", "pending"),
+                ("with the judge", "in_flight"),
+                ("dropped", "dropped"),
+            )
         ]
         table = _table(("questions", ""), [(label, count_text(n)) for label, n in rows], numbers=(1,))
         beside = (
@@ -335,7 +341,8 @@ def _ledger(run: Records) -> str:
             f"{plural(books.get('tokens', 0), 'token')}. "
             f"Label lag: {lag_text(run)}."
         )
-        parts.append(f"<div>{table}<p>{_text(beside)}</p>{_badge(books.get('balanced'))}</div>")
+        told = "".join(f"<p>{_text(line)}</p>" for line in judge_lines(run.ledger))
+        parts.append(f"<div>{table}<p>{_text(beside)}</p>{told}{_badge(books.get('balanced'))}</div>")
     if not parts:
         return '<p class="none">There is no ledger yet.</p>'
     return f'<div class="pair">{"".join(parts)}</div>'

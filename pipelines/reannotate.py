@@ -30,6 +30,7 @@ from pipelines.evidence import printable, restored_stage
 from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judges import build_judge, prepare_judge
 from pipelines.overrides import apply, explain
+from pipelines.quarantine import canary_watch, put_in_quarantine
 from pipelines.records import plural
 from pipelines.roles import task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
@@ -38,13 +39,15 @@ from rewards.annotation.ledger import AnnotationLedger
 from rewards.budget import Budget, Reservation
 from rewards.budget import Config as BudgetConfig
 from rewards.functions import RewardFunction, load_reward
+from rewards.judges.canaried import CanariedJudge
 from rewards.judges.function import ARGUMENTS, FunctionJudge, RewardModelJudge
 from rewards.judges.judge import Answer, Judge, Question
 from rewards.models.model import NO_CAPTION
 from rewards.prices import Prices
 from rewards.questions import caption_question, pair_question
 from rewards.subjects import Subjects, names, subjects_of
-from rewards.verdict_store import VerdictStore, caption_subjects, propose, settle
+from rewards.verdict_proposals import propose
+from rewards.verdict_store import VerdictStore, caption_subjects, settle
 from rewards.verdicts import SCHEMA, Status, Verdict, details_json, to_arrow
 
 PUT_EVERY, PUT_EVERY_S = 1024, 1.0  # answers in hand that a kill would lose, at most
@@ -134,7 +137,8 @@ def reannotate(directory: RunDirectory, values: Mapping[str, Any], say: Callable
 
     Args:
         directory: of the run; it may still be going on.
-        values: keys of `Settings` by dotted path, and overrides of the run's `judge` and `annotation`.
+        values: keys of `Settings` by dotted path, and overrides of the run's `judge`, `annotation` and
+            `canaries`.
         say: shows a line of progress.
 
     Raises:
@@ -166,11 +170,11 @@ def _resolved(experiment: Experiment, values: Mapping[str, Any]) -> tuple[Settin
     theirs: dict[str, Any] = {}
     for key, value in values.items():
         head, *rest = key.split(".")
-        if head in ("judge", "annotation"):
+        if head in ("judge", "annotation", "canaries"):
             theirs[key] = value
         elif head not in Settings.model_fields or len(rest) > 1:
             raise UserError(
-                f"unknown key {key!r}; expected {', '.join(Settings.model_fields)}, judge.… or annotation.…"
+                f"unknown key {key!r}; expected {', '.join(Settings.model_fields)}, judge.…, annotation.… or canaries.…"
             )
         elif rest:
             own.setdefault(head, {"degrade": "stop"} if head == "budget" else {})[rest[0]] = value
@@ -238,6 +242,8 @@ def _work(
         prepare_judge(experiment.judge)
         judge = build_judge(experiment.judge, task_of(experiment).goal, experiment.serving.threads)
         version = experiment.reward_version(judge.fingerprint)
+        if (watch := canary_watch(experiment)) is not None:
+            judge = CanariedJudge(judge, watch, lambda found: put_in_quarantine(directory, found, version))
         return _Asked(
             judge,
             version,
@@ -359,6 +365,8 @@ async def _ask(
             elif time.monotonic() > closed_at + PATIENCE_S and not stopped:
                 causes = ledger.ledger().causes
                 stopped = f"the judge fails: {printable(max(causes, key=causes.__getitem__, default='no cause given'))}"
+            if isinstance(judge, CanariedJudge) and (found := judge.watch.quarantine_of(judge.fingerprint)) is not None:
+                stopped = str(found)
             if time.monotonic() > ends and not stopped:
                 stopped = f"{settings.seconds:g} s are over"
             while not stopped and (batch := ledger.next_batch(at_most)) is not None:

@@ -264,6 +264,29 @@ def facts(run: Records) -> list[tuple[str, str]]:
     ]
 
 
+def judge_lines(ledger: Mapping[str, Any]) -> list[str]:
+    """Who gave the values, where there is more than one to tell apart, and how they did on their canaries."""
+    lines = []
+    values, second = branch(ledger, "verdicts", "judges"), ledger.get("fallback_judges", [])
+    if second:
+        told = (f"{judge}{' (fallback)' if judge in second else ''} {count_text(n)}" for judge, n in values.items())
+        lines.append("values by judge: " + ", ".join(told))
+    lines += [f"canaries of {canary_line(judge, told)}" for judge, told in branch(ledger, "canaries").items()]
+    lines += [f"in quarantine, not believed: {judge}" for judge in ledger.get("quarantined", [])]
+    return lines
+
+
+def canary_line(judge: str, told: Mapping[str, Any]) -> str:
+    """One judge's canaries, as `CanaryWatch.report` tells them."""
+    sides = []
+    for side, does in (("accept", "rejected"), ("reject", "accepted")):
+        tally = branch(told, side)
+        judged = tally.get("right", 0) + tally.get("wrong", 0)
+        interval = f" [{percent_text(tally.get('error_low'))}, {percent_text(tally.get('error_high'))}]"
+        sides.append(f"{does} {tally.get('wrong', 0)} of {count_text(judged)} to {side}{interval if judged else ''}")
+    return f"{judge}: {told.get('standing', 'not known')}, wrongly " + ", ".join(sides)
+
+
 def most_common(counts: Mapping[str, int], most: int) -> list[tuple[str, int]]:
     """The largest counts, ties by name."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]

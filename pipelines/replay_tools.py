@@ -26,7 +26,7 @@ from envs.storage.writers import Ack, Key
 from envs.trajectory import validate
 from pipelines.errors import UserError
 from pipelines.evidence import printable
-from pipelines.records import branch, count_text, number_at, plural
+from pipelines.records import branch, count_text, judge_lines, number_at, plural
 from pipelines.run_directory import RunDirectory
 from pipelines.stored_experience import one_line
 from rewards.verdict_store import VerdictStore
@@ -68,9 +68,11 @@ def ledger_report(directory: RunDirectory) -> LedgerReport:
         raise UserError(f"{directory.ledger} holds no books; expected 'experience' and 'verdicts'")
     lines: list[str] = []
     wrong: list[str] = []
-    for part in (_experience(books["experience"]), _verdicts(branch(books, "verdicts"))):
+    former = [_verdicts(one, f" of {one.get('reward_version')}, before") for one in books.get("former_verdicts", [])]
+    for part in (_experience(books["experience"]), _verdicts(branch(books, "verdicts")), *former):
         lines += part.lines
         wrong += [] if part.balanced else [part.lines[0].split()[0]]
+    lines += judge_lines(books)
     lines += _on_disk(directory)
     lines.append("balanced" if not wrong else f"does not balance: {' and '.join(wrong)}")
     return LedgerReport(tuple(lines), not wrong)
@@ -93,13 +95,13 @@ def _experience(books: Mapping[str, Any]) -> LedgerReport:
     return LedgerReport(tuple(lines), all(accepted == sum(parts) for accepted, *parts in numbers))
 
 
-def _verdicts(books: Mapping[str, Any]) -> LedgerReport:
-    """Adds up: asked = ok + each failure + shed + pending + in flight."""
+def _verdicts(books: Mapping[str, Any], which: str = "") -> LedgerReport:
+    """Adds up: asked = ok + each failure + shed + pending + in flight + dropped."""
     terms = {"ok": number_at(books, "ok"), **branch(books, "failures")}
-    terms |= {name: number_at(books, name) for name in ("shed", "pending", "in_flight") if name in books}
+    terms |= {name: number_at(books, name) for name in ("shed", "pending", "in_flight", "dropped") if name in books}
     summands = " + ".join(f"{count_text(n)} {name.replace('_', ' ')}" for name, n in terms.items())
     asked = number_at(books, "asked")
-    lines = (f"verdicts asked {count_text(asked)} = {summands}",)
+    lines = (f"verdicts{which} asked {count_text(asked)} = {summands}",)
     return LedgerReport(lines, asked is None or asked == sum(n or 0 for n in terms.values()))
 
 

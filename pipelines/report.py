@@ -22,6 +22,7 @@ from pipelines.records import (
     count_text,
     deaths_by_role,
     failures_by_status,
+    judge_lines,
     lag_text,
     most_common,
     number_text,
@@ -98,6 +99,7 @@ def _lines(run: Records) -> list[tuple[str, str]]:
             ("failures", failures if books else NOT_KNOWN),
             ("label lag", lag_text(run)),
         ]
+        lines += [("judges", line) for line in judge_lines(run.ledger)]
         if untrained := untrained_text(run):
             lines.append(("attention", untrained))
     deaths = deaths_by_role(run)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 import yaml
+from pydantic import BaseModel
 
 from cluster.supervision import Event
 from envs.storage.errors import StoreBusy
@@ -27,12 +28,15 @@ from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
+from pipelines.quarantine import canary_watch, put_in_quarantine, quarantined
 from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
+from pipelines.stages import SECONDS
 from pipelines.status import RunStatus
 from pipelines.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
 from rewards.annotation.ledger import AnnotationLedger
+from rewards.canaries import Quarantine
 from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer, Question, QuestionKind
 from rewards.pairs import Config as PairConfig
@@ -76,6 +80,13 @@ class Run:
         self.status = RunStatus()
         self.annotation = self._empty_ledger()
         self.post: Callable[[Question, int], object] = self._post  # how a question goes out; a runner may know better
+        self.canaries = canary_watch(experiment)
+        self.fallback_judges: set[str] = set()  # fingerprints of who judged when the budget was used up
+        self._judge = ""  # fingerprint of who judges
+        self._barred = frozenset(quarantined(directory))
+        self._forget: Callable[[str], None] = lambda judge: None
+        self._anew = False  # whether the reward has become another one
+        self._former: list[dict[str, Any] | AnnotationLedger] = []  # books of reward versions that are asked no more
         self._constancy = ConstancyDetector()
         self._refused: float | None = None  # the switch that was refused last, by its time
         self.pairs = PairSampler(PairConfig(seed=experiment.seed))
@@ -106,6 +117,15 @@ class Run:
 
     def _post(self, question: Question, policy_version: int) -> None:
         self.annotation.ask(question, policy_version)
+
+    def asks_through(
+        self, post: Callable[[Question, int], object], forget: Callable[[str], None], fingerprint: str
+    ) -> None:
+        """From now on questions go out by `post`, to the judge of this fingerprint; `forget` drops what it said."""
+        if self.post != self._judged_elsewhere:
+            self.post = post
+        self._forget, self._judge = forget, fingerprint
+        self._hold()
 
     # Experience -----------------------------------------------------------------------------------------------------
 
@@ -162,15 +182,22 @@ class Run:
     def _concluded(self, verdicts: Sequence[Verdict]) -> None:
         """Let verdicts count. What was on its way when the run was switched is stored, and is not of this reward."""
         for verdict in verdicts:
-            if verdict.reward_version == self.reward_version:
+            if verdict.reward_version == self.reward_version and self._believed(verdict):
                 self.verdict_log.append(verdict)
                 if verdict.status is Status.OK:
                     self._annotated.update(judged_ids(verdict))
 
-    def _begin_with(self, verdicts: Sequence[Verdict]) -> None:
-        """Let these verdicts count, and no others."""
+    def _believed(self, verdict: Verdict) -> bool:
+        judge = verdict.judge_fingerprint
+        return judge not in self._barred and (self.experiment.fallback.counts or judge not in self.fallback_judges)
+
+    def _begin_with_what_is_known(self) -> None:
+        """Let the verdicts of this reward version count, and no others."""
         self.verdict_log, self._annotated = [], set()
-        self._concluded(verdicts)
+        if self.post == self._judged_elsewhere and self._verdicts is not None:
+            self._concluded(self._verdicts.verdicts(COMPONENT, self.reward_version))
+        else:
+            self._concluded(list(self.annotation.verdicts.values()))
 
     def _own_verdicts(self) -> VerdictStore:
         """The run's verdicts; of captions that nobody has seen, none are taken from others.
@@ -189,11 +216,47 @@ class Run:
         except ValueError as error:
             raise UserError(f"{self.directory.verdicts} cannot be gone on with: {error}") from None
 
-    def switched(self) -> bool:
+    # Whose verdicts count -------------------------------------------------------------------------------------------
+
+    def reward_begins_anew(self) -> bool:
+        """Whether the verdicts that count are others than before: the run was switched, or a judge is not believed.
+
+        Whoever holds a reward model begins it anew, with `caption_log` and `verdict_log`.
+        """
+        anew, self._anew = self._anew, False
+        return self._switched() or anew
+
+    def quarantine(self, found: Quarantine) -> None:
+        """A judge has failed its canaries: what it says, and said, is not believed until a person lifts that."""
+        put_in_quarantine(self.directory, found, self.reward_version)
+        self._forget(found.judge)
+        self.note("quarantined", f"reward version {self.reward_version}: {found}")
+        self.display.say(f"reward version {self.reward_version}: {found}")
+        self._heed_quarantine()
+
+    def _heed_quarantine(self) -> None:
+        """See who is in quarantine now: a person may have lifted one."""
+        barred = frozenset(quarantined(self.directory))
+        if barred == self._barred:
+            return
+        for judge in self._barred - barred:
+            if self.canaries is not None and self.canaries.quarantine_of(judge) is not None:
+                self.canaries.lift(judge)
+            self.note("believed again", judge)
+            self.display.say(f"judge {judge} is believed again")
+        self._barred, self._anew, self._reported = barred, True, -1e9
+        self._hold()
+        self._begin_with_what_is_known()
+
+    def _hold(self) -> None:
+        """A judge in quarantine is not asked, and not paid: its questions wait."""
+        self.annotation.held = not self._barred.isdisjoint({self._judge, *self.fallback_judges})
+
+    def _switched(self) -> bool:
         """Go on with another reward version, if `guerdon switch` has asked for one: its verdicts are those that count.
 
-        Whoever holds a reward model begins it anew, with `caption_log` and `verdict_log`. From now on the run itself
-        asks nothing more: what comes new is judged by whoever made that version (`guerdon reannotate`).
+        From now on the run itself asks nothing more, not even what was waiting: what comes new is judged by whoever
+        made that version (`guerdon reannotate`).
         """
         if self._verdicts is None:
             return False
@@ -213,10 +276,14 @@ class Run:
             self.display.say(str(error))
             return False
         self.reward_version, self.post = asked.reward_version, self._judged_elsewhere
+        dropped = self.annotation.close()
+        if self.annotation.ledger().asked:
+            self._former.append(self.annotation)
         self.annotation = self._empty_ledger()
-        self._begin_with(self._verdicts.verdicts(COMPONENT, self.reward_version))
-        self.note("switched", f"to reward version {self.reward_version}: {len(self.verdict_log):,} verdicts")
-        self.display.say(f"goes on with reward version {self.reward_version}, {len(self.verdict_log):,} verdicts")
+        self._begin_with_what_is_known()
+        known = f"{len(self.verdict_log):,} verdicts"
+        self.note("switched", f"to reward version {self.reward_version}: {known}, {dropped:,} questions are not asked")
+        self.display.say(f"goes on with reward version {self.reward_version}, {known}")
         return True
 
     def _judged_elsewhere(self, question: Question, policy_version: int) -> None:
@@ -233,7 +300,8 @@ class Run:
 
     def reward_trained(self, metrics: dict[str, float], sha256: str) -> None:
         """The trainer took a step; where it published another reward model, keep its lineage where runs are tracked."""
-        self.reward_model = metrics
+        self.status.spent(metrics)
+        self.reward_model = {name: value for name, value in metrics.items() if not name.startswith(SECONDS)}
         if not sha256:
             return
         self.tracker.tags(
@@ -280,6 +348,7 @@ class Run:
         self._reported = time.monotonic()
         if self._verdicts is not None:
             self._verdicts.collect()
+            self._heed_quarantine()
         self.status.elapsed_s = self.elapsed_s
         books = self.annotation.ledger()
         numbers = self.status.summary() | {
@@ -307,6 +376,10 @@ class Run:
             "label lag": f"{books.lag_median_s:.2f} s median, {books.lag_p95_s:.2f} s at 95 %",
             "failures": failures,
         }
+        if by_fallback := sum(n for judge, n in books.judges.items() if judge in self.fallback_judges):
+            lines["fallback"] = f"{by_fallback} of the verdicts"
+        if self._barred:
+            lines["quarantine"] = f"not believed: {', '.join(sorted(self._barred))}"
         if self.status.frames:
             lines["asked"] = f"{100 * books.asked / self.status.frames:.3f} % of observations"
         if self.status.deaths:
@@ -332,6 +405,7 @@ class Run:
     def accounts(self) -> dict[str, Any]:
         """The ledger: every fragment and every question accounted for."""
         books, experience = self.annotation.ledger(), combined(self.shares)
+        former = [_former_books(one) for one in self._former]
         return {
             "experience": {
                 "accepted": asdict(experience.accepted),
@@ -347,8 +421,12 @@ class Run:
             },
             "lost_rollouts": self.status.lost_fragments,
             "verdicts": {**asdict(books), "balanced": books.balanced},
+            "former_verdicts": former,
+            "fallback_judges": sorted(self.fallback_judges),
+            "canaries": {} if self.canaries is None else self.canaries.report(),
+            "quarantined": sorted(self._barred),
             "deaths": dict(self.status.deaths),
-            "balanced": experience.balanced and books.balanced,
+            "balanced": experience.balanced and books.balanced and all(one["balanced"] for one in former),
         }
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
@@ -372,6 +450,10 @@ class Run:
             "roles": dict(roles),
             "status": self.status.state_dict(),
             "annotation": self.annotation.state_dict(),
+            "former": [_former_books(one) for one in self._former],
+            "fallback_judges": sorted(self.fallback_judges),
+            "canaries": None if self.canaries is None else self.canaries.state_dict(),
+            "barred": sorted(self._barred),
             "pairs": self.pairs.state_dict(),
             "frontier": list(frontier),
             "accepted": [[*writer, following] for writer, following in self._accepted.items()],
@@ -410,10 +492,15 @@ class Run:
         self.caption_log = [(int(i), str(t)) for i, t in tree["captions"]]
         self.captions = dict(self.caption_log)
         self.caption_frequency = dict(tree["caption_frequency"])
-        if self.post == self._judged_elsewhere and self._verdicts is not None:
-            self._begin_with(self._verdicts.verdicts(COMPONENT, self.reward_version))
-        else:
-            self._begin_with(list(self.annotation.verdicts.values()))
+        self._former = list(tree.get("former", []))
+        self.fallback_judges = set(tree.get("fallback_judges", []))
+        if self.canaries is not None and (saved := tree.get("canaries")) is not None:
+            self.canaries.load_state_dict(saved)
+            for judge in self.canaries.report():
+                if self.canaries.quarantine_of(judge) is not None and judge not in self._barred:
+                    self.canaries.lift(judge)  # by a person, since it was saved
+        self._anew = self._barred != frozenset(tree.get("barred", []))
+        self._begin_with_what_is_known()
         self._accepted = {(actor, epoch): following for actor, epoch, following in tree["accepted"]}
         if self._verdicts is not None:
             stored = self._verdicts.verdicts(COMPONENT, self.reward_version)
@@ -429,7 +516,25 @@ class Run:
         self.directory.write_json(self.directory.ledger, self.accounts())
 
 
-def write_config(experiment: Experiment, directory: RunDirectory) -> None:
+def _former_books(found: dict[str, Any] | AnnotationLedger) -> dict[str, Any]:
+    """The books of a reward version that is asked no more; what a dead process had asked counts as dropped."""
+    if isinstance(found, AnnotationLedger):
+        books = found.ledger()
+        return {"reward_version": found.reward_version, **asdict(books), "balanced": books.balanced}
+    return {**found, "in_flight": 0, "dropped": found["dropped"] + found["in_flight"]}
+
+
+class Stoppable(Protocol):
+    """A run that can be asked to stop.
+
+    Attributes:
+        stopping: the name of the signal that asked; None: nobody did.
+    """
+
+    stopping: str | None
+
+
+def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
     """Write the resolved experiment, at once or not at all: without it a run is lost."""
     temporary = directory.config.with_suffix(".tmp")
     temporary.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
@@ -437,7 +542,7 @@ def write_config(experiment: Experiment, directory: RunDirectory) -> None:
 
 
 @contextmanager
-def graceful_stop(run: Run) -> Iterator[None]:
+def graceful_stop(run: Stoppable) -> Iterator[None]:
     """SIGTERM and Ctrl-C ask the run to save and stop; a second one is obeyed at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

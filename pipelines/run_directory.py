@@ -9,6 +9,7 @@ RUN/
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
   verdicts/          every verdict, see rewards/verdict_store.py
+  quarantine/        judges that failed their canaries, see pipelines/quarantine.py
   replay/0/          a share of the experience: rows/ and decisions/, see learners/replay/
 ```
 """
@@ -78,6 +79,11 @@ class RunDirectory:
     def verdicts(self) -> Path:
         """Every verdict."""
         return self.root / "verdicts"
+
+    @property
+    def quarantine(self) -> Path:
+        """Judges that are not believed."""
+        return self.root / "quarantine"
 
     @property
     def experience(self) -> Path:

@@ -30,6 +30,9 @@ from pipelines.reward_http import Config as GateConfig
 from pipelines.reward_service import Config as ServiceConfig
 from pipelines.reward_service import FunctionReward, JudgeReward, OnCall, Reward, RewardService
 from pipelines.targets import Settings, Target, find_target
+from rewards.canaries import CanaryWatch
+from rewards.canary_file import read_canaries
+from rewards.judges.canaried import CanariedJudge
 
 TOKEN_VARIABLE = "GUERDON_REWARD_TOKEN"
 SHORTEST_TOKEN = 16
@@ -51,6 +54,8 @@ class Config(Settings):
     """Whether another address than loopback may be served without TLS, behind a proxy that has it."""
     guard: bool = True
     """Whether judges and reward models stand behind the guard of rewards/judges/guarded.py."""
+    canaries: str = ""
+    """File of rows with known verdicts that go along unmarked: a judge that gets them wrong answers NULL afterwards."""
     trace: bool = False
     """Whether every call is traced in MLflow, texts and all."""
     drain_s: int = Field(20, ge=0)
@@ -100,9 +105,18 @@ def service_of(target: Target, config: Config) -> RewardService:
         reward = FunctionReward(target.function, config.max_in_flight)
     else:
         judge = with_defences(target) if config.guard else asked(target)
+        if config.canaries:
+            judge = CanariedJudge(judge, _watch(config.canaries))
         reward = JudgeReward(judge, target.kind, judge.fingerprint)
     limits = ServiceConfig(max_items=config.max_items, max_in_flight=config.max_in_flight, deadline_s=config.deadline_s)
     return RewardService(reward, limits, [_tracer(config, target.name)] if config.trace else [])
+
+
+def _watch(file: str) -> CanaryWatch:
+    try:
+        return CanaryWatch(read_canaries(Path(file).expanduser()))
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def make_server(service: RewardService, token: str, config: Config) -> uvicorn.Server:

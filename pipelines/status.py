@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envs.trajectory import Fragment
+from pipelines.stages import SECONDS
 
 
 @dataclass
@@ -22,6 +23,7 @@ class RunStatus:
         episodes: finished episodes.
         captioned: steps with a caption.
         annotated: captioned steps whose caption had an ok verdict when the learner used them.
+        seconds: time by stage, of all processes together.
         deaths: deaths by role.
         lost_fragments: rollouts that were under way when their actor died.
         elapsed_s: seconds of running, over all resumes.
@@ -37,6 +39,7 @@ class RunStatus:
     judged_observations: int = 0
     lost_fragments: int = 0
     elapsed_s: float = 0.0
+    seconds: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
     latest: dict[str, float] = field(default_factory=dict)
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=100))
@@ -48,6 +51,7 @@ class RunStatus:
     def gathered(self, fragment: Fragment) -> None:
         """Count a fragment that arrived."""
         self.frames += fragment.frames
+        self.seconds.update(fragment.seconds)
         for episode in fragment.episodes:
             self.episodes += 1
             self.returns.append(episode.env_return)
@@ -62,6 +66,8 @@ class RunStatus:
         self.learnt_frames += int(metrics.get("frames", 0))
         self.captioned += int(metrics.get("captioned", 0))
         self.annotated += int(metrics.get("annotated", 0))
+        self.spent(metrics)
+        metrics = {name: value for name, value in metrics.items() if not name.startswith(SECONDS)}
         self.latest.update(metrics)
         for name, value in metrics.items():
             if name.startswith("reward_"):  # events are rare and come in waves: one update says little
@@ -69,6 +75,10 @@ class RunStatus:
                 window.append(value)
                 self.latest[name] = sum(window) / len(window)
         self._ticks.append((time.monotonic(), self.learnt_frames))
+
+    def spent(self, metrics: Mapping[str, float]) -> None:
+        """Count the time by stage that is among some metrics."""
+        self.seconds.update({k.removeprefix(SECONDS): v for k, v in metrics.items() if k.startswith(SECONDS)})
 
     @property
     def frames_per_s(self) -> float:
@@ -98,6 +108,7 @@ class RunStatus:
             "deaths": sum(self.deaths.values()),
             "lost_fragments": self.lost_fragments,
             **{f"learner/{k}": v for k, v in self.latest.items()},
+            **{f"seconds/{k}": v for k, v in self.seconds.items()},
         }
         return {k: float(v) for k, v in numbers.items() if v is not None and v == v and abs(v) != float("inf")}
 

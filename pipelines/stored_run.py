@@ -17,6 +17,7 @@ from envs.specs import EnvSpec
 from envs.trajectory import spec_of
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
+from pipelines.quarantine import quarantined
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored_experience import StoredExperience, one_line
 from rewards.subjects import subjects_of
@@ -87,11 +88,12 @@ class StoredRun:
         return {version.reward_version: version.kind for version in judged if version.component == COMPONENT}
 
     def verdicts(self, version: str) -> list[Verdict]:
-        """All verdicts of a reward version, of each subject the newest one."""
+        """All verdicts of a reward version, of each subject the newest one; none of a judge in quarantine."""
         assert self._judged is not None
         batches = self._judged.batches(COMPONENT, version)
         found = from_arrow(pa.RecordBatch.from_arrays(batch.columns[: len(SCHEMA)], schema=SCHEMA) for batch in batches)
-        return list({verdict.subject: verdict for verdict in found}.values())
+        barred = quarantined(self.directory)
+        return list({v.subject: v for v in found if v.judge_fingerprint not in barred}.values())
 
     def joined(self, version: str) -> NDArray[np.float32]:
         """What a reward version on steps, rows or episodes is worth to each step, `[S]`; NaN where NULL.

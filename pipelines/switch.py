@@ -20,6 +20,7 @@ from pipelines.comparison import PER_STEP, stored_questions
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT
 from pipelines.overrides import explain
+from pipelines.quarantine import quarantined
 from pipelines.records import percent_text
 from pipelines.run_directory import RunDirectory
 from pipelines.stored_experience import StoredExperience, one_line
@@ -72,6 +73,9 @@ def request_switch(directory: RunDirectory, reward: str, least: float = LEAST) -
     try:
         with VerdictStore(directory.verdicts, read_only=True) as store:
             version = find_version(store, reward)
+            for entry in quarantined(directory).values():
+                if entry.reward_version == version.reward_version:
+                    raise UserError(f"reward version {version.reward_version}: {entry.why} (`guerdon canaries`)")
             share = share_judged(experience, store, version)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{directory.verdicts} cannot be read: {one_line(error)}") from None

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +22,15 @@ from pipelines.judges import build_judge, judge_identity, prepare_judge
 from pipelines.local import run_local
 from pipelines.offline import OfflineRun, check_offline, run_offline
 from pipelines.overrides import apply
+from pipelines.quarantine import canary_watch
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
 from pipelines.run import Run, graceful_stop, write_config
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.tracking import start_tracker
+
+if TYPE_CHECKING:
+    from pipelines.language.run import LanguageRun
 
 
 def check(experiment: Experiment) -> str:
@@ -44,8 +49,7 @@ def check(experiment: Experiment) -> str:
         raise UserError(f"task {experiment.task}: the environment raised {what}. Mend it, or choose another") from error
     if experiment.offline is not None:
         check_offline(experiment, task)
-    if experiment.budget.degrade == "fallback":
-        raise UserError("budget.degrade=fallback: a run has one judge; expected over_budget or stop")
+    canary_watch(experiment)
     if (novelty := novelty_for(experiment.reward)) is not None:
         environment = task.make()
         arrays = environment.spec.observation.items()
@@ -55,12 +59,12 @@ def check(experiment: Experiment) -> str:
         except ValueError as error:
             raise UserError(f"reward.{experiment.reward.source}: {error}") from None
     # A judge that is a language model is loaded where it serves; the others say at once what is wrong.
-    if experiment.judged and isinstance(experiment.judge, OpenAIJudge | RecordedJudge | RulesJudge):
-        judge = build_judge(experiment.judge, task.goal)
-        try:
-            asyncio.run(judge.check())
-        except ConnectionError as error:
-            raise UserError(str(error)) from None
+    for config in (experiment.judge if experiment.judged else None, experiment.fallback_judge):
+        if isinstance(config, OpenAIJudge | RecordedJudge | RulesJudge):
+            try:
+                asyncio.run(build_judge(config, task.goal).check())
+            except ConnectionError as error:
+                raise UserError(str(error)) from None
     return experiment.judge.goal or task.goal
 
 
@@ -83,7 +87,9 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
         directory.check_space()
     judged = experiment.judged
     if judged:
-        prepare_judge(experiment.judge, _progress(say))
+        for config in (experiment.judge, experiment.fallback_judge):
+            if config is not None:
+                prepare_judge(config, _progress(say))
     say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
     title = f"{experiment.name}: {experiment.task}, {experiment.reward.source}"
     display = open_display(title, experiment.frames, experiment.minutes)
@@ -138,7 +144,7 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
     return directory
 
 
-def _finish(run: Run, display: Display, status: str) -> None:
+def _finish(run: Run | LanguageRun, display: Display, status: str) -> None:
     """Write the ledger and the report, whatever happened.
 
     Raises:

@@ -16,10 +16,8 @@ Verdicts are loaded and joined as Arrow and NumPy columns, without a Python obje
 
 from __future__ import annotations
 
-import re
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,30 +28,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
-from envs.storage.files import read_file, read_json, replace_file, write_json
+from envs.storage.errors import StoreBusy, StoreForeign
+from envs.storage.files import read_json, write_json
 from envs.storage.store import Config, Position, Store, open_store
 from envs.storage.writers import Key
 from rewards.columns import Column
+from rewards.verdict_checks import Known, VerdictRefused, check_verdicts
+from rewards.verdict_proposals import (
+    PROPOSAL,
+    STORED_AS,
+    forget_old_replies,
+    inbox_of,
+    propose,
+    read_proposal,
+    reply_of,
+)
+from rewards.verdict_rows import STATUSES, Rows, pick
 from rewards.verdicts import SCHEMA, Status, Verdict, from_arrow
 
-_STORED_AS = {**SCHEMA.metadata, b"guerdon_schema": b"stored_verdict"}
-STORED = pa.schema([*SCHEMA, pa.field("generation", pa.int32(), nullable=False)], metadata=_STORED_AS)
-PROPOSED = pa.schema([*SCHEMA, pa.field("expected", pa.int32(), nullable=False)], metadata=_STORED_AS)
-STATUSES = tuple(Status)
+STORED = pa.schema([*SCHEMA, pa.field("generation", pa.int32(), nullable=False)], metadata=STORED_AS)
 PENDING = STATUSES.index(Status.PENDING)
-_STATUS_TEXTS = pa.array([status.value for status in STATUSES])
-
-PROPOSAL = re.compile(r"[0-9]{20}-[0-9a-f]{32}")
-REPLY_KEPT_S = 3600.0  # answers whose asker died are deleted after this long
 CHUNKS_KEPT = 64  # more than these are made one, so that many small puts cost little each
-NAMED = 3  # subjects named in a message
-
-Known = Callable[[str, pa.Array], pa.Array]
-
-
-class VerdictRefused(ValueError):
-    """Verdicts that break the contract; the message names the first one, and the store is as it was."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,9 @@ class VerdictStore:
             ValueError: it is corrupt, or not a store of verdicts.
         """
         self.directory, self._known = directory, known
-        self._rows: dict[tuple[str, str], list[_Rows]] = {}
+        self._rows: dict[tuple[str, str], list[Rows]] = {}
         self._kinds: dict[tuple[str, str], str] = {}
-        self._newest: dict[tuple[str, str | None], _Rows] = {}
+        self._newest: dict[tuple[str, str | None], Rows] = {}
         self._taken_in: dict[str, Outcome] = {}
         self._seen: set[Position] = set()
         self._counted = 0
@@ -153,7 +148,7 @@ class VerdictStore:
                 raise StoreForeign(f"{directory}: got a store of\n{self._store.schema}\nexpected verdicts\n{STORED}")
             self._epoch = self._load()
             if not read_only:
-                _forget_old_replies(directory)
+                forget_old_replies(directory)
         except BaseException:
             self._store.close()
             raise
@@ -232,17 +227,17 @@ class VerdictStore:
         Returns:
             How many proposals were taken in, refused ones included.
         """
-        names = sorted(p.name for p in _inbox(self.directory).glob("*") if PROPOSAL.fullmatch(p.name))
+        names = sorted(p.name for p in inbox_of(self.directory).glob("*") if PROPOSAL.fullmatch(p.name))
         for name in names:
-            path = _inbox(self.directory) / name
+            path = inbox_of(self.directory) / name
             try:
-                outcome = self._taken_in.get(name) or self._put(*_proposal(path), proposal=name)
+                outcome = self._taken_in.get(name) or self._put(*read_proposal(path), proposal=name)
                 reply: dict[str, Any] = {"stored": outcome.stored, "lost": list(outcome.lost)}
             except FileNotFoundError:
                 continue
             except (ValueError, pa.ArrowException) as error:  # the proposer's fault, and it is told so
                 reply = {"error": str(error)}
-            write_json(_reply(path), reply)
+            write_json(reply_of(path), reply)
             path.unlink(missing_ok=True)
         return len(names)
 
@@ -270,9 +265,9 @@ class VerdictStore:
         where = pc.index_in(subjects, value_set=rows.subjects).fill_null(-1).to_numpy(zero_copy_only=False)
         known = where >= 0
         return Joined(
-            np.where(known, _pick(rows.values, where), np.nan),
-            np.where(known, _pick(rows.statuses, where), np.int8(PENDING)),
-            np.where(known, _pick(rows.generations, where), np.int32(0)),
+            np.where(known, pick(rows.values, where), np.nan),
+            np.where(known, pick(rows.statuses, where), np.int8(PENDING)),
+            np.where(known, pick(rows.generations, where), np.int32(0)),
         )
 
     def pending(self, subjects: pa.Array, component: str, version: str) -> pa.Array:
@@ -314,10 +309,10 @@ class VerdictStore:
         if name := meta.get("proposal"):
             self._taken_in[name] = Outcome(batch.num_rows, tuple(meta["lost"]))
         chunks = self._rows.setdefault(key, [])
-        chunks.append(_Rows.of(batch, self._counted))
+        chunks.append(Rows.of(batch, self._counted))
         self._counted += batch.num_rows
         if len(chunks) > CHUNKS_KEPT:
-            chunks[:] = [_Rows.joined(chunks)]
+            chunks[:] = [Rows.joined(chunks)]
         self._newest.pop(key, None)
         self._newest.pop((key[0], None), None)
 
@@ -330,7 +325,7 @@ class VerdictStore:
             newest[where.drop_null().to_numpy()] = rows.generations[hits]  # later ones are later in the rows, too
         return newest
 
-    def _latest(self, component: str, version: str | None) -> _Rows:
+    def _latest(self, component: str, version: str | None) -> Rows:
         """One row a subject: the newest of a version, or the newest ok one of all versions."""
         cached = self._newest.get((component, version))
         if cached is None:
@@ -340,7 +335,7 @@ class VerdictStore:
                 if name == component and version in (None, reward_version)
                 for chunk in chunks
             ]
-            rows = _Rows.joined(mine)
+            rows = Rows.joined(mine)
             if version is None:
                 rows = rows.take(np.flatnonzero(~np.isnan(rows.values)))
                 rows = rows.take(np.argsort(rows.order, kind="stable")).newest()
@@ -348,108 +343,6 @@ class VerdictStore:
                 rows = rows.newest()
             cached = self._newest[component, version] = rows
         return cached
-
-
-class _Rows(NamedTuple):
-    """What is joined, of verdicts of one component: columns `[N]`, in order of storing where it is one version."""
-
-    subjects: pa.Array
-    values: NDArray[np.float64]
-    statuses: NDArray[np.int8]
-    generations: NDArray[np.int32]
-    order: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, batch: pa.RecordBatch, counted: int) -> _Rows:
-        """The columns of a stored batch; `counted` rows were stored before."""
-        return cls(
-            batch.column("subject"),
-            batch.column("value").to_numpy(zero_copy_only=False),
-            pc.index_in(batch.column("status"), value_set=_STATUS_TEXTS).to_numpy().astype(np.int8),
-            batch.column("generation").to_numpy(),
-            np.arange(counted, counted + batch.num_rows),
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Rows]) -> _Rows:
-        """One behind another."""
-        if len(parts) == 1:
-            return parts[0]
-        if not parts:
-            return cls(pa.array([], pa.string()), *(np.zeros(0, kind) for kind in ("f8", "i1", "i4", "i8")))
-        subjects, *columns = zip(*parts, strict=True)
-        return cls(pa.concat_arrays(subjects), *(np.concatenate(column) for column in columns))
-
-    def take(self, where: NDArray[Any]) -> _Rows:
-        """Some of the rows."""
-        return _Rows(self.subjects.take(pa.array(where)), *(column[where] for column in self[1:]))
-
-    def newest(self) -> _Rows:
-        """The last row of each subject."""
-        encoded = self.subjects.dictionary_encode()
-        if len(encoded.dictionary) == len(self.subjects):
-            return self
-        last = np.empty(len(encoded.dictionary), np.int64)
-        last[encoded.indices.to_numpy()] = np.arange(len(self.subjects))  # of repeated indices the last one stays
-        return self.take(last)
-
-
-def _pick(column: NDArray[Any], where: NDArray[Any]) -> NDArray[Any]:
-    """Entries of a column, any entry where the index is -1; zeros of an empty one."""
-    return column[where] if len(column) else np.zeros(len(where), column.dtype)
-
-
-# What a verdict must be ----------------------------------------------------------------------------------------------
-
-
-def check_verdicts(verdicts: pa.RecordBatch, known: Known | None = None) -> None:
-    """Refuse malformed verdicts.
-
-    Args:
-        verdicts: N rows of `rewards.verdicts.SCHEMA`, of one kind, component and reward version.
-        known: see `VerdictStore`.
-
-    Raises:
-        VerdictRefused: names the first one and what is wrong with it.
-    """
-    if not isinstance(verdicts, pa.RecordBatch) or not verdicts.schema.equals(SCHEMA):
-        got = verdicts.schema if isinstance(verdicts, pa.RecordBatch) else type(verdicts).__name__
-        raise VerdictRefused(f"got verdicts of schema\n{got}\nexpected\n{SCHEMA}")
-    if verdicts.num_rows == 0:
-        return
-    subjects = verdicts.column("subject")
-
-    def refuse(bad: pa.Array, problem: str) -> None:
-        if (count := pc.sum(bad).as_py()) and count > 0:
-            names = ", ".join(map(repr, subjects.filter(bad)[:NAMED].to_pylist()))
-            raise VerdictRefused(f"{count} of {len(subjects)} verdicts, such as on {names}: {problem}")
-
-    for field in SCHEMA:
-        if not field.nullable:
-            refuse(pc.is_null(verdicts.column(field.name)), f"{field.name} is NULL; only a value may be")
-    for name in ("subject_kind", "component", "reward_version"):
-        texts = verdicts.column(name).unique().to_pylist()
-        if len(texts) > 1 or not texts[0]:
-            raise VerdictRefused(f"got verdicts of {name} {texts[:NAMED]}; expected one name: put them one at a time")
-    refuse(pc.equal(pc.binary_length(subjects), 0), "the subject has no name")
-    statuses, values = verdicts.column("status"), verdicts.column("value")
-    refuse(
-        pc.invert(pc.is_in(statuses, value_set=_STATUS_TEXTS)), f"unknown status; expected {_STATUS_TEXTS.to_pylist()}"
-    )
-    refuse(pc.equal(statuses, Status.PENDING.value), "pending is no verdict; expected a final status")
-    ok = pc.equal(statuses, Status.OK.value)
-    refuse(pc.not_equal(ok, pc.is_valid(values)), "a value must be there exactly when the status is ok")
-    refuse(pc.invert(pc.is_finite(values)).fill_null(False), "got NaN or infinity; expected a finite value")
-    for name in ("latency_s", "cost"):
-        refuse(pc.invert(pc.is_finite(verdicts.column(name))), f"{name} is not finite")
-    scores = verdicts.column("scores").flatten()
-    if not pc.all(pc.is_finite(scores).fill_null(True)).as_py() and len(scores):
-        raise VerdictRefused("got scores of NaN or infinity; expected finite numbers or NULL")
-    if len(subjects.unique()) < len(subjects):
-        raise VerdictRefused("a subject comes twice; expected each once in a put")
-    if known is not None:
-        kind = verdicts.column("subject_kind")[0].as_py()
-        refuse(pc.invert(known(kind, subjects)), f"no such {kind} is stored: judge what there is")
 
 
 # The inbox -----------------------------------------------------------------------------------------------------------
@@ -491,7 +384,7 @@ def settle(directory: Path, proposal: Path, timeout_s: float = 60.0, known: Know
     Raises:
         VerdictRefused, TimeoutError: as of `put_shared`.
     """
-    reply, deadline, owner_tried = _reply(proposal), time.monotonic() + timeout_s, -1.0
+    reply, deadline, owner_tried = reply_of(proposal), time.monotonic() + timeout_s, -1.0
     while not reply.exists():
         now = time.monotonic()
         if now > deadline:
@@ -513,50 +406,6 @@ def settle(directory: Path, proposal: Path, timeout_s: float = 60.0, known: Know
     if "error" in said:
         raise VerdictRefused(said["error"])
     return Outcome(int(said["stored"]), tuple(said["lost"]))
-
-
-def propose(directory: Path, verdicts: pa.RecordBatch, expected: int | Sequence[int] | NDArray[Any] = 0) -> Path:
-    """Leave verdicts in the inbox of a store and go on; its owner takes them in. Gives the proposal's file."""
-    expectation = np.broadcast_to(np.asarray(expected, np.int32), (verdicts.num_rows,))
-    batch = pa.RecordBatch.from_arrays([*verdicts.columns, pa.array(expectation)], schema=PROPOSED)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, PROPOSED) as writer:
-        writer.write_batch(batch)
-    _inbox(directory).mkdir(parents=True, exist_ok=True)
-    path = _inbox(directory) / f"{time.time_ns():020d}-{uuid.uuid4().hex}"
-    replace_file(path, [memoryview(sink.getvalue())])
-    return path
-
-
-def _proposal(path: Path) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
-    """Verdicts and expected generations of a file in the inbox."""
-    with pa.ipc.open_file(pa.py_buffer(read_file(path))) as reader:
-        if reader.num_record_batches != 1 or not reader.schema.equals(PROPOSED):
-            raise StoreCorrupt(
-                f"{path.name}: got {reader.num_record_batches} batches of\n{reader.schema}\nexpected one"
-            )
-        batch = reader.get_batch(0)
-    batch.validate(full=True)
-    verdicts = pa.RecordBatch.from_arrays(batch.columns[:-1], schema=SCHEMA)
-    expected: NDArray[np.int32] = batch.column("expected").to_numpy(zero_copy_only=False)
-    return verdicts, expected
-
-
-def _inbox(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}-inbox")
-
-
-def _reply(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _forget_old_replies(directory: Path) -> None:
-    for path in _inbox(directory).glob("*.json"):
-        try:
-            if time.time() - path.stat().st_mtime > REPLY_KEPT_S:
-                path.unlink()
-        except FileNotFoundError:  # its asker was quicker
-            continue
 
 
 def caption_subjects(caption_ids: NDArray[np.int64]) -> pa.Array:

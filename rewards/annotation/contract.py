@@ -20,7 +20,8 @@ def checked(answer: Any, low: float = 0.0, high: float = 1.0) -> Answer:
     if not isinstance(answer, Answer):
         return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
     if answer.status is Status.OK:
-        for value in (answer.value, *(score for score in answer.scores if score is not None)):
+        values: list[Any] = [answer.value, *(score for score in answer.scores if score is not None)]
+        for value in values:
             if not (isinstance(value, Real) and low <= float(value) <= high):
                 cause = f"got value {value!r}; expected a number from {low:g} to {high:g}"
                 break

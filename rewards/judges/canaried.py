@@ -64,11 +64,16 @@ async def examine(call: Call, watch: CanaryWatch, batch_size: int) -> Quarantine
 class CanariedJudge:
     """A `Judge` watched by canaries; its fingerprint is what is believed or not."""
 
-    def __init__(self, judge: Judge, watch: CanaryWatch) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        watch: CanaryWatch,
+        on_quarantine: Callable[[Quarantine], None] = lambda quarantine: None,
+    ) -> None:
         """Watch `judge`; the state of `watch` is checkpointed by whoever owns it."""
         self._judge = judge
         self.watch = watch
-        self._ask = watched(in_process(judge), watch)
+        self._ask = watched(in_process(judge), watch, on_quarantine)
 
     @property
     def fingerprint(self) -> str:

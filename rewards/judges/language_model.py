@@ -92,25 +92,27 @@ class LanguageModelJudge:
         start = time.perf_counter()
         scores = await asyncio.to_thread(self._engine.score_choices, chats, prompts.CHOICES[kind])
         latency_s = time.perf_counter() - start
+        values, finite = self._values(kind, np.exp(scores.log_probs)), np.isfinite(scores.log_probs).all(axis=1)
+        if finite.all() and not scores.too_long.any():
+            told = zip(values.tolist(), scores.tokens.tolist(), strict=True)
+            return [Answer(Status.OK, value, tokens=tokens, latency_s=latency_s) for value, tokens in told]
         return [
-            self._answer(kind, row, int(tokens), bool(too_long), latency_s)
-            for row, tokens, too_long in zip(scores.log_probs, scores.tokens, scores.too_long, strict=True)
+            self._answer(float(values[i]), scores.log_probs[i], int(scores.tokens[i]), bool(too_long), latency_s)
+            for i, too_long in enumerate(scores.too_long)
         ]
 
-    def _answer(
-        self, kind: QuestionKind, log_probs: NDArray[Any], tokens: int, too_long: bool, latency_s: float
-    ) -> Answer:
+    def _answer(self, value: float, log_probs: NDArray[Any], tokens: int, too_long: bool, latency_s: float) -> Answer:
         if too_long:
             cause = f"the prompt has {tokens} tokens, more than the model takes"
             return Answer(Status.JUDGE_FAULT, cause=cause, tokens=0, latency_s=latency_s)
         if not np.isfinite(log_probs).all():
             cause = f"the model gave log-probabilities {log_probs.tolist()}; expected finite numbers"
             return Answer(Status.JUDGE_FAULT, cause=cause, tokens=tokens, latency_s=latency_s)
-        return Answer(Status.OK, self._value(kind, np.exp(log_probs)), tokens=tokens, latency_s=latency_s)
+        return Answer(Status.OK, value, tokens=tokens, latency_s=latency_s)
 
-    def _value(self, kind: QuestionKind, probs: NDArray[Any]) -> float:
+    def _values(self, kind: QuestionKind, probs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values `[N]` of the probabilities of each choice `[N, C]`."""
         if kind == "pair":
-            worth = (1.0, 0.0, 0.5)  # of "first", "second" and "same"
-            return float(probs @ worth) if self.config.soft else worth[int(np.argmax(probs))]
-        helpful = float(probs[0])
-        return helpful if self.config.soft else float(helpful > self.config.threshold)
+            worth = np.array([1.0, 0.0, 0.5])  # of "first", "second" and "same"
+            return np.asarray(probs @ worth if self.config.soft else worth[np.argmax(probs, axis=1)])
+        return probs[:, 0] if self.config.soft else (probs[:, 0] > self.config.threshold).astype(np.float64)

@@ -81,3 +81,21 @@ def test_who_has_gone_is_not_worked_for() -> None:
 
 def test_an_empty_call_is_answered_with_nothing() -> None:
     assert asyncio.run(Batcher(Model(), len, 9)([])) == []
+
+
+def test_two_batches_at_once_where_that_is_wanted_and_nothing_is_left_behind() -> None:
+    running, most = 0, 0
+
+    async def model(words: Sequence[str]) -> list[str]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return [word.upper() for word in words]
+
+    async def go() -> list[list[str]]:
+        batcher = Batcher(model, len, 2, at_once=2)
+        return [*await asyncio.gather(*(batcher(["a", "b"]) for _ in range(5))), await batcher(["c"])]
+
+    assert asyncio.run(go()) == [["A", "B"]] * 5 + [["C"]] and most == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import importlib.util
 import json
@@ -267,3 +268,15 @@ def test_a_busy_port_and_an_unknown_key_are_one_line():
         serve("rules", {"prot": 1})
     with pytest.raises(UserError, match="expected builtin, rules, a URL"):
         serve("nothing", {"port": 0})
+
+
+def test_a_served_judge_that_fails_its_canaries_gives_no_value_any_more(tmp_path):
+    (tmp_path / "canaries.yaml").write_text('- {accept: true, text: "You die."}\n- {accept: false, text: "It is."}\n')
+    with pytest.raises(UserError, match="cannot be read"):
+        service_of(find_target("rules", Config()), Config(canaries=str(tmp_path / "none.yaml")))
+    config = Config(canaries=str(tmp_path / "canaries.yaml"))
+    service = service_of(find_target("rules", config), config)
+    body = json.dumps({"items": [{"text": f"You descend to dungeon level {k}."} for k in range(1000)]}).encode()
+    before, after = (asyncio.run(service.score(body)).body["verdicts"] for _ in range(2))  # 2 % of 1,000, twice
+    assert before[0]["value"] is None or after[0]["value"] is None
+    assert after[0]["status"] == "judge_fault" and "rejects what it should accept" in after[0]["cause"]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rewards.canaries import Canary, CanaryWatch, Config
-from rewards.columns import Column
 
 GOOD, BAD = Canary(("you descend.",), accept=True), Canary(("you die.",), accept=False)
 # p0 = 0.05, p1 = 0.4, α = 1e-4: a wrong verdict adds log 8 = 2.079, a right one -0.460; the limit is log 1e4 = 9.210.
@@ -80,18 +79,6 @@ def test_sound_judges_are_hardly_ever_quarantined_and_bad_ones_soon():
     assert np.mean(delays) < 15
 
 
-def test_the_view_sees_null_where_the_version_is_quarantined_and_the_values_stay():
-    watched = watch()
-    for _ in range(5):
-        watched.record("bad", BAD, 1.0)
-    column = Column(np.array([1.0, 0.5, 0.25, 0.0], np.float32), np.array([True, True, True, False]))
-    seen = watched.admitted(column, ["bad", "good", "bad", "good"])
-    assert seen.valid.tolist() == [False, True, False, False] and seen.values[1] == 0.5
-    assert column.valid.tolist() == [True, True, True, False]
-    with pytest.raises(ValueError, match="expected the same shape"):
-        watched.admitted(column, ["bad"])
-
-
 def test_only_a_person_lifts_a_quarantine():
     watched = watch()
     for _ in range(5):
@@ -113,6 +100,13 @@ def test_canaries_are_the_asked_share_of_both_sides_and_cannot_be_told_by_their_
     assert abs(sum(c.accept for c in drawn if c) - len(places) / 2) <= 1
     assert len(set(np.diff(places))) > 20
     assert [watch(share=0.1, seed=4).due() for _ in range(50)] != drawn[:50]
+
+
+def test_an_exam_asks_each_canary_once_in_an_order_that_the_seed_says():
+    canaries = [Canary((f"caption {k}.",), accept=k < 5) for k in range(10)]
+    one, same, other = (CanaryWatch(canaries, Config(seed=seed)).exam() for seed in (0, 0, 1))
+    assert sorted(c.texts for c in one) == sorted(c.texts for c in canaries)
+    assert one == same != other and one != canaries
 
 
 def test_the_state_survives_json():

@@ -19,17 +19,10 @@ from hypothesis import strategies as st
 from envs.storage.errors import StoreBusy, StoreForeign
 from envs.storage.store import Config, Store
 from envs.storage.writers import Key
-from rewards.verdict_store import (
-    PENDING,
-    STATUSES,
-    STORED,
-    Outcome,
-    VerdictRefused,
-    VerdictStore,
-    caption_subjects,
-    propose,
-    put_shared,
-)
+from rewards.verdict_checks import VerdictRefused
+from rewards.verdict_proposals import propose
+from rewards.verdict_rows import STATUSES
+from rewards.verdict_store import PENDING, STORED, Outcome, VerdictStore, caption_subjects, put_shared
 from rewards.verdicts import SCHEMA, Status, Verdict, to_arrow
 
 HOUSE = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.annotation.ledger import AnnotationLedger, Batch, Config
+from rewards.annotation.flights import Batch
+from rewards.annotation.ledger import AnnotationLedger, Config
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status, Verdict
 

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from rewards.canaries import Canary, CanaryWatch, Config
-from rewards.judges.canaried import CanariedJudge, as_question
-from rewards.judges.judge import Answer
+from rewards.judges.canaried import CanariedJudge, as_question, examine
+from rewards.judges.judge import Answer, in_process
 from rewards.judges.rules import RulesJudge
 from rewards.questions import caption_question, pair_question
 from rewards.verdicts import Status
@@ -50,3 +50,41 @@ def test_a_canary_is_the_question_that_anybody_would_ask():
     assert as_question(Canary(("a", "b"), True, "pair")) == pair_question("a", "b")
     asked = as_question(Canary(("4",), True, "response", (("prompt", "2+2?"),)))
     assert asked.kind == "response" and asked.fields == {"prompt": "2+2?"}
+
+
+def test_a_reply_of_the_wrong_length_is_an_error_and_garbage_is_left_to_the_ledger():
+    questions = [caption_question(f"You kill the {name}!") for name in ("newt", "jackal")]
+
+    class Garbled(RulesJudge):
+        replies = 2
+
+        async def judge(self, questions):
+            return [Answer(Status.OK, "much", tokens=3)] * self.replies  # two of four, canaries among them
+
+    judge = Garbled()
+    watched = CanariedJudge(judge, CanaryWatch(CANARIES, Config(share=1.0)))
+    with pytest.raises(ValueError, match="got 2 answers to 4 questions, canaries among them"):
+        asyncio.run(watched.judge(questions))
+    judge.replies = 4
+    assert [answer.value for answer in asyncio.run(watched.judge(questions))] == ["much", "much"]
+    report = watched.watch.report()[judge.fingerprint]
+    assert (report["accept"]["null"], report["reject"]["null"]) == (1, 1), "garbage is no verdict on a canary"
+
+
+def test_what_a_canary_took_is_booked_on_the_question_that_it_went_along_with():
+    class Priced(RulesJudge):
+        async def judge(self, questions):
+            return [Answer(Status.OK, 1.0, tokens=10 + k) for k, _ in enumerate(questions)]
+
+    watched = CanariedJudge(Priced(), CanaryWatch(CANARIES, Config(share=1.0)))
+    answers = asyncio.run(watched.judge([caption_question("You kill it!"), caption_question("You hit it!")]))
+    assert [answer.tokens for answer in answers] == [10 + 11, 12 + 13]
+
+
+def test_an_exam_finds_a_judge_that_is_wrong_from_the_start():
+    judge = Sworn()
+    strict = Config(false_alarm=0.2)
+    assert asyncio.run(examine(in_process(judge), CanaryWatch(CANARIES, strict), 1)) is None
+    judge.bought = True
+    found = asyncio.run(examine(in_process(judge), CanaryWatch(CANARIES, strict), 32))
+    assert found.side == "reject" and found.judge == judge.fingerprint

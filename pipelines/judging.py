@@ -1,0 +1,69 @@
+"""How a run asks its judges: one `Annotator` for both runners, behind cache, budget, rates, canaries and a fallback."""
+
+from __future__ import annotations
+
+from cluster.serving import ServiceOverloaded
+from pipelines.errors import UserError
+from pipelines.run import Run
+from rewards.annotation.annotator import Annotator
+from rewards.annotation.hedging import Hedging
+from rewards.annotation.permits import Permits
+from rewards.budget import Budget
+from rewards.cache import VerdictCache
+from rewards.judges.canaried import examine, watched
+from rewards.judges.judge import Call, Question, Reply
+from rewards.rates import RateLimit
+
+
+def annotator_for(
+    run: Run, call: Call, fingerprint: str, fallback: Call | None = None, hedging: Hedging | None = None
+) -> Annotator:
+    """What owns the run's questions until they have their verdicts; from now on the run asks through it.
+
+    Args:
+        run: whose ledger it hosts.
+        call: asks the judge.
+        fingerprint: of the judge.
+        fallback: asks the judge that takes over when the budget is used up.
+        hedging: None: slow calls are waited for.
+    """
+    experiment = run.experiment
+    watch = run.canaries
+
+    def with_canaries(call: Call) -> Call:
+        return call if watch is None else watched(call, watch, run.quarantine)
+
+    async def noted(questions: tuple[Question, ...]) -> Reply:
+        assert fallback is not None
+        judge, answers = await fallback(questions)
+        run.fallback_judges.add(judge)
+        return judge, answers
+
+    annotator = Annotator(
+        run.annotation,
+        with_canaries(call),
+        fingerprint=fingerprint,
+        busy=(ServiceOverloaded,),
+        cache=VerdictCache(experiment.cache),
+        hedging=hedging,
+        permits=Permits(
+            Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None,
+            RateLimit(experiment.rates) if experiment.rates.limited else None,
+        ),
+        fallback=None if fallback is None else with_canaries(noted),
+        on_verdicts=run.answered,
+    )
+    run.asks_through(annotator.post, annotator.forget, fingerprint)
+    return annotator
+
+
+async def examine_judge(run: Run, call: Call) -> None:
+    """Ask about each canary once, before any work is done.
+
+    Raises:
+        UserError: the judge fails.
+    """
+    if run.canaries is None:
+        return
+    if quarantine := await examine(call, run.canaries, run.experiment.annotation.batch_size):
+        raise UserError(f"{str(quarantine).split(';')[0]}. Mend the judge, or {run.experiment.canaries.file}")
