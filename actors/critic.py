@@ -11,7 +11,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from actors.encoders import encoder_for
-from actors.policy import Config, acting_mask, remember
+from actors.policy import Config, acting_mask
+from actors.recurrence import remember
 from envs.specs import Discrete, EnvSpec
 
 HEADS = 2
@@ -39,8 +40,8 @@ class RecurrentCritic(nn.Module):
                 f"got actions of kind {type(spec.action).__name__}; expected Discrete: a critic values each"
             )
         self.actions = spec.action.n
-        self.encoder = encoder_for(spec.observation, config.crop, config.hidden)
-        self.core = nn.GRU(config.hidden, config.hidden)
+        self.encoder = encoder_for(spec.observation, config.crop, config.hidden, config.encoder)
+        self.core = nn.GRU(config.hidden, config.hidden) if config.recurrent else None
         self.q_heads = nn.Linear(config.hidden, HEADS * self.actions)
         self.value_head = nn.Linear(config.hidden, 1)
 
@@ -55,7 +56,9 @@ class RecurrentCritic(nn.Module):
             initial_state: [R, H].
             action: [N], N = sum(T_r).
         """
-        hidden = remember(self.core, self.encoder(observation), lengths + 1, initial_state)
+        hidden: Tensor = self.encoder(observation)
+        if self.core is not None:
+            hidden = remember(self.core, hidden, lengths + 1, initial_state)
         q = self.q_heads(hidden[acting_mask(lengths)]).view(-1, HEADS, self.actions)
         chosen = q.gather(-1, action.view(-1, 1, 1).expand(-1, HEADS, 1)).squeeze(-1)
         return Criticism(chosen.T, self.value_head(hidden).squeeze(-1))

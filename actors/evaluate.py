@@ -63,7 +63,7 @@ def play(
                     f"{index}/{number}",
                     float(returns[index]),
                     int(environments.episode_step[index]),
-                    step.success[index],
+                    step.success.get(index),
                     bool(step.discount[index] > 0),
                 )
                 on_episode(len(ended))

@@ -1,8 +1,7 @@
-"""`RecurrentPolicy`: encoder → GRU → action distribution and value.
+"""`RecurrentPolicy`: encoder → GRU → action distribution and value; without the GRU where the config says so.
 
 It acts one step at a time for a block of environments (`act`), and re-reads whole trajectories for the learner
-(`evaluate`) in one call of the GRU: rows are packed, so neither the encoder nor the GRU touches padding, and no
-reset is needed because a row never crosses an episode.
+(`evaluate`) in one call of the encoder and of the GRU (actors/recurrence.py), neither of which sees padding.
 
 Shapes: N environments, R rows of T_r steps, S = sum(T_r + 1) observations, H recurrent numbers.
 """
@@ -10,24 +9,28 @@ Shapes: N environments, R rows of T_r steps, S = sum(T_r + 1) observations, H re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from actors.distributions import distribution_for
 from actors.encoders import encoder_for
+from actors.recurrence import remember
 from envs.specs import EnvSpec
 
 
 class Config(BaseModel):
-    """Size of the policy network."""
+    """Kind and size of the policy network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    encoder: Literal["full", "small"] = Field(
+        default="full", description="small: of NetHack, map window and status line, and not what the game says"
+    )
+    recurrent: bool = Field(default=True, description="with memory, or from what is seen alone")
     hidden: int = Field(default=128, ge=8, description="features of the encoder and numbers in the recurrent state")
     crop: int = Field(default=9, ge=3, description="side of the map window around NetHack's hero; odd")
 
@@ -56,15 +59,22 @@ class Evaluation(NamedTuple):
 
 
 class RecurrentPolicy(nn.Module):
-    """A policy with memory, for any observation arrays and any action space."""
+    """A policy for any observation arrays and any action space, with memory unless its config says otherwise.
+
+    Attributes:
+        state_size: H; 1 without memory, because Arrow has no lists of no numbers: that number is always 0.
+        core: the memory; None without.
+    """
+
+    core: nn.GRU | None
 
     def __init__(self, spec: EnvSpec, config: Config) -> None:
         """Build for an environment; weights are orthogonal, drawn from torch's global generator."""
         super().__init__()
-        self.state_size = config.hidden
+        self.state_size = config.hidden if config.recurrent else 1
         self.distribution = distribution_for(spec.action)
-        self.encoder = encoder_for(spec.observation, config.crop, config.hidden)
-        self.core = nn.GRU(config.hidden, config.hidden)
+        self.encoder = encoder_for(spec.observation, config.crop, config.hidden, config.encoder)
+        self.core = nn.GRU(config.hidden, config.hidden) if config.recurrent else None
         self.policy_head = nn.Linear(config.hidden, self.distribution.size)
         self.value_head = nn.Linear(config.hidden, 1)
         for module in self.modules():
@@ -91,12 +101,25 @@ class RecurrentPolicy(nn.Module):
             generator: source of all randomness.
             greedy: take the most likely action instead of a sample.
         """
+        parameters, state = self.decide(observation, state)
+        action, logprob = self.choose(parameters, generator, greedy)
+        return Acted(action, logprob, state)
+
+    @torch.no_grad()
+    def decide(self, observation: Mapping[str, Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
+        """`act` without chance: parameters of the action distributions [N, P] and the next recurrent state [N, H]."""
         features = self.encoder(observation)
-        out, hidden = self.core(features.unsqueeze(0), state.unsqueeze(0))
-        parameters = self.policy_head(out.squeeze(0))
+        if self.core is not None:
+            out, hidden = self.core(features.unsqueeze(0), state.unsqueeze(0))
+            features, state = out.squeeze(0), hidden.squeeze(0)
+        return self.policy_head(features), state
+
+    @torch.no_grad()
+    def choose(self, parameters: Tensor, generator: torch.Generator, greedy: bool = False) -> tuple[Tensor, Tensor]:
+        """Actions [N, …] and their log-probabilities [N], drawn from `generator`, or the most likely ones."""
         chosen = self.distribution
         action = chosen.mode(parameters) if greedy else chosen.sample(parameters, generator)
-        return Acted(action, chosen.log_prob(parameters, action), hidden.squeeze(0))
+        return action, chosen.log_prob(parameters, action)
 
     def evaluate(
         self, observation: Mapping[str, Tensor], lengths: Tensor, initial_state: Tensor, action: Tensor
@@ -109,7 +132,9 @@ class RecurrentPolicy(nn.Module):
             initial_state: [R, H].
             action: [sum(T_r), …].
         """
-        hidden = remember(self.core, self.encoder(observation), lengths + 1, initial_state)
+        hidden: Tensor = self.encoder(observation)
+        if self.core is not None:
+            hidden = remember(self.core, hidden, lengths + 1, initial_state)
         parameters = self.policy_head(hidden[acting_mask(lengths)])
         return Evaluation(
             self.distribution.log_prob(parameters, action),
@@ -126,49 +151,9 @@ class RecurrentPolicy(nn.Module):
         self.load_state_dict(load_tensors(blob))
 
 
-def remember(core: nn.GRU, features: Tensor, lengths: Tensor, initial_state: Tensor) -> Tensor:
-    """What a recurrent core makes of concatenated rows, `[S, H]`, in one call and without padding.
-
-    Args:
-        core: the recurrence.
-        features: of all rows, one after another, `[S, F]`.
-        lengths: entries of each row, `[R]`; they sum to S.
-        initial_state: before each row, `[R, H]`.
-    """
-    packing = pack_index(lengths)
-    out, _ = core(
-        PackedSequence(features[packing.order], packing.batch_sizes), initial_state[packing.rows].unsqueeze(0)
-    )
-    return torch.empty_like(out.data).index_copy(0, packing.order, out.data)
-
-
 def acting_mask(lengths: Tensor) -> Tensor:
     """Which observations of rows of `lengths` [R] steps were acted on, `[S]`: the last of each row only bootstraps."""
     ends = (lengths + 1).cumsum(0) - 1
-    acting = torch.ones(int(lengths.sum()) + len(lengths), dtype=torch.bool)
+    acting = torch.ones(int(ends[-1]) + 1, dtype=torch.bool, device=lengths.device)
     acting[ends] = False
     return acting
-
-
-class Packing(NamedTuple):
-    """How concatenated rows become a packed sequence.
-
-    Attributes:
-        order: position in the concatenation of each packed entry, [S].
-        batch_sizes: rows still running at each time, on the CPU [max T].
-        rows: rows by falling length, [R].
-    """
-
-    order: Tensor
-    batch_sizes: Tensor
-    rows: Tensor
-
-
-def pack_index(lengths: Tensor) -> Packing:
-    """Index that turns concatenated rows of `lengths` [R] into time-major packed order."""
-    rows = torch.argsort(lengths, descending=True, stable=True)
-    sorted_lengths = lengths[rows]
-    starts = (lengths.cumsum(0) - lengths)[rows]
-    time = torch.arange(int(sorted_lengths[0])).unsqueeze(1)
-    running = time < sorted_lengths
-    return Packing((starts + time)[running], running.sum(1).cpu(), rows)

@@ -11,9 +11,10 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from envs.blstats import Blstat
-from envs.environment import Captioner
+from envs.environment import Captioner, Signs
 from envs.timestep import TimeStep
 
 _NAME = r"[^.,;:!?()\[\]\"]*[^\s.,;:!?()\[\]\"]"
@@ -78,6 +79,10 @@ class NoCaptions:
         """The empty caption."""
         return ""
 
+    def signs(self) -> Signs:
+        """None."""
+        return Signs()
+
 
 class MessageCaptioner:
     """The game's own message, canonicalised.
@@ -94,8 +99,12 @@ class MessageCaptioner:
 
     def caption(self, timestep: TimeStep) -> str:
         """The canonical message of this step."""
-        message = timestep.observation[self._key]
-        return _canonical_bytes(message.tobytes()) if message.item(0) else ""
+        message = timestep.observation.get(self._key)
+        return _canonical_bytes(message.tobytes()) if message is not None and message.item(0) else ""
+
+    def signs(self) -> Signs:
+        """A message."""
+        return Signs(speaks=(self._key,))
 
 
 def _depth(before: int, now: int, hp_max: int) -> str:
@@ -136,6 +145,7 @@ _SENTENCES: dict[str, tuple[Blstat, Callable[[int, int, int], str]]] = {
     "hunger": (Blstat.HUNGER, _hunger),
 }
 STATUS_CHANGES = (*_SENTENCES, "inventory")
+INVENTORY = 55  # letters that NLE shows, used or not
 
 
 class StatusCaptioner:
@@ -182,6 +192,11 @@ class StatusCaptioner:
             self._items = items
         return " ".join(filter(None, said)) if said else ""
 
+    def signs(self) -> Signs:
+        """A change of what is watched."""
+        letters = {"inv_letters": tuple(range(INVENTORY))} if self._inventory else {}
+        return Signs(changes={"blstats": tuple(self._indices), **letters})
+
     def _read(self, timestep: TimeStep) -> list[int]:
         item = getattr(timestep.observation.get("blstats"), "item", None)
         return [] if item is None else [item(index) for index in self._indices]
@@ -200,6 +215,30 @@ def _inventory_change(before: bytes, now: bytes) -> str:
         "Something has left your pack." if lost else "",
     ]
     return " ".join(filter(None, said))
+
+
+def signs_of(captioner: Captioner) -> Signs | None:
+    """The signs that a captioner gives by a method `signs` of the class that has its `caption`; None: ask always.
+
+    A subclass that tells something else, and does not say by what signs, is asked at every step.
+    """
+    teller: Any = captioner
+    owners = [next((cls for cls in type(teller).__mro__ if name in vars(cls)), None) for name in ("signs", "caption")]
+    found: Signs | None = teller.signs() if owners[0] is owners[1] is not None else None
+    return found
+
+
+def _joint_signs(captioners: Sequence[Captioner]) -> Signs | None:
+    """The signs of any of them; None where one does not say its own."""
+    speaks: dict[str, None] = {}
+    changes: dict[str, set[int]] = {}
+    for signs in map(signs_of, captioners):
+        if signs is None:
+            return None
+        speaks |= dict.fromkeys(signs.speaks)
+        for key, entries in signs.changes.items():
+            changes.setdefault(key, set()).update(entries)
+    return Signs(tuple(speaks), {key: tuple(sorted(entries)) for key, entries in changes.items()})
 
 
 class FirstOf:
@@ -223,6 +262,10 @@ class FirstOf:
         """The first caption that is not empty."""
         return next(filter(None, [c.caption(timestep) for c in self._captioners]), "")
 
+    def signs(self) -> Signs | None:
+        """Those of any captioner."""
+        return _joint_signs(self._captioners)
+
 
 class Joined:
     """All that the captioners have to say, in one line.
@@ -242,6 +285,10 @@ class Joined:
     def caption(self, timestep: TimeStep) -> str:
         """The captions that are not empty, separated by a space."""
         return " ".join(filter(None, [c.caption(timestep) for c in self._captioners]))
+
+    def signs(self) -> Signs | None:
+        """Those of any captioner."""
+        return _joint_signs(self._captioners)
 
 
 def nethack_captioner() -> Captioner:

@@ -20,16 +20,25 @@ import numpy as np
 from nle import nethack
 from nle.env import tasks
 from nle.env.base import NLE
+from nle.nethack.nethack import DLPATH
 from numpy.typing import NDArray
 
-from envs.blstats import Blstat
+from envs.blstats import BLSTATS_SIZE, Blstat
 from envs.frames import render_frame
+from envs.packing import MAP_CELLS, pack_nibbles
+from envs.shared_code import share_code
 from envs.specs import ArraySpec, Discrete, EnvSpec
 from envs.timestep import TimeStep, restart, termination, transition, truncation
 
 OBSERVATION_KEYS = ("chars", "blstats", "message")
 EXTENDED_COMMANDS = ("CAST", "QUAFF", "PRAY", "PICKUP", "PAY")
+PACKED_COLORS = "packed_colors"
 _MESSAGE_SIZE: int = nethack.OBSERVATION_DESC["message"]["shape"][0]
+NOT_AS_WRITTEN: dict[str, Any] = {  # shape and dtype of what is shown otherwise than the game writes it
+    "blstats": ((BLSTATS_SIZE,), np.int32),
+    "message": ((_MESSAGE_SIZE,), np.uint8),
+    PACKED_COLORS: (((MAP_CELLS + 1) // 2,), np.uint8),
+}
 _QUIT_KEYS = (0x80 | ord("q"), ord("y"))  # Meta-q and yes.
 _PROMPT = re.compile(rb"\?\s*(\[.*\]\s*(\(.\)\s*)?)?$", re.DOTALL)
 
@@ -73,6 +82,10 @@ class _Faithful:
         self.heard: list[bytes] = []
         self._plain = type(self).step is NLE.step
         super().__init__(*args, **kwargs)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Keep whatever the game says, also between two steps of ours."""
         game, core, heard = self.nethack, self.nethack._pynethack, self.heard
         message = game._obs_buffers["message"]
 
@@ -119,6 +132,7 @@ class _Faithful:
         game._obs_buffers |= arrays
         game._obs = tuple(game._obs_buffers[name] for name in self._observation_keys)
         game._pynethack.set_buffers(**{name: game._obs_buffers[name] for name in self._observation_keys})
+        self._listen()
 
     def _quit_game(self, observation: Any, done: bool) -> None:
         """Leave the game as it stands, for its last observation; `leave` quits it before the next one."""
@@ -149,7 +163,7 @@ class DepthTask(tasks.NetHackStaircase):
     """
 
     def __init__(self, *, depth: int, goal_reward: float = 1.0, **kwargs: Any) -> None:
-        self._depth, self._goal_reward = depth, goal_reward
+        self._depth, self.goal_reward = depth, goal_reward
         super().__init__(**kwargs)
 
     def _is_episode_end(self, observation: Any) -> Any:
@@ -158,7 +172,7 @@ class DepthTask(tasks.NetHackStaircase):
         return status.TASK_SUCCESSFUL if reached else status.RUNNING
 
     def _reward_fn(self, last_observation: Any, action: int, observation: Any, end_status: Any) -> float:
-        goal = self._goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
+        goal = self.goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
         return goal + float(self._get_time_penalty(last_observation, observation))
 
 
@@ -171,11 +185,11 @@ class OracleTask(tasks.NetHackOracle):
     """
 
     def __init__(self, *, goal_reward: float = 1.0, **kwargs: Any) -> None:
-        self._goal_reward = goal_reward
+        self.goal_reward = goal_reward
         super().__init__(**kwargs)
 
     def _reward_fn(self, last_observation: Any, action: int, observation: Any, end_status: Any) -> float:
-        goal = self._goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
+        goal = self.goal_reward if end_status == self.StepStatus.TASK_SUCCESSFUL else 0.0
         return goal + float(self._get_time_penalty(last_observation, observation))
 
 
@@ -189,8 +203,9 @@ def feature_name(glyph: int) -> str:
 class NetHackEnvironment:
     """An NLE environment as an `Environment`.
 
-    Observations: any of NLE's keys in NLE's shapes and dtypes, but `blstats` [27] as int32 (NLE bounds it so).
-    `success` is None for tasks without a goal.
+    Observations: any of NLE's keys in NLE's shapes and dtypes, but `blstats` [27] as int32 (NLE bounds it so), and
+    `packed_colors` [830] uint8: the 16 colours of the map, two cells a byte (see `envs.packing`). `success` is None for
+    tasks without a goal.
 
     Args:
         inner: an instance of a `faithful` NLE class.
@@ -201,17 +216,17 @@ class NetHackEnvironment:
     def __init__(self, inner: Any, keys: Sequence[str] = OBSERVATION_KEYS, games: int | None = None) -> None:
         if games is not None and games < 1:
             raise ValueError(f"got games={games}; expected at least 1, or None for as many as there are seeds")
-        self._inner, self._running, self._games = inner, False, games
+        self.inner, self._running, self._games = inner, False, games
         self._status = inner.StepStatus
         self._success_status = getattr(self._status, "TASK_SUCCESSFUL", None)
         self._live: dict[str, NDArray[Any]] = dict(zip(inner._observation_keys, inner.nethack._obs, strict=True))
         self._observation: dict[str, NDArray[Any]] = {}
         for key in keys:
-            source = self._live[key]
-            own = {"blstats": np.int32, "message": np.uint8}.get(key)
-            self._observation[key] = source if own is None else np.zeros(source.shape, own)
+            own = NOT_AS_WRITTEN.get(key)
+            self._observation[key] = self._live[key] if own is None else np.zeros(*own)
         self._message = self._observation.get("message")
         self._blstats = self._observation.get("blstats")
+        self._packed = self._observation.get(PACKED_COLORS)
         self._silent = True
         names = tuple(action_name(action) for action in inner.actions)
         self._spec = EnvSpec(
@@ -228,35 +243,44 @@ class NetHackEnvironment:
     def reset(self, seed: int) -> TimeStep:
         """Begin the game that `seed` determines."""
         if self._running:
-            self._inner.leave()
+            self.inner.leave()
         game = seed if self._games is None else seed % self._games
         core, display, levels = (int(word) for word in np.random.SeedSequence(game).generate_state(3))
-        self._inner.seed(core, display, reseed=False, lgen=levels)
-        self._inner.heard.clear()
-        self._inner.reset()
+        self.inner.seed(core, display, reseed=False, lgen=levels)
+        self.inner.heard.clear()
+        self.inner.reset()
+        share_code(self.inner.nethack._dl.fileno(), DLPATH)  # each game is loaded anew
         self._running = True
         self._refresh()
         return restart(self._observation)
 
     def step(self, action: Any) -> TimeStep:
         """Press the action's key, and those that follow of themselves."""
-        self._inner.heard.clear()
-        reward, status = self._inner.advance(int(action))
+        self.inner.heard.clear()
+        reward, status = self.inner.advance(int(action))
         self._refresh()
         if not status:
             return transition(reward, self._observation)
+        discount, success = self.ended(status)
+        return (truncation if discount else termination)(reward, self._observation, success)
+
+    def ended(self, status: Any) -> tuple[float, bool | None]:
+        """Note that the episode ended with NLE's `status`; gives the discount, and whether the task was solved."""
         self._running = status != self._status.DEATH  # At a limit or a goal the game itself goes on.
-        success = None if self._success_status is None else status == self._success_status
-        end = truncation if status == self._status.ABORTED else termination
-        return end(reward, self._observation, success)
+        success = None if self._success_status is None else bool(status == self._success_status)
+        return float(status == self._status.ABORTED), success
 
     def bind(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write observations straight into `arrays`, of the spec's shapes and types; call it before the first reset."""
-        direct = {k: arrays[k] for k, v in self._observation.items() if v is self._live[k]}
-        self._inner.write_into(direct)
-        self._live |= direct
+        self.share({k: arrays[k] for k, v in self._observation.items() if v is self._live.get(k)})
         self._observation = dict(arrays)
         self._message, self._blstats = arrays.get("message"), arrays.get("blstats")
+        self._packed = arrays.get(PACKED_COLORS)
+
+    def share(self, raw: Mapping[str, NDArray[Any]]) -> None:
+        """Let the game write these of NLE's own observations into `raw`; call it before the first reset."""
+        self.inner.write_into(dict(raw))
+        self._live |= raw
 
     def render(self) -> str:
         """Message, map and status as text."""
@@ -264,12 +288,18 @@ class NetHackEnvironment:
 
     def close(self) -> None:
         """End the game and free its memory."""
-        self._inner.close()
+        self.inner.close()
 
     def _refresh(self) -> None:
         if self._blstats is not None:
             np.copyto(self._blstats, self._live["blstats"], casting="same_kind")
-        heard = self._inner.heard
+        if self._packed is not None:
+            self._packed[:] = pack_nibbles(self._live["colors"].reshape(-1))
+        self.hear()
+
+    def hear(self) -> None:
+        """Show what was said during the step, and nothing where nothing was."""
+        heard = self.inner.heard
         if self._message is None or (self._silent and not heard):
             return
         said = heard[0] if len(heard) == 1 else join_messages([raw.rstrip(b"\0") for raw in heard])[: _MESSAGE_SIZE - 1]
@@ -283,9 +313,15 @@ def check_keys(keys: Sequence[str]) -> None:
     Raises:
         ValueError: names them, and those that it has.
     """
-    known = nethack.OBSERVATION_DESC
+    known = {*nethack.OBSERVATION_DESC, PACKED_COLORS}
     if unknown := [key for key in keys if key not in known]:
         raise ValueError(f"got observation keys {unknown}; expected some of {sorted(known)}")
+
+
+def game_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """Which of NLE's observations are needed to show `keys`."""
+    named = ("colors" if key == PACKED_COLORS else key for key in keys)
+    return tuple(dict.fromkeys((*OBSERVATION_KEYS, *named)))
 
 
 def named_actions(names: Sequence[str]) -> tuple[Any, ...]:
@@ -342,7 +378,7 @@ def make_nethack(
     check_keys(keys)
     extra = named_actions(EXTENDED_COMMANDS) if extended_actions else ()
     inner = faithful(_TASKS[task])(
-        observation_keys=tuple(dict.fromkeys((*OBSERVATION_KEYS, *keys))),
+        observation_keys=game_keys(keys),
         actions=tasks.TASK_ACTIONS + extra,
         max_episode_steps=5000 if max_episode_steps is None else max_episode_steps,
         character=character,

@@ -2,8 +2,9 @@
 
     guerdon train task=minihack-keyroom-s5
 
-Besides the table's names, `make_task` takes any MiniHack or Gymnasium id (`MiniHack-River-v0`, `CartPole-v1`) and any
-dotted path (`my_lab.mazes:Maze`) to an `Environment`, a Gymnasium environment, or a function that returns a `Task`.
+Besides the table's names, `make_task` takes any MiniHack or Gymnasium id (`MiniHack-River-v0`, `CartPole-v1`), those
+of EnvPool (`envpool/Pong-v5`), and any dotted path (`my_lab.mazes:Maze`) to an `Environment`, a Gymnasium environment,
+or a function that returns a `Task`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from envs.catch import Catch, CatchCaptioner
 from envs.environment import Task
 
 EXPLORE = "explore and descend"
+ENVPOOL = "envpool/"  # before the names of its environments
 MAKE_PROGRESS = "make progress in the environment"
 
 
@@ -58,7 +60,8 @@ def catch_task(goal: str = "get under the ball and catch it", **options: Any) ->
 def nethack_task(name: str, summary: str, task: str, goal: str = EXPLORE, **options: Any) -> Task:
     """A NetHack task; options are those of `envs.nethack.make_nethack`."""
     make = partial(call, "envs.nethack:make_nethack", task, **options)
-    return Task(name=name, summary=summary, make=make, make_captioner=nethack_captioner, goal=goal)
+    ensemble = partial(call, "envs.nethack_ensemble:make_nethack_ensemble", task, **options)
+    return Task(name, summary, make, nethack_captioner, goal, ensemble)
 
 
 def minihack_task(id: str, name: str = "", summary: str = "", goal: str = EXPLORE, **options: Any) -> Task:
@@ -82,6 +85,19 @@ def external_task(path: str, captioner: str = "", goal: str = MAKE_PROGRESS, **o
         make=partial(call, "envs.gymnasium_env:make_external", path, **options),
         make_captioner=partial(call, captioner) if captioner else NoCaptions,
         goal=goal,
+        make_ensemble=partial(call, "envs.gymnasium_ensemble:make_gymnasium_ensemble", path, **options),
+    )
+
+
+def envpool_task(id: str, captioner: str = "", goal: str = MAKE_PROGRESS, **options: Any) -> Task:
+    """An environment of EnvPool, by its name there; options are those of `envs.envpool_ensemble`."""
+    return Task(
+        name=f"{ENVPOOL}{id}",
+        summary=id,
+        make=partial(call, "envs.envpool_ensemble:make_envpool", id, **options),
+        make_captioner=partial(call, captioner) if captioner else NoCaptions,
+        goal=goal,
+        make_ensemble=partial(call, "envs.envpool_ensemble:make_envpool_ensemble", id, **options),
     )
 
 
@@ -149,6 +165,8 @@ def make_task(name: str, **options: Any) -> Task:
         if name not in known:
             raise ValueError(_unknown(name, [*TASKS, *known]))
         factory = partial(minihack_task, name)
+    elif name.startswith(ENVPOOL):
+        factory = partial(envpool_task, name.removeprefix(ENVPOOL))
     elif ":" in name:
         found = load(name)
         if inspect.isfunction(found) and inspect.signature(found).return_annotation in (Task, "Task"):

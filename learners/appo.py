@@ -10,8 +10,9 @@ The defaults are those that ONI (Zheng et al. 2024) uses for NetHack.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from learners.batch import TrainBatch, acting_index, pad, row_index, unpad
 from learners.descent import Descent
+from learners.language.world import ALONE, World
 from learners.learner import Evaluation, LearnerModule
 from learners.losses import (
     clipped_policy_loss,
@@ -54,6 +56,9 @@ class Config(BaseModel):
         epochs: passes over each batch.
         minibatches: parts into which the rows of a batch are dealt, in each epoch.
         max_skipped: updates in a row that may be lost to NaN or infinity before learning is given up.
+        precision: of the network's products: bfloat16 pays on GPUs, and on CPUs with matrix units (AMX). Weights, losses
+            and returns stay float32.
+        compile: whether the network is compiled. It was not worth its minutes where it was measured (docs/speed.md).
         seed: of the dealing of minibatches.
     """
 
@@ -75,6 +80,8 @@ class Config(BaseModel):
     epochs: int = Field(1, ge=1)
     minibatches: int = Field(1, ge=1)
     max_skipped: int = Field(10, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     seed: int = 0
 
 
@@ -91,22 +98,38 @@ _MEANS = (
 )
 
 
+_ALL = torch.tensor(1.0)
+
+
+class _Float32(NamedTuple):
+    """An `Evaluation` whose numbers are float32."""
+
+    logprob: Tensor
+    entropy: Tensor
+    value: Tensor
+
+
 class Appo:
     """Trains a module on batches of experience; a `learners.learner.Learner`."""
 
-    def __init__(self, module: LearnerModule, config: Config | None = None) -> None:
+    def __init__(self, module: LearnerModule, config: Config | None = None, world: World = ALONE) -> None:
         """Start at version 0.
 
         Args:
             module: the policy, a `torch.nn.Module`; it is trained in place, on the device where it is.
             config: settings.
+            world: the learners that share each batch, every one with rows of its own: together they take the step that
+                one would take with all rows. They begin alike and stay alike.
         """
         self.module = module
         self.config = config or Config()
+        self._world = world
         self._network = cast(torch.nn.Module, module)
-        self._descent = Descent(self._network, self.config)
+        self._descent = Descent(self._network, self.config, agreed=self._agreed, summed=self._sum)
+        self._evaluate = torch.compile(module.evaluate, dynamic=True) if self.config.compile else module.evaluate
         self._rng = torch.Generator().manual_seed(self.config.seed)
         self._version = 0
+        self._forward_s = self._backward_s = 0.0
 
     @property
     def version(self) -> int:
@@ -126,7 +149,7 @@ class Appo:
             `kl_to_behaviour`, `clip_fraction` (without a clip: of ratios above rho_bar), `explained_variance` (of
             returns by values; NaN where returns do not vary), `mean_value`, `grad_norm` (before clipping). Of the
             batch: `mean_reward`, `frames`, `rows`, `policy_lag_mean` and `policy_lag_max` in versions. Since the start:
-            `version`, `skipped_updates`.
+            `version`, `skipped_updates`. Of the time: `seconds_forward` and `seconds_backward`.
 
         Raises:
             LearningDiverged: `max_skipped` gradient steps in a row were lost.
@@ -134,6 +157,7 @@ class Appo:
         batch = batch.to(self._descent.device)
         lag = (self._version - batch.policy_version_min).float()
         steps: list[Tensor] = []
+        self._forward_s = self._backward_s = 0.0
         # Values as they were when this update first saw each step: what the value clip is measured from.
         anchor = torch.empty_like(batch.reward)
         for epoch in range(self.config.epochs):
@@ -154,6 +178,8 @@ class Appo:
             "policy_lag_max": float(lag.max()),
             "version": float(self._version),
             "skipped_updates": float(self._descent.skipped),
+            "seconds_forward": self._forward_s,
+            "seconds_backward": self._backward_s,
         }
 
     def _deal(self, rows: int) -> Sequence[Tensor | None]:
@@ -175,20 +201,27 @@ class Appo:
             Metrics in the order of `_MEANS`; None if the step had to be skipped.
         """
         config = self.config
-        evaluation = self.module.evaluate(batch.observation, batch.lengths, batch.initial_state, batch.action)
+        began = time.perf_counter()
+        evaluation = self._read(batch)
         value = evaluation.value[acting_index(batch.lengths)]
+        share = self._share(batch)
         vs, advantage = self._targets(batch, evaluation)
         if first:
             anchor[where] = value.detach()
         if config.normalise_advantage:
-            advantage = normalised(advantage, batch.weight)
+            advantage = normalised(
+                advantage, batch.weight, lambda x, weight: self._world.sum(share * weighted_mean(x, weight))
+            )
 
         policy_loss = self._policy_loss(batch, evaluation.logprob, advantage)
         value_loss = clipped_value_loss(value, anchor[where], vs, config.value_clip, batch.weight)
         random_loss = entropy_loss(evaluation.entropy, batch.weight)
         loss = policy_loss + config.value_coefficient * value_loss + config.entropy_coefficient * random_loss
 
-        grad_norm = self._descent.step(loss)
+        turned = time.perf_counter()
+        self._forward_s += turned - began
+        grad_norm = self._descent.step(share * loss)
+        self._backward_s += time.perf_counter() - turned
         if grad_norm is None:
             return None
         with torch.no_grad():
@@ -197,7 +230,7 @@ class Appo:
                 clipped = ratio > config.rho_bar
             else:
                 clipped = (ratio > 1 + config.clip) | (ratio < 1 / (1 + config.clip))
-            return torch.stack(
+            means = torch.stack(
                 [
                     loss,
                     policy_loss,
@@ -208,9 +241,33 @@ class Appo:
                     weighted_mean(clipped.float(), batch.weight),
                     1 - (vs - value).var(correction=0) / vs.var(correction=0),
                     value.mean(),
-                    grad_norm,
                 ]
             )
+            return torch.cat([self._world.sum(share * means), grad_norm.unsqueeze(0)])
+
+    def _read(self, batch: TrainBatch) -> Evaluation:
+        """What the network says of a batch, in float32 whatever it computes in."""
+        rows = (batch.observation, batch.lengths, batch.initial_state, batch.action)
+        if self.config.precision == "float32":
+            return self._evaluate(*rows)
+        with torch.autocast(self._descent.device.type, torch.bfloat16):
+            found = self._evaluate(*rows)
+        return _Float32(found.logprob.float(), found.entropy.float(), found.value.float())
+
+    def _share(self, batch: TrainBatch) -> Tensor:
+        """What part of the steps that count, over all learners, is in this learner's rows; a scalar."""
+        own = torch.tensor(float(batch.frames)) if batch.weight is None else batch.weight.float().sum()
+        return own / self._world.sum(own).clamp(min=torch.finfo(torch.float32).tiny) if self._world.size > 1 else _ALL
+
+    def _agreed(self, finite: bool) -> bool:
+        return not self._world.largest(torch.tensor(float(not finite), device=self._descent.device)).item()
+
+    def _sum(self, gradients: list[Tensor]) -> None:
+        """Gradients of all learners' losses, of which each is its share of the whole: one message, not one a weight."""
+        if self._world.size > 1:
+            total = self._world.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+            for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def _policy_loss(self, batch: TrainBatch, logprob: Tensor, advantage: Tensor) -> Tensor:
         """PPO's clipped surrogate, or without a clip V-trace's own policy gradient."""

@@ -70,21 +70,34 @@ class TrainBatch:
         return len(self.lengths)
 
     def to(self, device: torch.device) -> TrainBatch:
-        """The batch on `device`; itself where it is there already."""
+        """The batch on `device`; itself where it is there already.
+
+        To a GPU it goes by pinned memory on a stream of its own, so that a batch can be copied while another is learnt
+        from; when this returns it has arrived.
+        """
         if self.reward.device == device:
             return self
+        if device.type != "cuda":
+            return self._moved(lambda value: value.to(device))
+        stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(stream):
+            moved = self._moved(lambda value: value.pin_memory().to(device, non_blocking=True))
+        stream.synchronize()
+        return moved
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> TrainBatch:
         return TrainBatch(
-            observation={key: value.to(device) for key, value in self.observation.items()},
-            lengths=self.lengths.to(device),
-            initial_state=self.initial_state.to(device),
-            action=self.action.to(device),
-            behaviour_logprob=self.behaviour_logprob.to(device),
-            reward=self.reward.to(device),
-            discount=self.discount.to(device),
-            policy_version_min=self.policy_version_min.to(device),
-            policy_version_max=self.policy_version_max.to(device),
+            observation={key: move(value) for key, value in self.observation.items()},
+            lengths=move(self.lengths),
+            initial_state=move(self.initial_state),
+            action=move(self.action),
+            behaviour_logprob=move(self.behaviour_logprob),
+            reward=move(self.reward),
+            discount=move(self.discount),
+            policy_version_min=move(self.policy_version_min),
+            policy_version_max=move(self.policy_version_max),
             row_ids=self.row_ids,
-            weight=None if self.weight is None else self.weight.to(device),
+            weight=None if self.weight is None else move(self.weight),
         )
 
     def select(self, rows: Tensor) -> TrainBatch:

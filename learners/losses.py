@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -27,10 +29,20 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     return counted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
-def normalised(advantage: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Advantages of mean 0 and deviation 1 over the steps that count, same shape."""
-    centred = advantage - weighted_mean(advantage, weight)
-    deviation = weighted_mean(centred.square(), weight).sqrt()
+def normalised(
+    advantage: Tensor,
+    weight: Tensor | None = None,
+    mean: Callable[[Tensor, Tensor | None], Tensor] = weighted_mean,
+) -> Tensor:
+    """Advantages of mean 0 and deviation 1 over the steps that count, same shape.
+
+    Args:
+        advantage: A, of any shape.
+        weight: how much each step counts.
+        mean: over these steps, or over those of other processes too.
+    """
+    centred = advantage - mean(advantage, weight)
+    deviation = mean(centred.square(), weight).sqrt()
     return centred / (deviation + 1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Line charts as SVG text: no library, and colours that follow the page's style sheet.
+"""Charts as SVG text: no library, and colours that follow the page's style sheet.
 
 The page styles the classes `s0` … `s5` (series), `grid` and `tick`; so one drawing serves light, dark and print.
 """
@@ -75,6 +75,29 @@ def line_chart(
             path = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in line)
             parts.append(f'<polyline class="line {style}" points="{path}">{title}</polyline>')
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+
+
+def bar_chart(bars: Sequence[tuple[str, float]], unit: str) -> str:
+    """Horizontal bars, one under another.
+
+    Args:
+        bars: name and size of each, not negative.
+        unit: told behind each size.
+
+    Returns:
+        An `<svg>` element with bars of class `bar`, or the empty string where there are none.
+    """
+    if not bars:
+        return ""
+    height, left, width = 22, 120, 520
+    most = max(size for _, size in bars) or 1.0
+    parts = []
+    for index, (name, size) in enumerate(bars):
+        y, length = index * height, (width - left - 70) * size / most
+        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<rect class="bar" x="{left}" y="{y + 4}" width="{max(length, 0.5):.1f}" height="{height - 8}"/>')
+        parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 15}">{size:.3g} {escape(unit)}</text>')
+    return f'<svg viewBox="0 0 {width} {height * len(bars)}" role="img">{"".join(parts)}</svg>'
 
 
 def thin(points: Sequence[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:

@@ -13,7 +13,7 @@ from envs.storage import sealing
 from envs.storage.files import Bytes, crc32, open_file, sync_directory, sync_file, write_at
 from envs.storage.index import HEADER_BYTES, RECORD_BYTES, Entry, Header, pack_header, pack_record
 from envs.storage.messages import header
-from envs.storage.segment import Segment, map_file
+from envs.storage.segment import Copy, Segment, map_file
 from envs.storage.segment_files import data_path, index_path
 from envs.storage.writers import Key
 
@@ -147,15 +147,21 @@ class HotSegment(Segment):
         sync_file(self._index)
         self._synced = max(self._synced, stored)
 
-    def seal(self) -> None:
+    def seal(self, without_dead: bool = False) -> Copy | None:
         """End it: nothing more is appended, and it becomes an Arrow IPC file.
+
+        Args:
+            without_dead: whether to write the live batches alone, to another file.
+
+        Returns:
+            That file, to go on with.
 
         Raises:
             OSError: the disk is full or failed; nothing is lost, and it can be tried again.
         """
-        if not self.sealed:
-            sealing.seal(self, self._data)
+        copy = sealing.seal(self, self._data, without_dead)
         self.close()
+        return copy
 
     def close(self) -> None:
         """Give the descriptors back; the batches stay readable."""

@@ -11,7 +11,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -31,6 +31,22 @@ def map_file(path: Path, length: int) -> pa.Buffer:
         return pa.py_buffer(mmap.mmap(descriptor, length, access=mmap.ACCESS_READ))
     finally:
         os.close(descriptor)
+
+
+class Copy(NamedTuple):
+    """A data file that took the place of another; positions in it are the same.
+
+    Attributes:
+        generation: of the file.
+        start: where the first batch begins.
+        entries: of all batches; those without rows are dead.
+        buffer: that maps it.
+    """
+
+    generation: int
+    start: int
+    entries: list[Entry]
+    buffer: pa.Buffer
 
 
 class Segment:
@@ -137,6 +153,8 @@ class Segment:
             StoreCorrupt: a record is not what was written.
         """
         dead = read_dead(self.directory, self.number)
+        # Compaction takes the rows of dead batches only; the record of a drop may be gone with the machine.
+        dead.numbers.update(number for number, entry in enumerate(self.entries) if not entry.rows)
         self._count_dead(number for number in dead.numbers if number < len(self.entries))
         self._dead_end = dead.end
         return dead.notes
@@ -157,9 +175,9 @@ class Segment:
             for number in new:
                 self._batches.pop(number, None)
 
-    def replace(self, generation: int, start: int, entries: list[Entry], buffer: pa.Buffer) -> None:
+    def replace(self, copy: Copy) -> None:
         """Read from another data file from now on; what was read before keeps the old one mapped."""
-        self.generation, self.start, self.entries, self.buffer = generation, start, entries, buffer
+        self.generation, self.start, self.entries, self.buffer = copy
         self._batches.clear()
         self._buried_bytes = self._reclaimable_bytes = 0
         self._count_dead(self.dead)

@@ -5,11 +5,12 @@ docs/storage.md describes the files, and what each fsync policy can lose.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from envs.storage import sealing
 from envs.storage.description import describe, read_description
 from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
+from envs.storage.files import Bytes
 from envs.storage.hot_segment import HotSegment
 from envs.storage.loading import Loaded, load
 from envs.storage.messages import Encoder, decode_all, header
@@ -141,14 +142,17 @@ class Store:
             found = self._load()
             self._segments: dict[int, Segment] = {segment.number: segment for segment in found.segments}
             self._next = max(self._segments, default=-1) + 1
-            self._unswept = set(self._segments)
+            self._unswept = set(self._segments)  # segments of which something may have died
+            self._moving, self._moved = set[int](), set[int]()  # that are being compacted, and that have been
             self._hot: HotSegment | None = None
             self._syncer: Syncer | None = None
             if not read_only:
                 self._encoder = Encoder(schema)
-                self._syncer = Syncer(self.config.fsync_interval_s if self.config.fsync == "interval" else None)
+                self._syncer = Syncer(
+                    self.config.fsync_interval_s, self.config.fsync == "interval", self.config.compact_below
+                )
                 self._mend(found, self._syncer)
-                self._sweep()
+                self._sweep(self._syncer)
         except BaseException:
             self._release()
             raise
@@ -193,14 +197,16 @@ class Store:
             return ack, None
         syncer.check()
         message = self._encoder.encode(batch, key, meta or {})
-        length = sum(map(len, message))
-        hot = self._hot
-        if hot is None or hot.end + length > hot.capacity:
-            hot = self._begin_segment(length)
-        number = hot.append(key, batch.num_rows, message, durable=self.config.fsync == "always")
+        try:
+            position = self._write(key, batch.num_rows, message)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not self._make_room(syncer):
+                raise
+            position = self._write(key, batch.num_rows, message)
         self._writers.add(key)
-        syncer.appended(hot)
-        return ack, Position(hot.number, number)
+        assert self._hot is not None
+        syncer.appended(self._hot)
+        return ack, position
 
     def read(self, position: Position) -> pa.RecordBatch:
         """A live batch. Its columns are views of the mapped file; it stays valid when the batch is dropped meanwhile.
@@ -223,7 +229,7 @@ class Store:
         """The bytes of a segment up to the end of its last batch, mapped and read-only.
 
         The view stays valid for as long as it is held, also when the segment is deleted. Ask for it and for extents
-        anew after `append` and `drop`: there may be more batches, and compaction moves them.
+        anew after `append`, `drop` and `sync`: there may be more batches, and compaction moves them.
 
         Raises:
             KeyError: no such segment.
@@ -240,16 +246,19 @@ class Store:
         """How many batches are live."""
         return sum(len(segment.entries) - len(segment.dead) for segment in self._segments.values())
 
-    def drop(self, positions: Iterable[Position]) -> None:
+    def drop(self, positions: Iterable[Position]) -> set[int]:
         """Give up batches that are no longer needed; dropping one again is harmless.
 
-        A segment of which nothing is live is deleted, one of which little is live compacted, once it is sealed.
+        A segment of which nothing is live is deleted, one of which little is live compacted, in the background.
+
+        Returns:
+            Segments that compaction has moved since the last call: what was read from them keeps the old file mapped.
 
         Raises:
             KeyError: there was never such a batch; none is dropped.
             OSError: the disk is full; some may still be live.
         """
-        self._writing()
+        syncer = self._writing()
         numbers: dict[int, list[int]] = defaultdict(list)
         for position in positions:
             numbers[position.segment].append(position.batch)
@@ -262,7 +271,10 @@ class Store:
             if number in self._segments:
                 self._segments[number].bury(batches, durable=self.config.fsync == "always")
                 self._unswept.add(number)
-        self._sweep()
+        syncer.dropped()
+        self._sweep(syncer)
+        moved, self._moved = self._moved, set()
+        return moved
 
     def sync(self) -> None:
         """Wait until the disk has everything.
@@ -270,7 +282,9 @@ class Store:
         Raises:
             OSError: the disk failed; what was appended since the last sync is in doubt.
         """
-        self._writing().flush(self._hot)
+        syncer = self._writing()
+        syncer.flush(self._hot)
+        self._sweep(syncer)
 
     def close(self) -> None:
         """Wait until the disk has everything, and seal what is not sealed; batches that were read stay valid.
@@ -285,9 +299,10 @@ class Store:
             if self._syncer is not None:
                 if self._hot is not None:
                     self._end_segment(self._hot)
+                self._syncer.finish()
+                self._sweep(self._syncer)
                 self._syncer.close()
                 self._syncer.check()
-                self._sweep()
         finally:
             self._segments = {}  # a mapped file keeps its room on the disk, also when it is deleted
             self._release()
@@ -324,6 +339,20 @@ class Store:
             raise KeyError(f"segment {number} is not there: it was deleted, or never made")
         return segment
 
+    def _write(self, key: Key, rows: int, message: Sequence[Bytes]) -> Position:
+        hot, length = self._hot, sum(map(len, message))
+        if hot is None or hot.end + length > hot.capacity:
+            hot = self._begin_segment(length)
+        return Position(hot.number, hot.append(key, rows, message, durable=self.config.fsync == "always"))
+
+    def _make_room(self, syncer: Syncer) -> bool:
+        """Wait until what was dropped has left the disk; whether anything has."""
+        made_room = False
+        for _ in range(3):  # seal, then delete and compact, then let go of what was copied
+            made_room = syncer.settle() or made_room
+            self._sweep(syncer)
+        return made_room
+
     def _begin_segment(self, length: int) -> HotSegment:
         if self._hot is not None:
             self._end_segment(self._hot)
@@ -337,7 +366,7 @@ class Store:
         hot.writers, self._hot = self._writers.rows(), None
         assert self._syncer is not None
         self._syncer.seal(hot)
-        self._sweep()
+        self._sweep(self._syncer)
 
     def _load(self) -> Loaded:
         for _ in range(_TRIES):
@@ -366,20 +395,25 @@ class Store:
         syncer.recover(hots)
         self._writers = writers
 
-    def _sweep(self) -> None:
-        """Delete the sealed segments of which nothing is live, compact those of which little is."""
+    def _sweep(self, syncer: Syncer) -> None:
+        """Delete the sealed segments of which nothing is live, compact those of which little is; the syncer does it."""
+        for segment, copy in syncer.done():
+            segment.sealed = True
+            self._moving.discard(segment.number)
+            if copy is not None:
+                segment.replace(copy)
+                self._moved.add(segment.number)
         sealed = {number for number, segment in self._segments.items() if segment.sealed}
-        for number in sorted(self._unswept & sealed):
+        for number in sorted((self._unswept & sealed) - self._moving):
             segment = self._segments[number]
             if segment.all_dead and number < max(sealed):  # the newest one keeps the table of writers
-                del self._segments[number]  # first: what is left of it when deleting fails, the next `Store` removes
-                sealing.delete(segment)
+                del self._segments[number]
+                self._unswept.discard(number)
+                syncer.delete(segment)
             elif segment.reclaimable_share > 1 - self.config.compact_below:
-                try:
-                    sealing.compact(segment)
-                except OSError:
-                    continue  # no room for the copy: later
-            if not segment.all_dead or number not in self._segments:
+                self._moving.add(number)
+                syncer.compact(segment)
+            elif not segment.all_dead:
                 self._unswept.discard(number)
 
     def _release(self) -> None:

@@ -1,34 +1,55 @@
-"""`Syncer`: brings what was written to disk in the background, so that `append` does not wait for it.
+"""`Syncer`: all that a store does behind its writer's back, so that `append` and `drop` do not wait for the disk.
 
-One thread, which is idle for as long as there is nothing to do. Segments are sealed strictly in their order: the table
-of writers in a manifest never knows of a batch before those that came earlier are on disk.
+One thread, which is idle for as long as there is nothing to do. It syncs the segment that is being written, seals the
+full ones, and compacts or deletes those that little needs. Full segments wait until they have to be on disk: of what
+is dropped before, no byte is written. They are sealed strictly in their order: the table of writers in a manifest
+never knows of a batch before those that came earlier are on disk.
 """
 
 from __future__ import annotations
 
+import errno
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
+from envs.storage import sealing
 from envs.storage.hot_segment import HotSegment
+from envs.storage.segment import Copy, Segment
 
-_MOST_UNSEALED = 4  # a writer that is faster than the disk waits for it here
+MOST_UNSEALED = 16
+"""Full segments that may wait for the disk; a writer that is faster waits with them."""
 
 
 class Syncer:
-    """Syncs the hot segment some time after an append, and seals the full ones."""
+    """Syncs the hot segment some time after an append, and looks after the others."""
 
-    def __init__(self, interval_s: float | None) -> None:
-        """Sync `interval_s` after the first append that is not synced; None: only seal."""
-        self._interval_s = interval_s
+    def __init__(
+        self, interval_s: float, syncs: bool, compact_below: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing to do yet.
+
+        Args:
+            interval_s: seconds from an append until it is synced, and from when a segment is full until it is sealed.
+            syncs: whether to sync segments before they are full.
+            compact_below: of a full segment of which a smaller share is live, the live batches alone are kept.
+            clock: in seconds.
+        """
+        self._interval_s, self._syncs, self._most_waste, self._clock = interval_s, syncs, 1 - compact_below, clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store-sync")
         self._hot: HotSegment | None = None
-        self._full: deque[HotSegment] = deque()
-        self._sealing: deque[Future[None]] = deque()
-        self._due = False
-        self._hurry = threading.Event()
+        self._full: deque[tuple[float, HotSegment]] = deque()  # with the time at which each is to be sealed
+        self._chores: deque[Future[None]] = deque(maxlen=64)
+        self._done: deque[tuple[Segment, Copy | None]] = deque()
+        self._watches, self._awake = False, threading.Event()
+        self._asked = self._answered = 0  # the first counts in the owner's thread, the second in the worker
         self._failure: OSError | None = None
+
+    # The owner's side -----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raise what failed in the background.
@@ -44,17 +65,22 @@ class Syncer:
     def appended(self, hot: HotSegment) -> None:
         """See to it that what was just appended is synced in time."""
         self._hot = hot
-        if self._interval_s is not None and not self._due:
-            self._due = True
-            self._worker.submit(self._sync)
+        if self._syncs:
+            self._watch()
+
+    def dropped(self) -> None:
+        """See whether a full segment need not be synced any more."""
+        if self._full:
+            self._watch()
+            self._awake.set()
 
     def seal(self, full: HotSegment) -> None:
-        """Seal a segment to which nothing more is appended; waits where too many are not sealed yet."""
-        self._full.append(full)
-        self._sealing.append(self._worker.submit(self._seal))
-        self._hurry.set()  # sealing stands in line behind a sync that waits for its time
-        while len(self._sealing) > _MOST_UNSEALED:
-            self._sealing.popleft().result()
+        """Seal a segment to which nothing more is appended, in time; waits where too many are not sealed yet."""
+        self._hot = None
+        self._full.append((self._clock() + self._interval_s, full))
+        self._watch()
+        if len(self._full) > MOST_UNSEALED:
+            self._ask(self._seal, 1).result()
 
     def recover(self, hots: Sequence[HotSegment]) -> None:
         """Seal what an earlier process left; where the disk is full, later.
@@ -62,9 +88,29 @@ class Syncer:
         Raises:
             OSError: the disk failed.
         """
-        self._full.extend(hots)
-        self._seal()
+        self._full.extend((0.0, hot) for hot in hots)
+        self._seal(len(hots))
         self.check()
+
+    def compact(self, segment: Segment) -> None:
+        """Write a sealed segment anew without what is dead; `done` gives the copy, or None where there was no room."""
+        self._chores.append(self._ask(self._compact, segment))
+
+    def delete(self, segment: Segment) -> None:
+        """Delete a sealed segment; what is left of it when that fails, the next `Store` removes."""
+        self._chores.append(self._ask(sealing.delete, segment))
+
+    def done(self) -> Iterator[tuple[Segment, Copy | None]]:
+        """The segments that were sealed or compacted since it was asked last, and what to read from now."""
+        while self._done:
+            yield self._done.popleft()
+
+    def settle(self) -> bool:
+        """Wait until all that makes room is done; whether there was anything."""
+        before = len(self._chores) + len(self._full)
+        self._chores.clear()
+        self._ask(self._seal).result()  # the worker has let go of what came before, too
+        return len(self._full) < before
 
     def flush(self, hot: HotSegment | None) -> None:
         """Wait until the disk has the segments that are not sealed yet, `hot` among them.
@@ -72,46 +118,98 @@ class Syncer:
         Raises:
             OSError: the disk failed.
         """
-        self._hurry.set()
-        self._worker.submit(self._flush, hot).result()
+        self._ask(self._flush, hot).result()
         self.check()
 
+    def finish(self) -> None:
+        """Wait until all full segments are sealed, as far as the disk has room."""
+        self._ask(self._seal, len(self._full)).result()
+
     def close(self) -> None:
-        """Finish what is under way, try once more what failed, and end the thread."""
-        self._worker.submit(self._seal)
-        self._hurry.set()
+        """Finish what is under way, and end the thread."""
+        for chore in self._chores:
+            with suppress(OSError):
+                chore.result()
+        self._asked += 1  # nothing is waited for any more
+        self._awake.set()
         self._worker.shutdown(wait=True)
         while self._full:  # as long as the disk is full they stay hot; the next `Store` seals them
-            self._full.popleft().close()
+            self._full.popleft()[1].close()
 
-    def _sync(self) -> None:
-        self._hurry.wait(self._interval_s)
-        self._hurry.clear()
-        self._due = False  # what is appended from here on may come too late for this time
+    def _watch(self) -> None:
+        if not self._watches:
+            self._watches = True
+            self._worker.submit(self._wait, self._clock() + self._interval_s)
+
+    def _ask(self, task: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Have a task done now; what waits for its time stands behind it."""
+
+        def answer() -> None:
+            self._answered += 1
+            task(*arguments)
+
+        self._asked += 1
+        self._awake.set()
+        return self._worker.submit(answer)
+
+    # The worker's side ----------------------------------------------------------------------------------------------
+
+    def _wait(self, due_s: float) -> None:
+        while self._asked == self._answered and (rest_s := due_s - self._clock()) > 0:
+            self._awake.wait(rest_s)
+            self._awake.clear()
+            self._seal()
+        if self._clock() < due_s:  # others ask
+            with suppress(RuntimeError):  # there is no next time
+                self._worker.submit(self._wait, due_s)
+            return
+        self._watches = False  # what is appended from here on may come too late for this time
         hot = self._hot
         try:
-            if hot is not None and not hot.sealed:
+            if hot is not None and self._syncs:
                 hot.sync()
         except OSError as error:
             self._failure = error
+        self._seal()
+        if self._full:
+            with suppress(RuntimeError):
+                self._watch()
 
     def _flush(self, hot: HotSegment | None) -> None:
         try:
-            for segment in [*self._full, *([hot] if hot else [])]:
+            for segment in [*(full for _, full in self._full), *([hot] if hot else [])]:
                 segment.sync()
         except OSError as error:
             self._failure = error
 
-    def _seal(self) -> None:
+    def _seal(self, least: int = 0) -> None:
+        """Seal the full segments whose time has come or that are mostly waste, and at least so many."""
         while self._full:
-            full = self._full[0]
+            due_s, full = self._full[0]
+            is_waste = full.reclaimable_share > self._most_waste
+            if least <= 0 and not is_waste and self._clock() < due_s:
+                return
             try:
-                full.sync()
+                if not is_waste:
+                    full.sync()
             except OSError as error:
                 self._failure = error
                 return
             try:
-                full.seal()
-            except OSError:
+                copy = full.seal(without_dead=is_waste)
+            except OSError as error:
+                if error.errno == errno.EIO:
+                    self._failure = error
                 return  # no room for footer and manifest: later
             self._full.popleft()
+            self._done.append((full, copy))
+            least -= 1
+
+    def _compact(self, segment: Segment) -> None:
+        copy = None
+        try:
+            copy = sealing.compact(segment)
+        except OSError:
+            pass  # no room for the copy: later
+        finally:
+            self._done.append((segment, copy))

@@ -1,9 +1,9 @@
 """`Gatherer`: steps of many rows, copied into contiguous arrays `[lines, steps, …]` that are used again and again.
 
 Rows lie where Arrow has them: in mapped segments, or in memory. Of each column and row the address of the first step
-is known, and the whole memory of the process is viewed as one array. So a batch is one NumPy call a column wherever
-its rows are: `take` of numbers for narrow columns, `concatenate` of stretches of bytes for wide ones. Nothing is
-allocated but indices.
+is known, and the whole memory of the process is viewed as one array whose lines overlap, one from each word on. So a
+batch is one call a column wherever its rows are: torch's `index_select` of lines, with as many threads as torch may
+have. Where lines are of several pieces or too short, it is `concatenate` of stretches. Nothing is allocated but indices.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from envs.trajectory import OBSERVATION, spec_of
 from learners.replay.tables import Slots, Table
 from learners.replay.units import Pieces
 
-_UNITS = (1, 2, 4, 8)  # bytes that NumPy can take as one number
-_PAGE = 4096  # no row lies on the first page; NumPy refuses an array at address 0
+_WORDS = (8, 4, 2, 1)  # bytes that are copied as one number, where address and length are multiples of them
+_PAGE = 4096  # nothing lies on the first page; NumPy refuses an array at address 0
 
 Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
 
 
 class _Everything:
-    """The memory of this process as an array interface, read-only: nothing is read until it is indexed."""
+    """The memory of this process as an array interface: nothing is read until it is indexed."""
 
-    def __init__(self, itemsize: int) -> None:
+    def __init__(self, word: int) -> None:
         self.__array_interface__ = {
             "version": 3,
-            "typestr": f"<u{itemsize}",
-            "shape": ((2**47 - _PAGE) // itemsize,),
-            "data": (_PAGE, True),
+            "typestr": f"<i{word}" if word > 1 else "|u1",
+            "shape": ((2**47 - _PAGE) // word,),
+            "data": (_PAGE, False),  # torch warns of memory that is said to be read-only; nothing here writes to it
         }
 
 
@@ -62,16 +63,6 @@ class Column:
     def itemsize(self) -> int:
         """Bytes of one step."""
         return int(self.dtype.itemsize * np.prod(self.shape, dtype=np.int64))
-
-    @cached_property
-    def unit(self) -> int:
-        """Bytes that are moved as one: a narrow step is a number, a wide one a stretch of bytes."""
-        return self.itemsize if self.itemsize in _UNITS else 1
-
-    @cached_property
-    def width(self) -> int:
-        """Units of one step."""
-        return self.itemsize // self.unit
 
 
 def gatherable(schema: pa.Schema) -> list[Column]:
@@ -122,11 +113,13 @@ class Gatherer:
         """
         self.columns = gatherable(schema)
         self._rows = rows
-        self._places = [np.zeros(64, np.int64) for _ in self.columns]  # by row, in units from the second page on
-        self._everything = {unit: np.asarray(_Everything(unit)) for unit in _UNITS}
+        self._places = [np.zeros(64, np.int64) for _ in self.columns]  # by row, in bytes from the second page on
+        self._bits = [0 for _ in self.columns]  # set in any of them: by how much all of them are aligned
+        self._memory = {word: np.asarray(_Everything(word)) for word in _WORDS}
+        self._lines: dict[tuple[int, int], torch.Tensor] = {}  # memory as lines that overlap, by bytes of word and line
         self._buffers: list[Arrays] = [{} for _ in range(buffers)]
         self._turn = 0
-        self._zeros = np.zeros(4096, np.uint64)
+        self._zeros = np.zeros(4096, np.uint8)
 
     def learn(self, batch: pa.RecordBatch, slots: Slots, indices: Ints) -> None:
         """Note where rows lie. Their batch must stay alive for as long as they are gathered.
@@ -146,7 +139,9 @@ class Gatherer:
             base = array.buffers()[-1].address + array.offset * column.dtype.itemsize - _PAGE
             if len(self._places[which]) < self._rows.size:
                 self._places[which] = np.resize(self._places[which], self._rows.size)
-            self._places[which][slots] = (base + first * itemsize) // column.unit  # Arrow aligns numbers
+            places = base + first * itemsize
+            self._places[which][slots] = places
+            self._bits[which] |= int(np.bitwise_or.reduce(places, initial=0))
 
     def gather(self, pieces: Pieces, longest: int | None = None) -> Arrays:
         """Copy pieces into arrays.
@@ -161,32 +156,37 @@ class Gatherer:
             step of the first row at which the line begins: by so many steps a stored recurrent state is older.
         """
         self._turn = (self._turn + 1) % len(self._buffers)
-        firsts = lasts = np.arange(pieces.lines)
-        lengths = pieces.steps
+        firsts, lengths = None, pieces.steps
         if len(lengths) > pieces.lines:  # some lines have several pieces
             firsts = np.flatnonzero(np.diff(pieces.line, prepend=-1))
-            lasts = np.append(firsts[1:], len(pieces.line)) - 1
             lengths = np.add.reduceat(pieces.steps, firsts)
         steps = longest or int(lengths.max(initial=0))
-        is_full = bool(lengths.min(initial=steps) == steps)
-        row = pieces.row[firsts]
+        row, start = (pieces.row, pieces.start) if firsts is None else (pieces.row[firsts], pieces.start[firsts])
+        missing = steps - lengths
+        is_even = firsts is None and not missing.any()
+        moves = bool(start.any())
         found: Arrays = {}
-        for column, places in zip(self.columns, self._places, strict=True):
+        for which, column in enumerate(self.columns):
+            places, itemsize = self._places[which], column.itemsize
             if not column.per_step:
                 out = self._out(column.name, column.dtype, (pieces.lines, *column.shape))
-                self._copy(out, column, places[row], np.ones(pieces.lines, np.int64), None)
+                self._copy_lines(out, places[row], self._bits[which])
             else:
                 out = self._out(column.name, column.dtype, (pieces.lines, steps + column.extra, *column.shape))
-                begin, count = places[pieces.row] + pieces.start * column.width, pieces.steps
-                if column.extra:
-                    count = count.copy()
-                    count[lasts] += column.extra
-                self._copy(out, column, begin, count, None if is_full else (lasts, steps - lengths))
+                if not is_even:
+                    self._copy_pieces(out, column, places[pieces.row] + pieces.start * itemsize, pieces, missing)
+                elif moves:
+                    self._copy_lines(out, places[row] + start * itemsize, self._bits[which] | itemsize)
+                else:
+                    self._copy_lines(out, places[row], self._bits[which])
             found[column.name] = out
         found["mask"] = self._out("mask", np.dtype(bool), (pieces.lines, steps))
-        np.less(np.arange(steps), lengths[:, None], out=found["mask"])
+        if is_even:
+            found["mask"].fill(True)
+        else:
+            np.less(np.arange(steps), lengths[:, None], out=found["mask"])
         found["start"] = self._out("start", np.dtype(np.int64), (pieces.lines,))
-        found["start"][:] = pieces.start[firsts]
+        found["start"][:] = start
         return found
 
     def _out(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -201,42 +201,50 @@ class Gatherer:
             out = buffers[name] = whole[:size].reshape(shape)
         return out
 
-    def _copy(
-        self,
-        out: NDArray[Any],
-        column: Column,
-        begin: Ints,
-        count: Ints,
-        missing: tuple[Ints, Ints] | None,
-    ) -> None:
-        """Fill `out` with stretches of memory, one behind another.
+    def _copy_lines(self, out: NDArray[Any], begin: Ints, bits: int) -> None:
+        """Fill each line of `out` with what lies from its place in memory on.
+
+        Args:
+            out: contiguous.
+            begin: where each line begins, in bytes, `[lines]`.
+            bits: that are set in any of `begin`, or more.
+        """
+        if not out.size:
+            return
+        length = out.nbytes // len(out)
+        aligned = (bits | length) & -(bits | length)
+        word = min(aligned, _WORDS[0])
+        index, memory = begin // word, self._memory[word]
+        flat = out.reshape(len(out), -1).view(memory.dtype)
+        if length == word:
+            np.take(memory, index, out=flat[:, 0], mode="clip")
+            return
+        lines = self._lines.get((word, length))
+        if lines is None:
+            shape = (len(memory) - length // word, length // word)
+            lines = self._lines[word, length] = torch.from_numpy(memory).as_strided(shape, (1, 1))
+        torch.index_select(lines, 0, torch.from_numpy(index), out=torch.from_numpy(flat))
+
+    def _copy_pieces(self, out: NDArray[Any], column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
+        """Fill each line of `out` with its pieces of memory one behind another, and then with zeros.
 
         Args:
             out: contiguous.
             column: what is copied.
-            begin: where each stretch begins, in units, `[P]`.
-            count: steps of each, `[P]`.
-            missing: stretches behind which steps are missing, and how many; None: none is missing anywhere.
+            begin: where each piece begins, in bytes, `[P]`.
+            pieces: what they are.
+            missing: steps behind the last piece of each line, `[lines]`.
         """
-        memory, flat = self._everything[column.unit], out.reshape(-1).view(f"u{column.unit}")
-        if column.width == 1 and missing is None and len(out) == len(count):  # as many of each
-            index = begin[:, None] + np.arange(flat.size // max(1, len(count)))
-            np.take(memory, index, out=flat.reshape(index.shape), mode="clip")
-            return
-        end = begin + count * column.width
-        parts = [memory[a:b] for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
-        if missing is not None:
-            self._pad(parts, missing[0], missing[1] * column.width, flat.dtype)
-        if parts:
-            np.concatenate(parts, out=flat)
-
-    def _pad(self, parts: list[NDArray[Any]], behind: Ints, lacking: Ints, dtype: np.dtype[Any]) -> None:
-        """Put zeros behind parts, `lacking` of them behind each of `behind`."""
-        if (most := int(lacking.max(initial=0))) > len(self._zeros):
-            self._zeros = np.zeros(most, np.uint64)
-        zeros = self._zeros.view(dtype)
-        for at, number in zip(behind[::-1].tolist(), lacking[::-1].tolist(), strict=True):
-            parts.insert(at + 1, zeros[:number])
+        memory, itemsize = self._memory[1], column.itemsize
+        lasts = np.append(np.flatnonzero(np.diff(pieces.line)), len(pieces.line) - 1)
+        count = pieces.steps.copy()
+        count[lasts] += column.extra
+        parts = [memory[a:b] for a, b in zip(begin.tolist(), (begin + count * itemsize).tolist(), strict=True)]
+        if (most := int(missing.max(initial=0)) * itemsize) > len(self._zeros):
+            self._zeros = np.zeros(most, np.uint8)
+        for at, number in zip(lasts[::-1].tolist(), (missing * itemsize)[::-1].tolist(), strict=True):
+            parts.insert(at + 1, self._zeros[:number])
+        np.concatenate(parts, out=out.reshape(-1).view(np.uint8))
 
 
 def _is_list(kind: pa.DataType) -> bool:

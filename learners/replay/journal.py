@@ -12,6 +12,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -138,6 +139,8 @@ class Journal:
         os.ftruncate(self._file, self._end)
         self._late = b""  # frames that found no room on the disk and can be found out again without it
         self._synced_s, self._unsynced = clock(), False
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
+        self._syncing: Future[None] = self._worker.submit(lambda: None)  # the sync that was begun last
         for number in numbers[:-1]:  # of a process that died between two steps of `begin_anew`
             self._path(number).unlink()
 
@@ -159,6 +162,8 @@ class Journal:
         Raises:
             OSError: the disk is full; the journal is as it was.
         """
+        if self._syncing.done():
+            self._syncing.result()
         data = self._late + b"".join(map(encode, decisions))
         try:
             self._end = write_at(self._file, [data], self._end)
@@ -169,16 +174,32 @@ class Journal:
             return
         self._late = b""
         self._unsynced = True
-        is_due = self._fsync == "interval" and self._clock() - self._synced_s >= self._interval_s
-        if is_due or (self._fsync == "always" and not may_be_late):
+        if self._fsync == "always" and not may_be_late:
             self.sync()
+        elif self._fsync == "interval" and self._clock() - self._synced_s >= self._interval_s:
+            self.begin_sync()
 
-    def sync(self) -> None:
-        """Wait until everything written is on the disk, unless the policy is `none`."""
+    def begin_sync(self) -> Future[None]:
+        """What is done when everything written so far is on the disk; with the policy `none`, at once."""
         self._synced_s = self._clock()
         if self._unsynced and self._fsync != "none":
-            os.fsync(self._file)
+            file, before = self._file, self._syncing
+
+            def sync() -> None:
+                before.result()  # what failed once has failed for good: the disk may have lost what it was given
+                os.fsync(file)
+
+            self._syncing = self._worker.submit(sync)
         self._unsynced = False
+        return self._syncing
+
+    def sync(self) -> None:
+        """Wait until everything written is on the disk, unless the policy is `none`.
+
+        Raises:
+            OSError: the disk failed; which decisions it has is in doubt.
+        """
+        self.begin_sync().result()
 
     def begin_anew(self, snapshot: Frame) -> None:
         """Go on in a new file, which begins with `snapshot`.
@@ -189,6 +210,7 @@ class Journal:
         Raises:
             OSError: it could not be written; the old file goes on.
         """
+        self._syncing.result()
         data = MAGIC + encode(snapshot)
         replace_file(self._path(self._number + 1), [data])
         os.close(self._file)
@@ -206,5 +228,6 @@ class Journal:
                     self._end = write_at(self._file, [self._late], self._end)
                 self.sync()
             finally:
+                self._worker.shutdown(wait=True)
                 os.close(self._file)
                 self._file = -1

@@ -18,9 +18,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 SWEEP = 64  # batches of which nothing lives are dropped from the store so many at a time
+_NOW: Future[None] = Future()
+_NOW.set_result(None)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,18 @@ class Inserted:
     meta: Mapping[str, Any]
 
 
+class Leaving(NamedTuple):
+    """Batches that are about to be dropped.
+
+    Attributes:
+        number: of them; the oldest that nothing needs.
+        known: done when the disk has the decision that nothing needs them.
+    """
+
+    number: int
+    known: Future[None]
+
+
 class Replay:
     """See the module. One owner; not thread-safe."""
 
@@ -125,10 +140,10 @@ class Replay:
         self._gatherer = Gatherer(schema, self._state.rows)
         self._data: dict[int, pa.RecordBatch] = {}  # batches that are in memory, or mapped
         self._meta: dict[int, Mapping[str, Any]] = {}
-        self._extent: dict[int, tuple[int, int]] = {}  # where in its segment a mapped batch lies
         self._known: set[int] = set()  # batches of which the gatherer knows where their rows lie
         self._redelivered = 0
-        self._kept = 0  # batches that nothing needs and that are there
+        self._kept = 0  # batches that nothing needs and that are kept
+        self._leaving: Leaving | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
         if directory is not None:
@@ -327,7 +342,7 @@ class Replay:
         slots, probabilities = self._draw(size)
         if len(slots) < size:
             return None
-        ids = state.items["id"][slots]
+        ids = state.ids(slots)
         frames = [Frame(Kind.SAMPLE, (number, learner_version, len(state.sampler)), (ids, probabilities))]
         keep = self.config.rewindable
         if keep is not None and number + 1 - keep > state.released:
@@ -500,22 +515,35 @@ class Replay:
                 self._remove(slots, DropReason.CAPACITY)
 
     def _tidy(self, sweep: bool = False) -> None:
-        """Drop rows that nothing needs and that are not to be kept; begin the journal anew where it has grown."""
+        """Drop rows that nothing needs and that are not to be kept; begin the journal anew where it has grown.
+
+        Args:
+            sweep: at once, whatever it costs; else many together, when the disk knows that they are needed no more.
+        """
         garbage = self._state.garbage
-        if garbage and (sweep or self._store is None or len(garbage) >= self._kept + SWEEP):
-            dropped = garbage[: len(garbage) - self._worth_keeping(garbage)]
-            if dropped and self._store is not None and self._journal is not None:
-                self._journal.sync()  # the decision that they are needed no more comes before their end
-                self._store.drop([self._position(batch) for batch in dropped])
-                self._let_go(np.unique(self._state.batches["segment"][dropped]))
-            for batch in dropped:
-                self._state.forget_batch(batch)
-                self._meta.pop(batch, None)
-                self._forget(batch)
-            del garbage[: len(dropped)]
-            self._kept = len(garbage)
+        if self._leaving is not None and (sweep or self._leaving.known.done()):
+            self._drop(*self._leaving)
+        if self._leaving is None and garbage and (sweep or self._store is None or len(garbage) >= self._kept + SWEEP):
+            self._kept = self._worth_keeping(garbage)
+            known = _NOW if self._journal is None else self._journal.begin_sync()
+            self._leaving = Leaving(len(garbage) - self._kept, known)
+            if sweep or known.done():
+                self._drop(*self._leaving)
         if self._journal is not None and self._journal.has_grown:
             self._journal.begin_anew(self._state.snapshot())
+
+    def _drop(self, number: int, known: Future[None]) -> None:
+        """Drop the oldest batches that nothing needs, once the decision that it does not is on the disk."""
+        known.result()
+        dropped = self._state.garbage[:number]
+        if dropped and self._store is not None:
+            self._let_go(self._store.drop([self._position(batch) for batch in dropped]))
+        for batch in dropped:
+            self._state.forget_batch(batch)
+            self._meta.pop(batch, None)
+            self._forget(batch)
+        del self._state.garbage[:number]
+        self._leaving = None
 
     def _worth_keeping(self, garbage: Sequence[int]) -> int:
         """How many batches that nothing needs are kept: the newest, up to `keep_mb`."""
@@ -549,27 +577,21 @@ class Replay:
     def _batch(self, batch: int) -> pa.RecordBatch:
         if batch not in self._data:
             assert self._store is not None
-            position = self._position(batch)
-            self._data[batch] = self._store.read(position)
-            self._extent[batch] = self._store.extent(position)
+            self._data[batch] = self._store.read(self._position(batch))
         return self._data[batch]
 
     def _position(self, batch: int) -> Position:
         columns = self._state.batches
         return Position(int(columns["segment"][batch]), int(columns["position"][batch]))
 
-    def _let_go(self, segments: Ints) -> None:
+    def _let_go(self, segments: set[int]) -> None:
         """Read batches anew that compaction has moved: holding the old ones would hold all of the old segment."""
-        assert self._store is not None
-        columns, used = self._state.batches, self._state.batches.used()
-        near = used[np.isin(columns["segment"][used], segments) & (columns["rows"][used] > 0)].tolist()
-        for batch in self._extent.keys() & near:
-            if self._store.extent(self._position(batch)) != self._extent[batch]:
-                self._forget(batch)
+        owners = self._state.batches["segment"]
+        for batch in [batch for batch in self._data if segments and int(owners[batch]) in segments]:
+            self._forget(batch)
 
     def _forget(self, batch: int) -> None:
-        for known in (self._data, self._extent):
-            known.pop(batch, None)
+        self._data.pop(batch, None)
         self._known.discard(batch)
 
     def _lives(self, batch: int) -> NDArray[np.bool_]:

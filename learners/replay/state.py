@@ -74,6 +74,7 @@ class State:
         self.sampler = SAMPLERS[config.sampler](config.alpha)
         self.remover = REMOVERS[config.remover]()
         self.item_slots: dict[int, int] = {}
+        self._named = np.zeros(0, np.int64), np.zeros(0, np.int64)  # ids and slots that were asked for last
         self.batch_slots: dict[tuple[int, int, int], int] = {}
         self.batch_rows: dict[int, Slots] = {}  # rows by batch, those that are gone too
         self.writers = Writers()
@@ -122,8 +123,15 @@ class State:
         else:
             self._restore(frame)
 
+    def ids(self, slots: Slots) -> Ints:
+        """What items are called."""
+        self._named = self.items["id"][slots], slots
+        return self._named[0]
+
     def slots(self, ids: Ints) -> Slots:
         """Where items are, those that are there."""
+        if ids is self._named[0]:  # no need to look up what was just named
+            return self._named[1]
         slots = np.array([self.item_slots.get(ident, -1) for ident in ids.tolist()], np.int64)
         return slots if slots.min(initial=0) >= 0 else slots[slots >= 0]
 
@@ -224,8 +232,8 @@ class State:
             return
         slots = found[0] if len(found) == 1 else np.concatenate(found)
         np.subtract.at(self.items["pins"], slots, 1)
-        over = slots[self.items["held"][slots] & (self.items["pins"][slots] == 0)]
-        if len(over):
+        if len(self.items) > self.waiting_items:  # some are held
+            over = slots[self.items["held"][slots] & (self.items["pins"][slots] == 0)]
             # What is held has been sampled, so that no reason to drop it is needed.
             self._free(np.unique(over), DropReason.CAPACITY)
 
@@ -289,6 +297,8 @@ class State:
 
     def _free(self, slots: Slots, reason: DropReason) -> None:
         """Items go, and with them the rows that no other item needs."""
+        if not len(slots):
+            return
         self._retire(slots[~self.items["held"][slots]])
         rows = self.unit.pieces(slots).row
         np.subtract.at(self.rows["holds"], rows, 1)

@@ -73,7 +73,7 @@ class RewardsConfig(BaseModel):
     workers: int = Field(
         default=1, ge=1, description="processes for rewards that are plain functions, and for the judge"
     )
-    deadline_s: float = Field(default=60.0, gt=0, description="for the rewards of a group; later, they are NULL")
+    deadline_s: float = Field(default=60.0, gt=0, description="for a reward, from when it is taken up; later, it is NULL")
     attempts: int = Field(default=2, ge=1, description="tries where the reward itself failed")
 
 

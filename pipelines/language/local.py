@@ -50,7 +50,7 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
 
     try:
         stored = shard.reports()
-        run.catch_up([report for report in stored if report.group >= run.next_group])
+        run.catch_up(stored)
         known, owed = run.recall(stored)
         shard.judged(known)
         if owed:
@@ -59,7 +59,7 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
         while not run.done:
             # What was drawn after the checkpoint is learnt from before anything new is written.
             for engine in () if behind else engines:
-                groups = list(run.begin_groups(experiment.chunk))
+                groups = run.begin_groups(experiment.chunk)
                 reports, rows = engine.rollout(groups, weights)
                 shard.insert(reports, rows)
                 for report in reports:
@@ -67,9 +67,9 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
                 judge(reports, rows)
             behind = False
             while (drawn := shard.draw(draw, learner.learner.version))[1]:
-                metrics, weights = learner.learn(drawn[1], run.values_of(drawn[0][0]))
+                update, weights = learner.learn(drawn[1], run.values_of(drawn[0][0]))
                 draw += 1
-                run.learnt(metrics)
+                run.learnt(update, drawn[0][0])
             if run.evaluation_due:
                 run.looked(engines[0].succeed(weights))
             run.report()

@@ -1,21 +1,27 @@
 """`RewardPool`: rewards in processes of their own, a few at a time; what hangs is killed with its process.
 
 Groups that wait for the same reward are asked about together, up to a limit: a call costs about the same whatever it
-carries. If such a call fails, each group of it is asked about alone, so that one bad answer costs one group.
+carries. A call that takes much longer than such calls do may hang: its groups are asked about once more, each alone,
+by a process that is hired for that, and the first answer counts. So what hangs holds up itself and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cluster.supervision import RoleLost, Supervised
+from cluster.supervision import RoleFailing, RoleLost, Supervised
 from pipelines.language.rewards import Columns
 from rewards.judges.judge import Answer
 
 TOGETHER = 16  # groups in one call
+HIRED = 4  # processes beside the first ones, while some of them may hang
+LATE_S = 1.0  # no call is suspected sooner
+LATE_TIMES = 4.0  # nor before it has taken so many times what the slowest group of its reward took
+LATE_SHARE = 0.25  # of the deadline: when the first call of a reward is suspected, of which no time is known
+STARTS = 3  # tries to start a process
 
 
 class _Asked(NamedTuple):
@@ -32,50 +38,122 @@ class _Asked(NamedTuple):
 class RewardPool:
     """Sends what is asked to whichever worker is free."""
 
-    def __init__(self, workers: Sequence[Supervised]) -> None:
-        """Use hosted `RewardHost`s, which their owner starts and stops."""
-        self._workers, self._waiting = list(workers), deque[_Asked]()
+    def __init__(self, count: int, hire: Callable[[int], Supervised]) -> None:
+        """Nobody works yet.
+
+        Args:
+            count: processes, as long as none hangs.
+            hire: makes the worker of a number, which hosts a `RewardHost`; its deadline is that of one call.
+        """
+        self._hire, self._workers = hire, [hire(number) for number in range(count)]
+        self._most = count + HIRED if count else 0
+        self._lanes: list[asyncio.Task[None]] = []
+        self._waiting: deque[_Asked] = deque()
+        self._slowest_s: dict[str, float] = {}
         self._news = asyncio.Event()
 
+    def start(self) -> None:
+        """Start the processes; needs a running loop."""
+        for worker in self._workers:
+            self._open(worker)
+
+    async def stop(self) -> None:
+        """End the processes, whatever they are at."""
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
+        for worker in self._workers:
+            worker.stop()
+
+    def check(self) -> None:
+        """Raise what ended a worker for good, if anything did.
+
+        Raises:
+            RoleFailing: its process cannot be started.
+        """
+        for lane in self._lanes:
+            if lane.done():
+                lane.result()
+
     async def ask(self, name: str, columns: Columns) -> list[Answer]:
-        """What a reward says of N answers.
+        """What a reward says of N answers. Its deadline begins when a process takes it up.
 
         Raises:
             TimeoutError: the process that computed it died, or was killed because it hung.
         """
         asked = _Asked(name, columns, asyncio.get_running_loop().create_future(), False)
-        self._waiting.append(asked)
-        self._news.set()
+        self._put([asked])
         return await asked.future
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await asyncio.gather(*(self._work(worker) for worker in self._workers))
+    def _open(self, worker: Supervised) -> None:
+        worker.start()
+        self._lanes.append(asyncio.create_task(self._work(worker)))
+
+    def _put(self, asked: Sequence[_Asked]) -> None:
+        self._waiting.extend(asked)
+        self._news.set()
 
     async def _work(self, worker: Supervised) -> None:
+        epoch = -1
         while True:
+            if worker.epoch != epoch:
+                await _ready(worker)
+                epoch = worker.epoch
             if not (batch := self._next()):
                 self._news.clear()
                 await self._news.wait()
                 continue
-            columns = {
-                key: [v for one in batch for v in one.columns.get(key, [None] * one.answers)] for key in _keys(batch)
-            }
+            call = asyncio.create_task(self._answered(worker, batch))
             try:
-                answers = await worker.call("answer", batch[0].name, columns)
-            except RoleLost as error:
-                self._lost(batch, error)
-                continue
-            except Exception as error:  # what the reward raised
-                _settle(batch, error)
-                continue
-            for one in batch:
-                own, answers = answers[: one.answers], answers[one.answers :]
-                if not one.future.done():
-                    one.future.set_result(own)
+                done, _ = await asyncio.wait([call], timeout=self._patience_s(worker, batch))
+                if not done:
+                    self._suspect(batch)
+                    await call
+            finally:
+                call.cancel()
+
+    async def _answered(self, worker: Supervised, batch: list[_Asked]) -> None:
+        """Ask a worker, and hand out what it says to whoever has no answer yet."""
+        name, began = batch[0].name, asyncio.get_running_loop().time()
+        columns = {
+            key: [v for one in batch for v in one.columns.get(key, [None] * one.answers)] for key in _keys(batch)
+        }
+        try:
+            answers = await worker.call("answer", name, columns)
+        except RoleLost as error:
+            if len(batch) == 1:
+                _settle(batch, TimeoutError(str(error)))
+            else:  # which of them it was, is found out alone
+                self._put([one._replace(alone=True) for one in batch if not one.alone])
+            return
+        except Exception as error:  # what the reward raised
+            _settle(batch, error)
+            return
+        each_s = (asyncio.get_running_loop().time() - began) / len(batch)
+        self._slowest_s[name] = max(each_s, self._slowest_s.get(name, 0.0))
+        for one in batch:
+            own, answers = answers[: one.answers], answers[one.answers :]
+            if not one.future.done():
+                one.future.set_result(own)
+
+    def _patience_s(self, worker: Supervised, batch: Sequence[_Asked]) -> float:
+        slowest_s = self._slowest_s.get(batch[0].name)
+        usual_s = LATE_SHARE * worker.deadline_s if slowest_s is None else LATE_TIMES * slowest_s * len(batch)
+        return max(LATE_S, usual_s)
+
+    def _suspect(self, batch: list[_Asked]) -> None:
+        """A call may hang: somebody else takes its place, and each of its groups is asked about alone."""
+        if len(batch) > 1:
+            batch[:] = [one._replace(alone=True) for one in batch]
+            self._put(batch)
+        if len(self._workers) < self._most:
+            self._workers.append(self._hire(len(self._workers)))
+            self._open(self._workers[-1])
 
     def _next(self) -> list[_Asked]:
         """Groups that can be asked about in one call."""
+        while self._waiting and self._waiting[0].future.done():
+            self._waiting.popleft()
         if not self._waiting:
             return []
         batch = [self._waiting.popleft()]
@@ -85,11 +163,16 @@ class RewardPool:
             batch.append(self._waiting.popleft())
         return batch
 
-    def _lost(self, batch: list[_Asked], error: Exception) -> None:
-        if len(batch) == 1:
-            _settle(batch, TimeoutError(str(error)))
-        else:
-            self._waiting.extend(one._replace(alone=True) for one in batch)
+
+async def _ready(worker: Supervised) -> None:
+    """Wait until a process is there and has loaded what it needs: that is not the time of any answer."""
+    for _ in range(STARTS):
+        try:
+            await worker.call("ready")
+            return
+        except RoleLost as error:
+            cause = error
+    raise RoleFailing(f"{cause}; it was tried {STARTS} times: look at the rewards and the judge")
 
 
 def _keys(batch: Sequence[_Asked]) -> dict[str, None]:

@@ -126,7 +126,14 @@ class RewardSet:
                     raise UserError(str(error)) from None
 
     async def answer(self, name: str, columns: Columns) -> list[Answer]:
-        """What a reward says of N answers; a failure is an answer without a value."""
+        """What a reward says of N answers; a failure is an answer without a value.
+
+        Raises:
+            TimeoutError: what it waits for has not come in time. What computes cannot be interrupted here.
+        """
+        return await asyncio.wait_for(self._answer(name, columns), self._config.deadline_s)
+
+    async def _answer(self, name: str, columns: Columns) -> list[Answer]:
         part = self[name]
         if part.function is not None:
             return await part.function.answer(columns)
@@ -174,6 +181,15 @@ class RewardSet:
         view = RewardView(ViewConfig(name="language", components=components, parts=tuple(parts)))
         return view.apply(columns, layout)
 
+    def load(self) -> None:
+        """Build the judge, if there is one, so that the first answer does not wait for it.
+
+        Raises:
+            UserError: it cannot be built.
+        """
+        if self._config.judge is not None:
+            self._built_judge()
+
     def _built_judge(self) -> Judge:
         if self._judge is None:
             from pipelines.judges import build_judge
@@ -192,6 +208,11 @@ class RewardHost:
 
         self._set = RewardSet(experiment, task_of(experiment))
 
+    def ready(self) -> bool:
+        """Load what is slow to load: the judge, if there is one."""
+        self._set.load()
+        return True
+
     def answer(self, name: str, columns: Columns) -> list[Answer]:
         """See `RewardSet.answer`."""
         return asyncio.run(self._set.answer(name, columns))
@@ -204,7 +225,7 @@ async def annotate(parts: Sequence[Part], ask: Ask, rows: pa.RecordBatch, config
         parts: the rewards.
         ask: asks one of them.
         rows: of the group.
-        config: `RewardsConfig`: how long is waited, and how often it is tried.
+        config: `RewardsConfig`: how often it is tried.
 
     Returns:
         For each reward one verdict an answer.
@@ -227,15 +248,14 @@ async def _annotate(part: Part, ask: Ask, rows: pa.RecordBatch, columns: Columns
             break
         some = {name: [column[i] for i in asked] for name, column in columns.items()}
         try:
-            given = await asyncio.wait_for(ask(part.name, some), config.deadline_s)
+            given = await ask(part.name, some)
             if len(given) != len(asked):
                 raise ValueError(
                     f"reward {part.name}: got {len(given)} values for {len(asked)} answers; expected one each"
                 )
-        except asyncio.TimeoutError:
-            given = [Answer(Status.TIMEOUT, cause=f"no answer within {config.deadline_s:g} s")] * len(asked)
-        except TimeoutError as error:  # the process that computed it was killed for it
-            given = [Answer(Status.TIMEOUT, cause=str(error)[:300])] * len(asked)
+        except (TimeoutError, asyncio.TimeoutError) as error:  # it says so where its process was killed for it
+            cause = str(error)[:300] or f"no answer within {config.deadline_s:g} s"
+            given = [Answer(Status.TIMEOUT, cause=cause)] * len(asked)
         except Exception as error:  # whatever a reward raises is its fault, with the cause
             given = [Answer(Status.JUDGE_FAULT, cause=f"{type(error).__name__}: {error}"[:300])] * len(asked)
         answers.update({i: (answer, attempt) for i, answer in zip(asked, given, strict=True)})

@@ -48,6 +48,18 @@ class Restored(NamedTuple):
     mlflow_run: str | None
 
 
+class Update(NamedTuple):
+    """What the learner says of one update.
+
+    Attributes:
+        metrics: its numbers.
+        fault: what was wrong, where it skipped a step; empty where it did not.
+    """
+
+    metrics: dict[str, float]
+    fault: str
+
+
 class LanguageRun:
     """One run, from its first group to its report."""
 
@@ -81,6 +93,9 @@ class LanguageRun:
         self._asked = self._settled = 0
         self._failures: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
+        self._learnt: list[GroupReport] = []  # since the last checkpoint
         self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
         self._started = time.monotonic()
         self._elapsed_before = 0.0
@@ -96,16 +111,27 @@ class LanguageRun:
 
     # Answers --------------------------------------------------------------------------------------------------------
 
-    @property
-    def next_group(self) -> int:
-        """The number of the next group that anybody begins."""
-        return self.status.begun
-
-    def begin_groups(self, count: int) -> range:
-        """Numbers for groups that are begun now."""
+    def begin_groups(self, count: int) -> list[int]:
+        """Numbers of groups to be played now: of those that were lost first, then of new ones."""
+        again, self._again = self._again[:count], self._again[count:]
         first = self.status.begun
-        self.status.begun += count
-        return range(first, first + count)
+        if missing := count - len(again):
+            self.status.begin(first + missing - 1)
+        return [*again, *range(first, first + missing)]
+
+    def lost(self, groups: Sequence[int]) -> None:
+        """Groups were lost with their engine: they are to be played again."""
+        self.status.lost_groups += len(groups)
+        self._again = sorted({*self._again, *groups})
+
+    def give_up(self, group: int) -> None:
+        """The rows of a group are gone, and it will not be played again."""
+        self.status.under_way.remove(group)
+        self.status.given_up += 1
+
+    def awaits(self, report: GroupReport) -> bool:
+        """Whether a group was begun and has not been counted as stored."""
+        return report.group in self.status.under_way
 
     def gathered(self, report: GroupReport) -> None:
         """A group was stored; all its answers are to be judged."""
@@ -153,18 +179,12 @@ class LanguageRun:
         return done, owed
 
     def catch_up(self, reports: Sequence[GroupReport]) -> None:
-        """Count groups that were stored after the checkpoint that this run goes on from."""
+        """Count, of all stored groups, those that came after the checkpoint; what else was begun is played again."""
         for report in reports:
-            if report.group >= self.status.begun:
-                self.status.begun = report.group + 1
-            self.status.gathered(report)
-
-    def forget(self, reports: Sequence[GroupReport]) -> None:
-        """Groups are in a checkpoint: their values are on disk, and nobody will ask for them again."""
-        for report in reports:
-            for values in self.values.values():
-                for row in report.row_ids:
-                    values.pop(row, None)
+            self.status.begin(report.group)
+            if self.awaits(report):
+                self.status.gathered(report)
+        self._again = sorted(self.status.under_way)
 
     def values_of(self, reports: Sequence[GroupReport]) -> dict[str, dict[str, float | None]]:
         """The verdicts on some groups, by reward and row."""
@@ -177,9 +197,18 @@ class LanguageRun:
         line = {"updates": self.status.updates, "elapsed_s": self.elapsed_s, **success._asdict()}
         self.directory.append_line(self.directory.root / "success.jsonl", line)
 
-    def learnt(self, metrics: Mapping[str, float]) -> None:
-        """The learner finished an update."""
-        self.status.learnt(metrics)
+    def learnt(self, update: Update, reports: Sequence[GroupReport] = ()) -> None:
+        """The learner finished an update, from some groups.
+
+        Args:
+            update: what it says of it.
+            reports: the groups.
+        """
+        self.status.learnt(update.metrics)
+        self._learnt += reports
+        if update.fault:
+            self._faults[update.fault] += 1
+            self.event(Event(time.time(), "learner", "skipped a step", f"update {self.status.updates}: {update.fault}"))
 
     # Reporting ------------------------------------------------------------------------------------------------------
 
@@ -243,7 +272,8 @@ class LanguageRun:
 
     def accounts(self) -> dict[str, Any]:
         """The ledger: every group and every verdict accounted for."""
-        experience = combined(self.shares)
+        experience, status = combined(self.shares), self.status
+        groups_balanced = status.begun == status.groups + len(status.under_way) + status.given_up
         failures, pending = sum(self._failures.values()), sum(self._open.values())
         verdicts = {
             "asked": self._asked,
@@ -267,15 +297,18 @@ class LanguageRun:
                 "samples_given_again": experience.redelivered,
                 "balanced": experience.balanced,
             },
-            "lost_rollouts": self.status.lost_groups,
+            "lost_rollouts": status.lost_groups,
             "groups": {
-                "begun": self.status.begun,
-                "stored": self.status.groups,
-                "lost": self.status.lost_groups,
+                "begun": status.begun,
+                "stored": status.groups,
+                "under_way": len(status.under_way),
+                "given_up": status.given_up,
+                "balanced": groups_balanced,
             },
             "verdicts": verdicts,
+            "skipped_steps": dict(self._faults.most_common(CAUSES)),
             "deaths": dict(self.status.deaths),
-            "balanced": experience.balanced and verdicts["balanced"],
+            "balanced": experience.balanced and verdicts["balanced"] and groups_balanced,
         }
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
@@ -307,6 +340,11 @@ class LanguageRun:
         )
         self.directory.write_json(self.directory.ledger, self.accounts())
         self._saved = time.monotonic()
+        for report in self._learnt:  # their values are on disk, and nobody will ask for them again
+            for values in self.values.values():
+                for row in report.row_ids:
+                    values.pop(row, None)
+        self._learnt = []
         return path
 
     def restore(self) -> Restored:

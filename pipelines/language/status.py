@@ -26,7 +26,9 @@ class LanguageStatus:
         turns: in them.
         updates: of the learner.
         learnt_tokens: that the learner consumed.
-        lost_groups: that were under way when their engine died.
+        lost_groups: that were under way when their engine died; they are played again.
+        given_up: groups that will never come: their rows are gone.
+        under_way: numbers of the groups that were begun, and are neither stored nor given up.
         syncs: weights that reached an engine.
         elapsed_s: seconds of running, over all resumes.
         evaluated: success on the test split when it was looked at last.
@@ -44,6 +46,8 @@ class LanguageStatus:
     updates: int = 0
     learnt_tokens: int = 0
     lost_groups: int = 0
+    given_up: int = 0
+    under_way: list[int] = field(default_factory=list)
     syncs: int = 0
     elapsed_s: float = 0.0
     evaluated: float = -1.0
@@ -54,8 +58,14 @@ class LanguageStatus:
     _means: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=32))
 
+    def begin(self, group: int) -> None:
+        """Count groups up to this one as begun."""
+        self.under_way.extend(range(self.begun, group + 1))
+        self.begun = max(self.begun, group + 1)
+
     def gathered(self, report: GroupReport) -> None:
         """Count a group that was stored."""
+        self.under_way.remove(report.group)
         self.groups += 1
         self.answers += len(report.row_ids)
         self.tokens += report.tokens
@@ -88,6 +98,7 @@ class LanguageStatus:
             "elapsed_s": self.elapsed_s,
             "groups": self.groups,
             "lost_fragments": self.lost_groups,
+            "groups_under_way": len(self.under_way),
             "deaths": sum(self.deaths.values()),
             "weight_syncs": self.syncs,
             **{f"learner/{name}": value for name, value in self.latest.items()},
@@ -109,7 +120,8 @@ class LanguageStatus:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the moving clock and means."""
         state = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return {name: dict(value) if isinstance(value, dict) else value for name, value in state.items()}
+        copied = {dict: dict, Counter: dict, list: list}
+        return {name: copied.get(type(value), lambda same: same)(value) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from rewards.columns import Column
 from rewards.views.layout import Level
-from rewards.views.part import Reshape, Stage, State, Table
+from rewards.views.part import Reshape, Stage, State, Table, require_order
 
 
 class Returns(Reshape):
@@ -40,8 +40,7 @@ class Returns(Reshape):
             ValueError: the column is of episodes or groups, which have nothing after them.
         """
         own = super().level(levels)
-        if own not in ("step", "token"):
-            raise ValueError(f"got {self.of!r}, a column of each {own}; expected one of each step or token")
+        require_order(self.of, own)
         return own
 
     def apply(self, table: Table, state: State) -> Column:

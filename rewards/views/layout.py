@@ -115,6 +115,23 @@ class Layout:
         owner = self.owner(fine, coarse)
         return np.append(owner[1:] != owner[:-1], True)[: len(owner)]
 
+    def before(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
+        """Of each step or token, the value of the one before it in its episode; `fill` at the first."""
+        first = np.append(True, self.last(level, "episode")[:-1])[: len(values)]
+        return np.where(first, fill, np.roll(values, 1))
+
+    def after(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
+        """Of each step or token, the value of the one after it in its episode; `fill` at the last."""
+        return np.where(self.last(level, "episode"), fill, np.roll(values, -1))
+
+    def so_far(self, values: NDArray[Any], level: Level = "step") -> NDArray[np.float64]:
+        """Sums of values of steps or tokens from the start of their episode to each, its own included."""
+        total = np.cumsum(values, dtype=np.float64)
+        start = self.before(np.zeros(len(total)), 1.0, level) > 0
+        before = np.concatenate([[0.0], total])[np.flatnonzero(start)]
+        found: NDArray[np.float64] = total - before[np.cumsum(start) - 1]
+        return found
+
     def total(self, values: NDArray[Any], fine: Level, coarse: Level) -> NDArray[np.float64]:
         """Sums of `fine` values within each `coarse` thing `[size(coarse)]`."""
         weights = np.asarray(values, np.float64)

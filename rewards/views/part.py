@@ -233,6 +233,16 @@ def require_within(name: str, level: Level, own: Level) -> None:
         )
 
 
+def require_order(name: str, level: Level) -> None:
+    """See that what a column is of comes one after another.
+
+    Raises:
+        ValueError: it is of episodes or groups, which have nothing after them.
+    """
+    if level not in ("step", "token"):
+        raise ValueError(f"got {name!r}, a column of each {level}; expected one of each step or token")
+
+
 def settled(terms: Terms, result: Column, name: str) -> Terms:
     """Terms that sum to the values of `result`: what is missing is put down to `name`.
 

@@ -8,13 +8,32 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SerializeAsAny
 
+from rewards.advantages.best_of_group import BestOfGroup
+from rewards.advantages.conditional import Conditional
+from rewards.advantages.decoupled import Decoupled
+from rewards.advantages.effective_rank import EffectiveRankBonus
+from rewards.advantages.entropy_modulated import EntropyModulated
 from rewards.advantages.group_relative import GroupRelative
+from rewards.advantages.position_relative import PositionRelative
+from rewards.aggregation.directional import Directional
 from rewards.aggregation.weighted_sum import WeightedSum
+from rewards.credit.increments import Increments
+from rewards.credit.log_ratio_value import LogRatioValue
+from rewards.credit.milestones import Milestones
+from rewards.credit.min_form import MinForm
+from rewards.credit.outcome_mass import OutcomeMass
+from rewards.credit.redistribute import Redistribute
 from rewards.credit.returns import Returns
+from rewards.credit.sibling_relative import SiblingRelative
+from rewards.credit.turning_point import TurningPoint
 from rewards.shaping.clip import Clip
 from rewards.shaping.count_decay import CountDecay
+from rewards.shaping.gate import Gate
 from rewards.shaping.length_penalty import LengthPenalty
 from rewards.shaping.normalise import Normalise
+from rewards.shaping.occupancy_penalty import OccupancyPenalty
+from rewards.shaping.potential import Potential
+from rewards.shaping.process_reward import ProcessReward
 from rewards.shaping.reduce import Reduce
 from rewards.shaping.scale import Scale
 from rewards.shaping.threshold import Threshold
@@ -24,17 +43,36 @@ KINDS: tuple[type[Part], ...] = (
     # shaping
     Clip,
     CountDecay,
+    Gate,
     LengthPenalty,
     Normalise,
+    OccupancyPenalty,
+    Potential,
+    ProcessReward,
     Reduce,
     Scale,
     Threshold,
     # aggregation
+    Directional,
     WeightedSum,
     # credit
+    Increments,
+    LogRatioValue,
+    Milestones,
+    MinForm,
+    OutcomeMass,
+    Redistribute,
     Returns,
+    SiblingRelative,
+    TurningPoint,
     # advantage
+    BestOfGroup,
+    Conditional,
+    Decoupled,
+    EffectiveRankBonus,
+    EntropyModulated,
     GroupRelative,
+    PositionRelative,
 )
 
 NAMES: dict[str, type[Part]] = {kind.model_fields["part"].default: kind for kind in KINDS}

@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from actors.encoders import FlatEncoder, NetHackEncoder, encoder_for
-from actors.policy import Config, RecurrentPolicy, pack_index
+from actors.encoders import (
+    ColourNetHackEncoder,
+    FlatEncoder,
+    NetHackEncoder,
+    encoder_for,
+    window_cells,
+    window_of,
+)
+from actors.policy import Config, RecurrentPolicy
+from actors.recurrence import pack_index
+from envs.packing import pack_nibbles
 from envs.specs import ArraySpec, Box, Discrete, EnvSpec, MultiDiscrete
 from learners.weights import pack_weights
 
@@ -172,3 +181,41 @@ def test_flat_encoders_scale_images_and_take_single_numbers():
     encoder.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     encoder({"image": image, "level": torch.tensor([1, 2, 3])})
     torch.testing.assert_close(seen[0], torch.cat([torch.ones(3, 12), torch.tensor([[1.0], [2.0], [3.0]])], 1))
+
+
+def test_the_colour_encoder_sees_the_colour_of_each_cell_in_its_window_and_no_other():
+    torch.manual_seed(0)
+    spec = NETHACK | {"packed_colors": ArraySpec((830,), "uint8")}
+    encoder = encoder_for(spec, 5, 16)
+    assert isinstance(encoder, ColourNetHackEncoder)
+    shown = {
+        "chars": torch.full((1, 21, 79), 46, dtype=torch.uint8),
+        "blstats": torch.zeros(1, 27, dtype=torch.int64),
+        "message": torch.zeros(1, 256, dtype=torch.uint8),
+    }
+    shown["blstats"][0, 0], shown["blstats"][0, 1] = 40, 10  # column and row of the hero
+
+    def features(row, column):
+        colours = np.zeros(21 * 79, np.uint8)
+        colours[row * 79 + column] = 9
+        return encoder(shown | {"packed_colors": torch.from_numpy(pack_nibbles(colours))[None]})
+
+    far = features(0, 0)
+    assert torch.equal(features(20, 78), far) and torch.equal(features(10, 43), far)
+    near = [features(10 + dy, 40 + dx) for dy in (-2, 0, 2) for dx in (-2, -1, 0, 2)]
+    assert all(not torch.allclose(one, far) for one in near)
+    assert len({tuple(one[0].tolist()) for one in near}) == len(near)
+
+
+@pytest.mark.parametrize("crop", [3, 9])
+def test_the_window_is_cut_out_of_a_map_with_a_border_of_nothing(crop):
+    rng = np.random.default_rng(crop)
+    chars = rng.integers(1, 256, size=(40, 21, 79)).astype(np.uint8)
+    rows, columns = rng.integers(21, size=40), rng.integers(79, size=40)
+    rows[:4], columns[:4] = [0, 0, 20, 20], [0, 78, 0, 78]
+    status = torch.zeros(40, 27)
+    status[:, 0], status[:, 1] = torch.from_numpy(columns), torch.from_numpy(rows)
+    window = window_of(torch.from_numpy(chars), status, window_cells(crop)).view(40, crop, crop).numpy()
+    framed = np.pad(chars, ((0, 0), (crop // 2,) * 2, (crop // 2,) * 2))
+    for shown, whole, row, column in zip(window, framed, rows, columns, strict=True):
+        np.testing.assert_array_equal(shown, whole[row : row + crop, column : column + crop])

@@ -110,14 +110,15 @@ def test_it_does_so_too_when_rows_are_taken_in_another_order():
 def test_rows_tell_what_an_environment_says_when_it_is_asked_again(task):
     """An independent replay: each episode, by its seed and the stored actions, in an environment of its own."""
     actor = unroll(task, envs=4, length=13)
-    seeds = {(i, 0): int(actor.environments.episode_seeds[i]) for i in range(4)}
-    begin = actor.environments._start
+    seeds = {(i, 0): int(actor.parts[0].episode_seeds[i]) for i in range(4)}
+    begin = actor.parts[0]._start
 
-    def noted(index):
-        begin(index)
-        seeds[index, int(actor.environments.episode_index[index])] = int(actor.environments.episode_seeds[index])
+    def noted(indices):
+        begin(indices)
+        for i in indices:
+            seeds[i, int(actor.parts[0].episode_index[i])] = int(actor.parts[0].episode_seeds[i])
 
-    actor.environments._start = noted
+    actor.parts[0]._start = noted
     stories = {}
     for _ in range(4):
         _, rows = actor.rollout()
@@ -211,7 +212,7 @@ def test_rows_and_fragments_say_who_wrote_them_and_with_which_weights():
         assert rows.column("row_id").to_pylist() == [f"3/2/{sequence}/{r}" for r in range(rows.num_rows)]
         assert set(rows.column("sequence").to_pylist()) == {sequence}
         assert set(rows.column("policy_version_min").to_pylist() + rows.column("policy_version_max").to_pylist()) == {4}
-        assert rows.schema.equals(schema_for(actor.environments.spec, 24), check_metadata=True)
+        assert rows.schema.equals(schema_for(actor.parts[0].spec, 24), check_metadata=True)
 
 
 def test_a_caption_is_sent_once_and_counted_always():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from benchmarks.annotation_retention import Pair, Window, report, window
+from benchmarks.annotation_retention import SHARES, Pair, Window, report, window
+from benchmarks.share_captions import SharedCaptions
+from envs.timestep import restart
 from pipelines.results import read_result
 
 
@@ -27,7 +30,7 @@ def test_a_run_that_ended_too_early_is_refused(metrics):
         window(metrics, warm_up_s=10, window_s=20)
 
 
-@pytest.mark.parametrize(("rates", "holds"), [((90.0, 95.0, 100.0), True), ((90.0, 70.0, 100.0), False)])
+@pytest.mark.parametrize(("rates", "holds"), [((90.0, 95.0, 100.0), True), ((90.0, 60.0, 100.0), False)])
 def test_the_claim_is_computed_from_the_lower_end(tmp_path, rates, holds):
     off = Window(100.0, 5000, 0, None, None)
     pairs = [Pair("ranking", n, off, Window(rate, 4000, 40, 0.5, 1.0)) for n, rate in enumerate(rates)]
@@ -36,3 +39,21 @@ def test_the_claim_is_computed_from_the_lower_end(tmp_path, rates, holds):
     assert result.figures["retention, ranking"].value == pytest.approx(sum(rates) / 300)
     assert result.figures["asked, ranking"].value == pytest.approx(0.01)
     assert len(result.rows) == 3
+
+
+def test_more_is_wanted_where_less_is_asked():
+    off, on = Window(100.0, 5000, 0, None, None), Window(90.0, 4000, 40, 0.5, 1.0)
+    few, many = (Pair("ranking", 0, off, on, share) for share in SHARES)
+    assert few.retention < few.enough and many.retention > many.enough
+    assert (few.name, many.name) == ("ranking at 0.04%", "ranking at 4.00%")
+
+
+def test_captions_are_new_at_the_share_that_was_asked_for():
+    """Of 1000 steps at 4 % 40 are new; all others are among a few old ones."""
+    step = restart({"message": np.frombuffer(b"You see here a key.".ljust(256, b"\0"), np.uint8)})
+    captioner = SharedCaptions(0.04)
+    captioner.reset(step)
+    said = [captioner.caption(step) for _ in range(1000)]
+    new = [text for text in said if "turn" in text]
+    assert abs(len(new) - 40) <= 1 and len(set(new)) == len(new)
+    assert len(set(said) - set(new)) == 1

@@ -15,7 +15,9 @@ from envs.captions import (
     canonicalise,
     caption_id,
     nethack_captioner,
+    signs_of,
 )
+from envs.environment import Signs
 from envs.timestep import transition
 
 PIECES = [' "', '"', " named ", " called ", "--More--", "g - ", "a - b - ", "12", "+1", "#", ". ", "?", " (n)", "\x1b"]
@@ -168,3 +170,17 @@ def test_a_descent_is_told_even_if_a_message_comes_with_it():
 
 def test_no_captions_say_nothing():
     assert NoCaptions().caption(SimpleNamespace()) == ""
+
+
+def test_a_captioner_that_tells_something_else_than_its_parent_is_asked_at_every_step():
+    class Shout(MessageCaptioner):
+        def caption(self, timestep):
+            return "Boo!"
+
+    assert signs_of(MessageCaptioner()) == Signs(speaks=("message",))
+    assert signs_of(Shout()) is None and signs_of(Joined(MessageCaptioner(), Shout())) is None
+    assert signs_of(NoCaptions()) == Signs()
+    both = signs_of(FirstOf(MessageCaptioner(), StatusCaptioner(["gold", "depth"]), StatusCaptioner(["depth"])))
+    assert both == Signs(("message",), {"blstats": (int(Blstat.DEPTH), int(Blstat.GOLD))}) or both == Signs(
+        ("message",), {"blstats": (int(Blstat.GOLD), int(Blstat.DEPTH))}
+    )

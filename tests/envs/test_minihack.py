@@ -114,7 +114,7 @@ def test_importing_minihack_needs_no_pkg_resources_and_leaves_none_behind():
 def test_our_step_limit_reaches_the_inner_environment():
     """Regression: a limit given to gym.make never did, and the inner one was reported as a termination."""
     env = make_minihack("MiniHack-Room-15x15-v0", max_episode_steps=7)
-    assert env._inner._max_episode_steps == 7
+    assert env.inner._max_episode_steps == 7
     env.reset(3)
     steps = [env.step(0) for _ in range(7)]
     assert [s.last for s in steps] == [False] * 6 + [True]

@@ -112,7 +112,7 @@ def test_reseeding_is_off_and_the_moon_stands_still(monkeypatch):
 
     monkeypatch.setattr(nle.env.base.nethack, "Nethack", spy)
     env = make_nethack("score")
-    monkeypatch.setattr(env._inner.nethack, "set_initial_seeds", lambda *seeds: seeded.append(seeds))
+    monkeypatch.setattr(env.inner.nethack, "set_initial_seeds", lambda *seeds: seeded.append(seeds))
     env.reset(3)
     core, display, levels = np.random.SeedSequence(3).generate_state(3).tolist()
     assert made["fix_moon_phase"] is True
@@ -166,7 +166,7 @@ def test_messages_before_a_dismissed_more_are_kept():
     kept = 0
     while not timestep.last:
         timestep = env.step(int(rng.integers(23)))
-        heard = [raw.rstrip(b"\0") for raw in env._inner.heard]
+        heard = [raw.rstrip(b"\0") for raw in env.inner.heard]
         if heard and not env._live["message"].any():  # the game itself shows nothing any more
             assert timestep.observation["message"].tobytes().startswith(heard[0].rstrip())
             kept += 1
@@ -221,9 +221,9 @@ def test_a_deeper_level_is_a_success_however_it_was_reached():
     env.reset(1)
     blstats = env._live["blstats"].copy()
     blstats[Blstat.DEPTH] = 2
-    observation = list(env._inner.last_observation)
-    observation[env._inner._blstats_index] = blstats
-    assert env._inner._is_episode_end(observation) == env._inner.StepStatus.TASK_SUCCESSFUL
+    observation = list(env.inner.last_observation)
+    observation[env.inner._blstats_index] = blstats
+    assert env.inner._is_episode_end(observation) == env.inner.StepStatus.TASK_SUCCESSFUL
     env.close()
 
 
@@ -257,8 +257,8 @@ def test_a_game_is_quit_before_the_next_one_begins(score, steps):
     score.reset(1)
     for _ in range(steps):
         score.step(kick)  # also in the middle of a question
-    score._inner.leave()
-    assert score._inner.nethack._pynethack.done()
+    score.inner.leave()
+    assert score.inner.nethack._pynethack.done()
     score._running = False
     assert score.reset(2).first
 

@@ -95,7 +95,7 @@ def test_observations_are_copied_out_of_arrays_that_are_reused():
     vector.reset()
     vector.step(zeros(1))
     kept = vector.observation["x"].copy()
-    vector._envs[0].array[:] = 99
+    vector.ensemble.environments[0].array[:] = 99
     assert np.array_equal(vector.observation["x"], kept)
 
 
@@ -114,9 +114,9 @@ def test_captions_are_counted_within_their_episode_from_1():
     for _ in range(2):
         vector.reset_finished()
         steps = [vector.step(zeros(1)) for _ in range(8)]
-        assert [s.captions[0] for s in steps] == ["odd", "even", "", "even", "odd", "", "odd", "even"]
+        assert [s.captions.get(0, "") for s in steps] == ["odd", "even", "", "even", "odd", "", "odd", "even"]
         assert [int(s.caption_counts[0]) for s in steps] == [1, 1, 0, 2, 2, 0, 3, 3]
-        assert [int(s.caption_ids[0]) for s in steps] == [caption_id(s.captions[0]) for s in steps]
+        assert [int(s.caption_ids[0]) for s in steps] == [caption_id(s.captions.get(0, "")) for s in steps]
 
 
 def test_a_given_seed_gives_the_same_experience_whatever_else_runs():
@@ -146,7 +146,8 @@ def test_environments_are_reset_with_their_episodes_seeds():
     vector.reset()
     vector.step(zeros(2))
     vector.reset_finished()
-    assert [env.seeds for env in vector._envs] == [[episode_seed(9, i, e) for e in range(2)] for i in range(2)]
+    seeds = [env.seeds for env in vector.ensemble.environments]
+    assert seeds == [[episode_seed(9, i, e) for e in range(2)] for i in range(2)]
     assert vector.episode_seeds.tolist() == [episode_seed(9, i, 1) for i in range(2)]
 
 
@@ -183,7 +184,7 @@ def test_a_broken_contract_names_task_environment_episode_and_step(options, prob
 
 def test_a_missing_observation_is_a_broken_contract():
     vector = VectorEnvironment(scripted(), 1, seed=0)
-    vector._envs[0].reset = lambda seed: restart({})
+    vector.ensemble.environments[0].reset = lambda seed: restart({})
     with pytest.raises(ContractViolation, match=r"got observations \[\]; the spec expects \['x'\]"):
         vector.reset()
 
@@ -197,6 +198,6 @@ def test_success_is_told_at_the_end_only():
     vector = VectorEnvironment(Task("catch", "", Catch, CatchCaptioner), 4, seed=0)
     vector.reset()
     for _ in range(8):
-        assert vector.step(zeros(4)).success == [None] * 4
+        assert vector.step(zeros(4)).success == {}
     last = vector.step(zeros(4))
-    assert last.success == [bool(r > 0) for r in last.reward]
+    assert last.success == {i: bool(r > 0) for i, r in enumerate(last.reward)}

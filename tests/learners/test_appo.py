@@ -1,6 +1,9 @@
 """APPO: what an update does, what it survives, that it learns, and that it resumes where it was."""
 
+import copy
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -63,6 +66,83 @@ def random():
 
 def same(left, right):
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def untimed(metrics):
+    return {name: value for name, value in metrics.items() if not name.startswith("seconds_")}
+
+
+class Meeting:
+    """What learners in threads of one process have in common."""
+
+    def __init__(self, size):
+        self.said, self.barrier = [None] * size, threading.Barrier(size)
+
+
+class Threads:
+    """A `World` of threads."""
+
+    def __init__(self, meeting, rank):
+        self.meeting, self.rank, self.size = meeting, rank, len(meeting.said)
+
+    def _all(self, tensor):
+        self.meeting.said[self.rank] = tensor.detach().clone()
+        self.meeting.barrier.wait(10)
+        heard = torch.stack(self.meeting.said)
+        self.meeting.barrier.wait(10)
+        return heard
+
+    def sum(self, tensor):
+        return self._all(tensor).sum(0)
+
+    def largest(self, tensor):
+        return self._all(tensor).amax(0)
+
+
+def together(parts, config, start):
+    """Learners that share batches, each in a thread: those parts are learnt from by each, one after another."""
+    meeting = Meeting(len(parts))
+    learners = [Appo(copy.deepcopy(start), config, Threads(meeting, rank)) for rank in range(len(parts))]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        metrics = list(
+            pool.map(lambda pair: [pair[0].update(batch) for batch in pair[1]], zip(learners, parts, strict=True))
+        )
+    return learners, metrics
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_learners_that_share_a_batch_take_the_step_of_one(random, weighted):
+    start, config = Tiny(), Config(learning_rate=0.01, epochs=2)
+    whole = [batch_of(start, random, lengths=(3, 5, 1, 4, 2)) for _ in range(3)]
+    if weighted:
+        whole = [replace(batch, weight=torch.rand(batch.frames, generator=random).round()) for batch in whole]
+    parts = [[batch.select(torch.tensor(rows)) for batch in whole] for rows in ([0, 3], [1, 2, 4])]
+    alone = Appo(copy.deepcopy(start), config)
+    expected = [alone.update(batch) for batch in whole]
+    learners, metrics = together(parts, config, start)
+    for learner in learners:
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(learner.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(metrics[0], expected, strict=True):
+        for name in ("loss", "policy_loss", "value_loss", "entropy", "kl_to_behaviour", "grad_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-6), name
+
+
+def test_where_one_of_several_learners_meets_nan_all_skip_the_step(random):
+    start = Tiny()
+    good, bad = batch_of(start, random), batch_of(start, random)
+    bad = replace(bad, observation={"x": bad.observation["x"] * math.nan})
+    learners, metrics = together([[good], [bad]], Config(), start)
+    assert [found[0]["skipped_updates"] for found in metrics] == [1.0, 1.0]
+    assert all(same(learner.module.state_dict(), start.state_dict()) for learner in learners)
+
+
+def test_bfloat16_learns_nearly_the_same(random):
+    batch = batch_of(Tiny(), random, lengths=[8] * 8)
+    exact, rough = Appo(Tiny(), Config()), Appo(Tiny(), Config(precision="bfloat16"))
+    one, other = exact.update(batch), rough.update(batch)
+    assert other["entropy"] == pytest.approx(one["entropy"], abs=0.02)
+    assert all(value.dtype == torch.float32 for value in rough.module.state_dict().values())
 
 
 def test_a_policy_learns_to_match_the_observation(random):
@@ -231,7 +311,7 @@ def test_a_resumed_learner_goes_on_bit_for_bit(random):
     resumed = Appo(Tiny(seed=1), config)
     resumed.load_state_dict(safetensors.torch.load(saved))
     for batch in batches[3:]:
-        assert learner.update(batch) == resumed.update(batch)
+        assert untimed(learner.update(batch)) == untimed(resumed.update(batch))
     assert same(learner.state_dict(), resumed.state_dict())
     assert resumed.version == 6
 

@@ -23,39 +23,55 @@ def test_a_run_that_goes_on_takes_what_came_after_its_checkpoint_in_turns():
     while draws.pending:
         share = draws.next_share([0, 0])
         taken.append((share, draws.number(share)))
+        draws.drawn(share)
         assert draws.learnt(), "the books of the checkpoint know of none of them"
     assert taken == [(0, 3), (1, 8), (0, 4), (0, 5)]
 
 
-@given(st.lists(st.sampled_from(["draw 0", "draw 1", "learner dies", "dies between", "save"]), max_size=60))
+@given(st.lists(st.sampled_from(["draw 0", "draw 1", "learn", "learner dies", "does not arrive", "save"]), max_size=60))
 def test_a_learner_skips_nothing_and_takes_nothing_twice_whenever_it_dies(events):
-    """A learner that appends what it learns, and forgets what it has not saved when it dies."""
+    """A learner that appends what it learns, is given two draws at most, and forgets what it has not saved."""
     draws, learnt, saved, counted = Draws([0, 0]), [], [], 0
-    order = []  # of the first time each was drawn
+    order, given = [], []  # of the first time each was drawn; what it has not learnt from yet
+
+    def learn():
+        nonlocal counted
+        learnt.append(given.pop(0))
+        counted += draws.learnt()
+
+    def draw(waiting):
+        share = draws.next_share(waiting)
+        item = (share, draws.number(share))
+        assert draws.again == (item in order)
+        if item not in order:
+            order.append(item)
+        draws.drawn(share)
+        given.append(item)
+
     for event in events:
         if event == "save":
+            while given:
+                learn()
             saved = list(learnt)
             frontier = draws.save()
             assert frontier == [sum(s == share for s, _ in saved) for share in (0, 1)]
         elif event == "learner dies":
-            learnt = list(saved)
+            learnt, given = list(saved), []
             draws.back_to_frontier()
-        else:
-            wanted = 1 if event == "draw 1" else 0
-            share = draws.next_share([1 - wanted, wanted])
-            item = (share, draws.number(share))
-            if item not in order:
-                order.append(item)
-            draws.drawn(share)
-            if event == "dies between":
-                learnt = list(saved)
-                draws.back_to_frontier()
-                continue
-            learnt.append(item)
-            counted += draws.learnt()
+        elif event == "does not arrive":
+            if given:
+                given.pop()
+                draws.given_up()
+        elif event == "learn":
+            if given:
+                learn()
+        elif len(given) < 2:
+            draw([0, 1] if event == "draw 1" else [1, 0])
+        assert draws.ahead == len(given)
     while draws.pending:
-        share = draws.next_share([0, 0])
-        learnt.append((share, draws.number(share)))
-        counted += draws.learnt()
+        while given:
+            learn()
+        if draws.pending:
+            draw([0, 0])
     assert learnt == order, "in the order in which they were drawn first"
     assert counted == len(order), "the books count each once"

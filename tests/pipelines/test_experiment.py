@@ -16,6 +16,8 @@ FREE = {
     "minutes": 3.0,
     "runner": "local",
     "learner_threads": 2,
+    "learner_device": "cuda",
+    "learners": 1,
     "record_mb": 0,
     "report_every_s": 9.0,
     "stall_timeout_s": 9.0,
@@ -28,6 +30,8 @@ FREE = {
     "prices.request": 0.1,
     "cache.memory_entries": 5,
     "budget.requests": 9,
+    "fallback.counts": False,
+    "canaries.share": 0.5,
     "rates.requests_per_minute": 9,
     "hedging.at_most": 0.01,
 }

@@ -98,6 +98,7 @@ def test_dropped_batches_are_gone_for_good_and_a_segment_of_dead_ones_is_deleted
         assert len(store) == 8 - len(first)
         with pytest.raises(KeyError, match="segment 0 is not there"):
             store.read(first[0])
+        store.sync()
         assert view.equals(batch(0, 2, WIDE))  # what was read stays
         assert not [name for name in names(directory) if name.startswith("000000")]
     with Store(directory, schema) as store:
@@ -126,6 +127,7 @@ def test_a_half_empty_segment_is_rewritten_and_its_live_batches_keep_their_posit
         store.drop([Position(0, number) for number in range(5)])
         assert names(directory) == ["000000-0.arrow", "000000.dead", "000000.manifest.json", "store.json"]
         store.drop([Position(0, 7)])
+        store.sync()
         assert names(directory) == ["000000-1.arrow", "000000.dead", "000000.manifest.json", "store.json"]
         assert store.bytes_on_disk < 0.6 * before
         live = [5, 6, 8, 9]

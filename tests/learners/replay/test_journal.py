@@ -113,6 +113,7 @@ def test_the_disk_is_waited_for_as_the_policy_says(tmp_path, monkeypatch, policy
     for second in (0.2, 0.6, 1.3):
         now[0] = second
         journal.write(FRAMES[0])
+    journal._syncing.result()
     assert len(calls) == syncs
     monkeypatch.undo()
     journal.close()

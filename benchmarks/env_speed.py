@@ -1,0 +1,318 @@
+"""`env-speed`: frames/s end to end, Guerdon and its peers, on NetHackScore and CartPole with the same small nets.
+
+    python -m benchmarks.env_speed sample_factory=/path/to/python sb3=/path/to/python pufferlib=/path/to/python
+    python -m benchmarks.env_speed worlds=[cartpole] systems=[guerdon,rllib-impala] seconds=20 repetitions=1
+    python -m benchmarks.env_speed returns_at=1000000 worlds=[cartpole]
+
+A frame counts when it was learnt from. Every system has one epoch, batches of 2048, no recurrence, the same net, and a
+window of `seconds` after `warm_up` seconds of learning; they take turns, `repetitions` times over. A peer is run by
+the interpreter that its key names, since peers do not share an environment; one without an interpreter, or that fails,
+is in the table with its reason. With `returns_at=FRAMES` each system also trains for that many frames, on `seeds`
+seeds, and tells the return of its last hundred episodes. `settings.SYSTEM.WORLD={…}` replaces a system's settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.training import ONE_THREAD, last_line, sigterm_interrupts, train
+from pipelines.errors import UserError
+from pipelines.overrides import parse
+from pipelines.results import Cell, Result, figure, write_result
+from pipelines.trial import trial
+
+NAME = "env-speed"
+PEERS = Path(__file__).parent / "peers"
+WORLDS = ("nethack", "cartpole")
+TIMEOUT_S = 600.0  # of a peer, beyond its window
+ENOUGH = {"sample-factory": 1.5, "rllib": 2.5}  # how much faster Guerdon is meant to be
+
+COMMON = {
+    "reward.source": "extrinsic",
+    "policy.encoder": "small",
+    "policy.recurrent": False,
+    "learner.learning_rate": 3e-4,
+    "learner.epochs": 1,
+    "learner.minibatches": 1,
+    "record_mb": 0,
+    "actors.count": 2,
+    "actors.unroll_length": 32,
+}
+GUERDON: dict[str, tuple[str, dict[str, Any]]] = {
+    "nethack": (
+        "nethack-score",
+        {
+            **COMMON,
+            "policy.hidden": 128,
+            "task_options.keys": ["chars", "blstats"],
+            "reward.extrinsic_coefficient": 1.0,
+            "actors.environments": 32,
+            "batch_fragments": 2,
+        },
+    ),
+    "cartpole": (
+        "catch",
+        {
+            **COMMON,
+            "task": "CartPole-v1",
+            "policy.hidden": 64,
+            "actors.environments": 64,
+            "batch_fragments": 1,
+        },
+    ),
+}
+
+
+class Peer(NamedTuple):
+    """A peer's script, the key of its interpreter, and what it is told in each world, found by hand."""
+
+    script: str
+    key: str
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+SAMPLE_FACTORY = {"nethack": {"workers": 2, "envs": 64}, "cartpole": {"workers": 2, "envs": 64}}
+RLLIB = {"nethack": {"workers": 1, "envs": 64}, "cartpole": {"workers": 1, "envs": 128}}
+OTHERS = {world: {"envs": 64} for world in WORLDS}
+SYSTEMS: dict[str, Peer] = {
+    "raw": Peer("raw_stepping.py", "", {world: {"envs": 2} for world in WORLDS}),
+    "sample-factory": Peer("sample_factory_appo.py", "sample_factory", SAMPLE_FACTORY),
+    "rllib-impala": Peer("rllib_async.py", "rllib", {w: {**RLLIB[w], "algorithm": "impala"} for w in WORLDS}),
+    "rllib-appo": Peer("rllib_async.py", "rllib", {w: {**RLLIB[w], "algorithm": "appo"} for w in WORLDS}),
+    "sb3": Peer("sb3_ppo.py", "sb3", {world: {"envs": 16} for world in WORLDS}),
+    "pufferlib": Peer("pufferlib_ppo.py", "pufferlib", OTHERS),
+}
+
+
+class Found(NamedTuple):
+    """What one run said; what could not be had is None, with the reason."""
+
+    frames_per_s: float | None = None
+    episode_return: float | None = None
+    frames: float | None = None
+    problem: str = ""
+
+
+def run_peer(interpreter: str, peer: Peer, world: str, words: Mapping[str, Any], log: Path, limit_s: float) -> Found:
+    """Run a peer's script to its end.
+
+    Args:
+        interpreter: path of the Python that has the peer; empty: there is none.
+        peer: which.
+        world: `nethack` or `cartpole`.
+        words: its options.
+        log: what it prints goes there.
+        limit_s: it is stopped after this long.
+    """
+    if not interpreter:
+        return Found(problem=f"absent: no interpreter was named ({peer.key}=PYTHON)")
+    options = [f"--{key}={value}" for key, value in words.items()]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [interpreter, str(PEERS / peer.script), world, *options],
+            env={**os.environ, **ONE_THREAD},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return Found(problem=f"did not end within {limit_s:.0f} s; see {log}")
+        except OSError as error:
+            return Found(problem=str(error))
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return spoken(log.read_text(errors="replace"), code, log)
+
+
+def spoken(printed: str, code: int, log: Path) -> Found:
+    """What a peer's script said in its last line of JSON."""
+    for line in reversed(printed.splitlines()):
+        if line.startswith("{") and '"frames_per_s"' in line:
+            said = json.loads(line)
+            return Found(said["frames_per_s"], said["episode_return"], said["frames"])
+    return Found(problem=f"ended with code {code}: {last_line(log)}")
+
+
+def measure_speed(system: str, world: str, plan: Plan, place: Path) -> Found:
+    """Frames/s of a system in a window."""
+    if system == "guerdon":
+        recipe, settings = GUERDON[world]
+        words = [f"{key}={json.dumps(value)}" for key, value in {**settings, **plan.settings(system, world)}.items()]
+        try:
+            seen = trial([recipe, "frames=1000000000", *words], plan.warm_up, plan.seconds, place)
+        except UserError as error:
+            return Found(problem=str(error))
+        return Found(seen.frames_per_s, seen.metrics.get("episode_return"), seen.metrics["learnt_frames"])
+    peer = SYSTEMS[system]
+    window = {"warm_up": plan.warm_up, "seconds": plan.seconds}
+    words = {**peer.settings[world], **plan.settings(system, world), **window}
+    limit_s = TIMEOUT_S + plan.warm_up + plan.seconds
+    return run_peer(plan.interpreter(peer), peer, world, words, place / "log", limit_s)
+
+
+def measure_return(system: str, world: str, frames: int, seed: int, plan: Plan, place: Path) -> Found:
+    """Return of the last episodes after a number of frames."""
+    if system == "guerdon":
+        recipe, settings = GUERDON[world]
+        values = {**settings, **plan.settings(system, world), "frames": frames, "seed": seed}
+        try:
+            run = train(recipe, values, place, minutes=plan.minutes)
+        except UserError as error:
+            return Found(problem=str(error))
+        last = list(run.lines(run.metrics))[-1]
+        if last["learnt_frames"] < frames:
+            return Found(problem=f"learnt from {last['learnt_frames']:,.0f} frames in {plan.minutes:g} minutes")
+        return Found(None, last.get("episode_return"), last["learnt_frames"])
+    peer = SYSTEMS[system]
+    if system == "raw":
+        return Found(problem="learns nothing")
+    words = {**peer.settings[world], **plan.settings(system, world), "frames": frames, "seed": seed}
+    return run_peer(plan.interpreter(peer), peer, world, words, place / "log", 60 * plan.minutes)
+
+
+class Plan(NamedTuple):
+    """What is measured: windows, and where each peer's interpreter and settings are."""
+
+    seconds: float
+    warm_up: float
+    minutes: float
+    interpreters: Mapping[str, str]
+    replaced: Mapping[str, Mapping[str, Any]]
+
+    def interpreter(self, peer: Peer) -> str:
+        """Of a peer; this one where it is installed here."""
+        return self.interpreters.get(peer.key, sys.executable if peer.key in ("", "rllib") else "")
+
+    def settings(self, system: str, world: str) -> Mapping[str, Any]:
+        """What was replaced on the command line."""
+        return self.replaced.get(f"{system}.{world}", {})
+
+
+def row(system: str, world: str, number: int, found: Found, kind: str) -> dict[str, Cell]:
+    """One line of the table."""
+    return {
+        "kind": kind,
+        "system": system,
+        "world": world,
+        "number": number,
+        "frames_per_s": found.frames_per_s,
+        "episode_return": found.episode_return,
+        "frames": found.frames,
+        "problem": found.problem,
+    }
+
+
+def ratios(rows: Sequence[Mapping[str, Any]], world: str, peer: str) -> list[float]:
+    """Guerdon's frames/s over a peer's, in each repetition in which both were measured."""
+    speed = {
+        (r["system"], r["number"]): r["frames_per_s"] for r in rows if r["kind"] == "speed" and r["world"] == world
+    }
+    pairs = [(found, speed.get((peer, number))) for (system, number), found in speed.items() if system == "guerdon"]
+    return [ours / theirs for ours, theirs in pairs if ours and theirs]
+
+
+def numbers(rows: Sequence[Mapping[str, Any]], kind: str, system: str, world: str, column: str) -> list[float]:
+    """What stands in a column of the lines of one kind, system and world, where there is something."""
+    of = [row[column] for row in rows if (row["kind"], row["system"], row["world"]) == (kind, system, world)]
+    return [float(value) for value in of if value is not None]
+
+
+def report(rows: Sequence[dict[str, Cell]], worlds: Sequence[str], command: str, results: Path) -> Result:
+    """Write the result: holds where every peer that is meant to be beaten was there, and was.
+
+    Raises:
+        ValueError: nothing at all was measured.
+    """
+    figures, holds = {}, True
+    for world in worlds:
+        best_of_rllib = []
+        for system in ("guerdon", *SYSTEMS):
+            if speeds := numbers(rows, "speed", system, world, "frames_per_s"):
+                figures[f"{system}, {world}"] = figure(speeds, "frames/s")
+            if returns := numbers(rows, "return", system, world, "episode_return"):
+                figures[f"return of {system}, {world}"] = figure(returns, "return")
+            if system != "guerdon" and (found_ratios := ratios(rows, world, system)):
+                figures[f"guerdon over {system}, {world}"] = figure(found_ratios, "ratio")
+                if system.startswith("rllib"):
+                    best_of_rllib.append(sum(found_ratios) / len(found_ratios))
+        ours = figures.get(f"guerdon over sample-factory, {world}")
+        holds &= ours is not None and ours.value >= ENOUGH["sample-factory"]
+        holds &= bool(best_of_rllib) and min(best_of_rllib) >= ENOUGH["rllib"]
+    return write_result(
+        results / f"{NAME}.json",
+        NAME,
+        f"On {' and '.join(worlds)}, with the same net, one epoch and batches of 2048, Guerdon learns from at least "
+        f"{ENOUGH['sample-factory']:g} times the frames/s of Sample Factory and {ENOUGH['rllib']:g} times those of "
+        "RLlib's best asynchronous learner.",
+        holds,
+        command,
+        figures,
+        rows,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the benchmark.
+
+    Raises:
+        UserError: a key is unknown.
+    """
+    values = parse(arguments)
+    worlds: Sequence[str] = values.pop("worlds", list(WORLDS))
+    systems: Sequence[str] = values.pop("systems", ["guerdon", *SYSTEMS])
+    repetitions, seeds = int(values.pop("repetitions", 3)), int(values.pop("seeds", 3))
+    returns_at = int(values.pop("returns_at", 0))
+    work, results = Path(values.pop("work", f"runs/{NAME}")), Path(values.pop("results", "docs/results"))
+    seconds, warm_up = float(values.pop("seconds", 60)), float(values.pop("warm_up", 20))
+    minutes = float(values.pop("minutes", 30))
+    interpreters = {peer.key: str(values.pop(peer.key)) for peer in SYSTEMS.values() if peer.key in values}
+    replaced = {
+        f"{system}.{world}": values.pop(f"settings.{system}.{world}")
+        for system in ("guerdon", *SYSTEMS)
+        for world in WORLDS
+        if f"settings.{system}.{world}" in values
+    }
+    known = (*WORLDS, "guerdon", *SYSTEMS)
+    unknown = [*values, *(name for name in (*worlds, *systems) if name not in known)]
+    if unknown:
+        raise UserError(f"got {unknown}; expected the keys, worlds and systems that this file's head names")
+    plan = Plan(seconds, warm_up, minutes, interpreters, replaced)
+    rows: list[dict[str, Cell]] = []
+    with sigterm_interrupts():
+        for number in range(repetitions):
+            for world in worlds:
+                for system in systems:
+                    found = measure_speed(system, world, plan, work / f"{world}-{system}-{number}")
+                    rows.append(row(system, world, number, found, "speed"))
+                    shown = f"{found.frames_per_s:,.0f} frames/s" if found.frames_per_s else found.problem
+                    print(f"{number} {world:9} {system:15} {shown}", flush=True)
+        for seed in range(seeds if returns_at else 0):
+            for world in worlds:
+                for system in systems:
+                    place = work / f"{world}-{system}-seed{seed}"
+                    found = measure_return(system, world, returns_at, seed, plan, place)
+                    rows.append(row(system, world, seed, found, "return"))
+                    print(f"{seed} {world:9} {system:15} return {found.episode_return} {found.problem}", flush=True)
+    result = report(rows, worlds, f"python -m benchmarks.env_speed {' '.join(arguments)}".strip(), results)
+    print(f"{results / f'{NAME}.json'}: holds {result.holds}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (UserError, ValueError) as error:
+        sys.exit(f"{NAME}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{NAME}: stopped before its end, nothing was written")

@@ -1,0 +1,185 @@
+"""`env-speed-scaling`: what frames/s depend on: environments, actors, unroll length, policy size, age of the run.
+
+    python -m benchmarks.env_speed_scaling
+    python -m benchmarks.env_speed_scaling part=long hours=1        # frames/s and memory over a long run
+    python -m benchmarks.env_speed_scaling environments=[8,32] actors=[1] unrolls=[32] nets=[small] seconds=10
+
+One thing is varied at a time, from the middle of the others. Each row has frames/s, memory of the actors for each
+environment, stored bytes a step, and the age of the weights that acted. Every further key is an override of the recipe.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.env_speed import GUERDON
+from benchmarks.training import sigterm_interrupts
+from pipelines.errors import UserError
+from pipelines.overrides import parse
+from pipelines.results import Cell, Result, figure, write_result
+from pipelines.run_directory import RunDirectory
+from pipelines.stored_experience import stored_rows
+from pipelines.trial import trial, watch
+
+NAME = "env-speed-scaling"
+BATCH = 2048  # frames in an update, whatever is varied
+FLAT = 0.02  # by how much a long run may become slower or larger
+NETS: dict[str, dict[str, Any]] = {
+    "small": {"policy.encoder": "small", "policy.recurrent": False, "policy.hidden": 128},
+    "full": {"policy.encoder": "full", "policy.recurrent": True, "policy.hidden": 512},
+}
+
+
+def settings_of(environments: int, actors: int, unroll: int, net: str) -> dict[str, Any]:
+    """Overrides of one cell. An update has as many frames in each, or one rollout where a rollout has more."""
+    return {
+        **GUERDON["nethack"][1],
+        **NETS[net],
+        "task_options.keys": ["chars", "blstats"] if net == "small" else ["chars", "blstats", "message"],
+        "actors.environments": environments,
+        "actors.count": actors,
+        "actors.unroll_length": unroll,
+        "batch_fragments": max(1, BATCH // (environments * unroll)),
+        "record_mb": 64,
+    }
+
+
+def cells(
+    environments: Sequence[int], actors: Sequence[int], unrolls: Sequence[int], nets: Sequence[str]
+) -> Iterator[tuple[str, int, int, int, str]]:
+    """What is varied, and the cell: one thing at a time, the others in the middle of their list."""
+    middle = [values[len(values) // 2] for values in (environments, actors, unrolls)]
+    for net in nets:
+        for value in environments:
+            yield "environments", value, middle[1], middle[2], net
+        for value in actors:
+            yield "actors", middle[0], value, middle[2], net
+        for value in unrolls:
+            yield "unroll", middle[0], middle[1], value, net
+
+
+def bytes_a_step(run: RunDirectory) -> float | None:
+    """Bytes of the stored rows for each environment step; None where nothing is left."""
+    found = [(batch.nbytes, len(batch.column("env_reward").flatten())) for batch in stored_rows(run)]
+    steps = sum(count for _, count in found)
+    return sum(size for size, _ in found) / steps if steps else None
+
+
+def measure(cell: tuple[str, int, int, int, str], plan: Mapping[str, Any], place: Path) -> dict[str, Cell]:
+    """One row of the table; what could not be run has its reason."""
+    varied, environments, actors, unroll, net = cell
+    row: dict[str, Cell] = {
+        "varied": varied,
+        "environments": environments,
+        "actors": actors,
+        "unroll": unroll,
+        "net": net,
+    }
+    values = {**settings_of(environments, actors, unroll, net), **plan["overrides"]}
+    words = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    try:
+        seen = trial(["nethack-score", "frames=1000000000", *words], plan["warm_up"], plan["seconds"], place)
+    except UserError as error:
+        return {**row, "frames_per_s": None, "problem": str(error)}
+    memory = sum(size for role, size in seen.memory_mb.items() if role.startswith("env-actor"))
+    return {
+        **row,
+        "frames_per_s": seen.frames_per_s,
+        "memory_mb_per_environment": memory / (environments * actors),
+        "bytes_per_step": bytes_a_step(RunDirectory.existing("last", place)),
+        "weight_age_versions": seen.weight_age,
+        "processor_us_per_frame": sum(seen.processors.values()),
+        "problem": "",
+    }
+
+
+def drift(times: Sequence[float], values: Sequence[float]) -> float:
+    """By how much values change from the first time to the last, as a share of their mean, by a fitted line."""
+    slope, _ = np.polyfit(times, values, 1)
+    return float(slope * (times[-1] - times[0]) / np.mean(values))
+
+
+def long_run(hours: float, plan: Mapping[str, Any], place: Path) -> list[dict[str, Cell]]:
+    """Frames/s and resident memory by the minute of one long run."""
+    values = {**settings_of(32, 2, 32, "small"), "frames": 10**12, **plan["overrides"]}
+    words = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    minutes = max(3, round(60 * hours))
+    seen = watch(["nethack-score", *words], plan["warm_up"], 3600 * hours / minutes, minutes, place)
+    return [
+        {
+            "varied": "time",
+            "minute": one.metrics["elapsed_s"] / 60,
+            "frames_per_s": one.frames_per_s,
+            "memory_mb": sum(one.memory_mb.values()),
+            "processor_us_per_frame": sum(one.processors.values()),
+            "problem": "",
+        }
+        for one in seen
+    ]
+
+
+def report(rows: Sequence[dict[str, Cell]], command: str, results: Path) -> Result:
+    """Write the result: it holds where a long run was made and stayed flat."""
+    figures = {}
+    for row in rows:
+        if row["varied"] != "time" and isinstance(row["frames_per_s"], (int, float)):
+            where = f"{row['environments']} environments, {row['actors']} actors, unroll {row['unroll']}, {row['net']}"
+            figures[where] = figure([float(row["frames_per_s"])], "frames/s")
+    minutes = [row for row in rows if row["varied"] == "time"]
+    flat = False
+    if len(minutes) > 2:
+        times = [float(str(row["minute"])) for row in minutes]
+        curves = [[float(str(row[key])) for row in minutes] for key in ("frames_per_s", "memory_mb")]
+        slower, larger = (drift(times, curve) for curve in curves)
+        figures["change of frames/s over the run"] = figure([slower], "share")
+        figures["change of resident memory over the run"] = figure([larger], "share")
+        flat = abs(slower) <= FLAT and larger <= FLAT
+    return write_result(
+        results / f"{NAME}.json",
+        NAME,
+        f"A frame costs no more late in a run than early: over an hour frames/s and memory stay within {FLAT:.0%}.",
+        flat,
+        command,
+        figures,
+        rows,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    values = parse(arguments)
+    lists: list[Any] = [
+        values.pop("environments", [8, 32, 128, 512]),
+        values.pop("actors", [1, 2, 4]),
+        values.pop("unrolls", [8, 32, 128]),
+        values.pop("nets", list(NETS)),
+    ]
+    part, hours = str(values.pop("part", "all")), float(values.pop("hours", 1.0))
+    if part not in ("all", "cells", "long"):
+        raise UserError(f"part: got {part!r}; expected all, cells or long")
+    work, results = Path(values.pop("work", f"runs/{NAME}")), Path(values.pop("results", "docs/results"))
+    plan = {"seconds": float(values.pop("seconds", 30)), "warm_up": float(values.pop("warm_up", 10))}
+    full = {**plan, "overrides": values}
+    rows: list[dict[str, Cell]] = []
+    with sigterm_interrupts():
+        for index, cell in enumerate(dict.fromkeys(cells(*lists)) if part != "long" else ()):
+            rows.append(measure(cell, full, work / str(index)))
+            print(rows[-1], flush=True)
+        if part != "cells":
+            rows += long_run(hours, full, work / "long")
+    command = f"python -m benchmarks.env_speed_scaling {' '.join(arguments)}".strip()
+    print(f"{results / f'{NAME}.json'}: holds {report(rows, command, results).holds}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (UserError, ValueError) as error:
+        sys.exit(f"{NAME}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{NAME}: stopped before its end, nothing was written")

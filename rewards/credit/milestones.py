@@ -1,0 +1,114 @@
+"""`Milestones`: what a step has achieved of a list of sub-goals, paid once, or as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from rewards.columns import Column
+from rewards.views.layout import LEVELS, Layout, Level
+from rewards.views.part import Part, Stage, State, Table, Terms, require_order
+
+
+class Milestones(Part):
+    """Bonus: Σ_k 1[g_k is achieved now, for the first time in the episode]. Progress: share of g_1 … g_K achieved.
+
+    What is achieved again is not paid again, or it would be farmed: the bonus of an episode is at most K. Progress
+    counts the step itself, and so is of the state after it; interpolated, it also rises evenly between two
+    achievements, and after the last one it stays.
+
+    A label that is NULL achieves nothing; a step of which no label is known is NULL.
+
+    Sources: CALM (the bonus of an option that ends; that it is paid once is chosen here) and MiRA (progress, the target
+    of its potential; that it is interpolated by the number of steps is chosen here).
+
+    Attributes:
+        achieved: names of columns of labels, one a sub-goal, all of steps or all of tokens.
+        pay: what is written.
+        least: from where on a label says yes.
+        to: name of the column it writes.
+    """
+
+    stage: ClassVar[Stage] = "credit"
+    null: ClassVar[Literal["stays", "excluded", "declared"]] = "declared"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"calm": {"pay": "once"}, "mira": {"pay": "interpolated"}}
+    example: ClassVar[Mapping[str, Any]] = {"achieved": ["key", "door"]}
+
+    part: Literal["milestones"] = "milestones"
+    achieved: tuple[str, ...] = Field(min_length=1)
+    pay: Literal["once", "progress", "interpolated"] = "once"
+    least: float = 0.5
+    to: str = "milestones"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.achieved
+
+    @property
+    def output(self) -> str:
+        """Name of the column it writes."""
+        return self.to
+
+    def level(self, levels: Mapping[str, Level]) -> Level:
+        """That of the labels.
+
+        Raises:
+            ValueError: they differ, or are not of steps or tokens.
+        """
+        found = {levels[name] for name in self.achieved}
+        if len(found) > 1:
+            raise ValueError(f"got labels of {sorted(found, key=LEVELS.index)}; expected all of one level")
+        require_order(self.achieved[0], own := found.pop())
+        return own
+
+    def _new(self, table: Table, layout: Layout, own: Level) -> NDArray[np.bool_]:
+        """What is achieved for the first time `[K, N]`."""
+        owner = layout.owner(own, "episode")
+        first = np.full((len(self.achieved), layout.size("episode")), -1)
+        labels = np.stack([table[name].valid & (table[name].values >= self.least) for name in self.achieved])
+        goal, place = np.nonzero(labels)
+        first[goal[::-1], owner[place[::-1]]] = place[::-1]  # of several, the first is written last
+        new = np.zeros(labels.shape, np.bool_)
+        goal, episode = np.nonzero(first >= 0)
+        new[goal, first[goal, episode]] = True
+        return new
+
+    def apply(self, table: Table, state: State) -> Column:
+        """Bonus or progress."""
+        known = np.any([table[name].valid for name in self.achieved], axis=0)
+        values = np.sum(list(self.attribute(table, {}, state).values()), axis=0)
+        if self.pay == "interpolated":
+            layout, own = table.nested(self), self.level(table.levels)
+            values = interpolated(values, layout, own)
+        return Column(values.astype(np.float32), known)
+
+    def describe(self, terms: Mapping[str, str]) -> str:
+        """Bonus or progress over the labels."""
+        names = ", ".join(terms[name] for name in self.achieved)
+        return {"once": f"first({names})", "progress": f"progress({names})"}.get(self.pay, f"progress~({names})")
+
+    def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
+        """What each label has paid."""
+        layout, own = table.nested(self), self.level(table.levels)
+        new = self._new(table, layout, own)
+        if self.pay == "once":
+            return {name: new[k].astype(np.float64) for k, name in enumerate(self.achieved)}
+        return {name: layout.so_far(new[k], own) / len(new) for k, name in enumerate(self.achieved)}
+
+
+def interpolated(progress: NDArray[np.float64], layout: Layout, level: Level) -> NDArray[np.float64]:
+    """Progress that rises evenly from 0 before the first step over each change to the next, and then stays."""
+    owner = layout.owner(level, "episode")
+    start = layout.before(np.zeros(len(owner)), 1.0, level) > 0
+    place = np.arange(len(owner)) + 2 * np.cumsum(start)  # room before each episode for where it starts from
+    change = progress > layout.before(progress, 0.0, level)
+    end = layout.last(level, "episode")
+    at = np.concatenate([place[start] - 1, place[change | end]])
+    value = np.concatenate([np.zeros(start.sum()), progress[change | end]])
+    order = np.argsort(at, kind="stable")
+    return np.interp(place, at[order], value[order]) if len(at) else progress
