@@ -57,16 +57,12 @@ def remember(core: nn.GRU, features: Tensor, lengths: Tensor, initial_state: Ten
     if features.is_cuda:
         out = core(PackedSequence(packed, packing.batch_sizes), first.unsqueeze(0))[0].data
     else:
-        gates = linear(packed, core.weight_ih_l0, core.bias_ih_l0)
+        of_input, of_memory, input_bias, memory_bias = core.all_weights[0]
+        gates = linear(packed, of_input, input_bias)
         with torch.autocast("cpu", enabled=False):
-            out = _PackedGru.apply(
-                gates.to(core.weight_hh_l0.dtype),
-                first.to(core.weight_hh_l0.dtype),
-                core.weight_hh_l0,
-                core.bias_hh_l0,
-                packing.batch_sizes.tolist(),
-                gates.dtype,
-            )
+            own = of_memory.dtype
+            sizes = packing.batch_sizes.tolist()
+            out = _PackedGru.apply(gates.to(own), first.to(own), of_memory, memory_bias, sizes, gates.dtype)  # type: ignore[no-untyped-call]
     return torch.empty_like(out).index_copy(0, packing.order, out)
 
 

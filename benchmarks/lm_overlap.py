@@ -4,9 +4,9 @@
     python -m benchmarks.lm_overlap updates=40 rounds=3
 
 The same experiment on Ray in lockstep (`max_staleness=0`) and asynchronously, to the same number of updates, with a
-reward
-that takes 0.2 to 2 s for each group, as one behind a network does. Beside them stand the stages run alone: writing with
-nothing else to do, and learning from what is there already. Perfect overlap takes as long as the slower of the two.
+reward that takes 0.2 to 2 s for each group, as one behind a network does. Beside them stand the stages run alone:
+writing with nothing else to do, and learning from what is there already. Perfect overlap takes as long as the slower of
+the two.
 Other keys: prompts, work, results.
 """
 
@@ -58,6 +58,7 @@ def experiment_of(values: Mapping[str, Any], staleness: int) -> LanguageExperime
         "max_staleness": staleness,
         "runner": "distributed",
         "tracking.enabled": False,
+        "target": None,
         "evaluate_every": 0,
         "checkpoint.every_s": 1e6,
     }

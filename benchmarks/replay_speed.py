@@ -5,8 +5,9 @@
 
 The records are observations uint8[1659], action int64, reward float32 and done uint8, in sequences of 32 steps; 32 of
 them are inserted at a time, and sampled as one batch of contiguous arrays `[32, 32, …]`. In each repetition every
-system has a process of its own, one after another, with one thread; a figure is over repetitions, a ratio is of two
-systems in the same repetition. Where a system is not installed (`pip install --no-deps torchrl tensordict pyvers
+system has a process of its own, one after another, and as many threads as it takes by itself (torch's systems and this
+replay copy with all cores, NumPy's with one); a figure is over repetitions, a ratio is of two systems in the same
+repetition. Where a system is not installed (`pip install --no-deps torchrl tensordict pyvers
 cpprb`; Reverb needs TensorFlow) the table says so. With several writers each has its own replay (a shard), as in a
 run. Further keys: only=[SYSTEM,…], work, results.
 """
@@ -33,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmarks.training import CHECKOUT, ONE_THREAD
+from benchmarks.training import CHECKOUT
 from envs.storage.store import Config as StoreConfig
 from envs.trajectory import ragged
 from learners.replay.config import Config
@@ -164,7 +165,6 @@ def torchrl(capacity: int, work: Path, prioritised: bool = False) -> System:
     from tensordict import TensorDict
     from torchrl.data import LazyTensorStorage, TensorDictPrioritizedReplayBuffer, TensorDictReplayBuffer
 
-    torch.set_num_threads(1)
     turn = in_turn(DISTINCT // BATCH)
     data = TensorDict({k: torch.from_numpy(v) for k, v in records().items()}, batch_size=[DISTINCT])
     parts = [data[first : first + BATCH] for first in range(0, DISTINCT, BATCH)]
@@ -453,7 +453,7 @@ def in_a_process(name: str, capacity: int, seconds: float, work: Path) -> dict[s
     """`measure` in a process of its own."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.replay_speed", f"one={name}", f"work={work}"]
     command += [f"sequences={capacity}", f"seconds={seconds}"]
-    environment = {**os.environ, **ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
     if done.returncode:
         return {"system": name, "note": f"failed: {done.stderr.strip().splitlines()[-1:]}"}

@@ -56,8 +56,8 @@ class Config(BaseModel):
         epochs: passes over each batch.
         minibatches: parts into which the rows of a batch are dealt, in each epoch.
         max_skipped: updates in a row that may be lost to NaN or infinity before learning is given up.
-        precision: of the network's products: bfloat16 pays on GPUs, and on CPUs with matrix units (AMX). Weights, losses
-            and returns stay float32.
+        precision: of the network's products: bfloat16 pays on GPUs, and on CPUs with matrix units (AMX). Weights,
+            losses and returns stay float32.
         compile: whether the network is compiled. It was not worth its minutes where it was measured (docs/speed.md).
         seed: of the dealing of minibatches.
     """
@@ -168,12 +168,13 @@ class Appo:
                 if metrics is not None:
                     steps.append(metrics)
         self._version += 1
+        frames, rows = self._world.sum(torch.tensor([batch.frames, batch.rows], device=self._descent.device))
         means = torch.stack(steps).mean(0).tolist() if steps else [math.nan] * len(_MEANS)
         return {
             **dict(zip(_MEANS, means, strict=True)),
-            "mean_reward": float(batch.reward.mean()),
-            "frames": float(batch.frames),
-            "rows": float(batch.rows),
+            "mean_reward": float(self._world.sum(batch.reward.sum()) / frames),
+            "frames": float(frames),
+            "rows": float(rows),
             "policy_lag_mean": float(lag.mean()),
             "policy_lag_max": float(lag.max()),
             "version": float(self._version),
@@ -256,7 +257,11 @@ class Appo:
 
     def _share(self, batch: TrainBatch) -> Tensor:
         """What part of the steps that count, over all learners, is in this learner's rows; a scalar."""
-        own = torch.tensor(float(batch.frames)) if batch.weight is None else batch.weight.float().sum()
+        own = (
+            torch.tensor(float(batch.frames), device=self._descent.device)
+            if batch.weight is None
+            else batch.weight.float().sum()
+        )
         return own / self._world.sum(own).clamp(min=torch.finfo(torch.float32).tiny) if self._world.size > 1 else _ALL
 
     def _agreed(self, finite: bool) -> bool:

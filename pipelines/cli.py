@@ -190,10 +190,17 @@ def inspect(
     """Show recorded episodes as text frames: message, action, every reward component, the verdict behind it.
 
     Keys: episode=ID (default: the last whole one), episodes=1, steps=40, first=0, all=false, runs=DIRECTORY.
+    Of a language run, conversations: episode=ID, episodes=1.
     """
     from pipelines.inspect import inspect_run
+    from pipelines.language.inspect import inspect_language
+    from pipelines.language.stored import is_language
 
     directory, values = _run_and_values(run, settings)
+    if is_language(directory):
+        for text in inspect_language(directory, **_known(values, episode="", episodes=1)):
+            print(text)
+        return
     known = _known(values, episode="", episodes=1, steps=40, first=0, all=False)
     for text in inspect_run(directory, **known):
         print(text)
@@ -210,10 +217,12 @@ def explain(
     Keys: runs=DIRECTORY.
     """
     from pipelines.explain import explain_row
+    from pipelines.language.inspect import explain_language
+    from pipelines.language.stored import is_language
 
     directory, values = _run_and_values(run, settings)
     _known(values)
-    for line in explain_row(directory, row):
+    for line in (explain_language if is_language(directory) else explain_row)(directory, row):
         typer.echo(line)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -44,7 +44,26 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> list[tuple[str, str]]:
+Rows = list[tuple[str, str]]
+
+
+class Subject(NamedTuple):
+    """What a display is about.
+
+    Attributes:
+        unit: in which its length is given.
+        done: key of the number of units that count as progress.
+        begun: key of the number that is shown.
+        rows: its labels and texts.
+    """
+
+    unit: str
+    done: str
+    begun: str
+    rows: Callable[[Mapping[str, float], Mapping[str, str]], Rows]
+
+
+def rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> Rows:
     """The display as labels and texts, in the order in which they are shown."""
     get = numbers.get
     intrinsic, extrinsic = _number(get("learner/reward_intrinsic")), _number(get("learner/reward_extrinsic"))
@@ -61,12 +80,33 @@ def rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> list[tuple[s
     ]
 
 
+def language_rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> Rows:
+    """The same, of a run of a language model."""
+    get = numbers.get
+    old = f"at most {_number(get('learner/staleness_max'))} versions old"
+    rewards = {name[7:]: value for name, value in numbers.items() if name.startswith("reward/")}
+    return [
+        ("tokens/s", _number(get("frames_per_s"))),
+        ("answers", f"{_number(get('episodes'))}, mean length {_number(get('episode_length'))} tokens"),
+        ("reward", f"{_number(get('episode_return'))} (last update)"),
+        *((f"reward {name}", _number(value)) for name, value in rewards.items()),
+        ("pass@1", f"{_share(get('success_rate'))} of the test split"),
+        *lines.items(),
+        ("weights", f"version {_number(get('learner/version'))}, answers learnt from {old}"),
+        ("policy entropy", _number(get("learner/entropy"))),
+    ]
+
+
+EXPERIENCE = Subject("frames", "learnt_frames", "frames", rows)
+LANGUAGE = Subject("updates", "updates", "updates", language_rows)
+
+
 class LiveDisplay:
     """For terminals."""
 
-    def __init__(self, title: str, target_frames: int, minutes: float | None) -> None:
+    def __init__(self, title: str, target: int, minutes: float | None, subject: Subject = EXPERIENCE) -> None:
         """Begin to draw."""
-        self._title, self._target, self._minutes = title, target_frames, minutes
+        self._title, self._target, self._minutes, self._subject = title, target, minutes, subject
         self._console = Console()
         self._live = Live(Text("starting …"), console=self._console, refresh_per_second=4, transient=False)
         self._live.start()
@@ -79,11 +119,11 @@ class LiveDisplay:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for label, text in rows(numbers, lines):
+        for label, text in self._subject.rows(numbers, lines):
             table.add_row(label, Text(text))
-        done = progress(numbers, self._target, self._minutes)
+        done = progress(numbers, self._target, self._minutes, self._subject.done)
         elapsed = time.strftime("%H:%M:%S", time.gmtime(numbers.get("elapsed_s", 0)))
-        head = Text(f"{_number(numbers.get('frames'))} of {self._target:,} frames, {elapsed}")
+        head = Text(f"{_number(numbers.get(self._subject.begun))} of {self._target:,} {self._subject.unit}, {elapsed}")
         return Panel(Group(ProgressBar(total=1.0, completed=done), head, Text(""), table), title=self._title)
 
     def say(self, text: str) -> None:
@@ -98,17 +138,18 @@ class LiveDisplay:
 class LineDisplay:
     """For files, pipes and continuous integration: one line an interval."""
 
-    def __init__(self, target_frames: int, every_s: float = 10.0) -> None:
+    def __init__(self, target: int, every_s: float = 10.0, subject: Subject = EXPERIENCE) -> None:
         """Print at most once in `every_s` seconds."""
-        self._target, self._every_s, self._last = target_frames, every_s, -math.inf
+        self._target, self._every_s, self._last, self._subject = target, every_s, -math.inf, subject
 
     def show(self, numbers: Mapping[str, float], lines: Mapping[str, str]) -> None:
         """Print a line, if it is time."""
         if time.monotonic() - self._last < self._every_s:
             return
         self._last = time.monotonic()
-        head = f"{numbers.get('frames', 0):,.0f}/{self._target:,} frames"
-        print(" | ".join([head, *(f"{label}: {text}" for label, text in rows(numbers, lines))]), flush=True)
+        head = f"{numbers.get(self._subject.begun, 0):,.0f}/{self._target:,} {self._subject.unit}"
+        shown = self._subject.rows(numbers, lines)
+        print(" | ".join([head, *(f"{label}: {text}" for label, text in shown)]), flush=True)
 
     def say(self, text: str) -> None:
         """Print a message."""
@@ -118,14 +159,16 @@ class LineDisplay:
         """Nothing to do."""
 
 
-def progress(numbers: Mapping[str, float], target_frames: int, minutes: float | None) -> float:
-    """Share of the run that is done, by frames or by time, whichever is further."""
-    done = numbers.get("learnt_frames", 0.0) / target_frames
+def progress(numbers: Mapping[str, float], target: int, minutes: float | None, key: str = "learnt_frames") -> float:
+    """Share of the run that is done, by what is counted under `key` or by time, whichever is further."""
+    done = numbers.get(key, 0.0) / target
     if minutes is not None:
         done = max(done, numbers.get("elapsed_s", 0.0) / (60 * minutes))
     return min(done, 1.0)
 
 
-def open_display(title: str, target_frames: int, minutes: float | None) -> Display:
+def open_display(title: str, target: int, minutes: float | None, subject: Subject = EXPERIENCE) -> Display:
     """The display that fits where the output goes."""
-    return LiveDisplay(title, target_frames, minutes) if sys.stdout.isatty() else LineDisplay(target_frames)
+    if sys.stdout.isatty():
+        return LiveDisplay(title, target, minutes, subject)
+    return LineDisplay(target, subject=subject)

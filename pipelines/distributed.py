@@ -203,10 +203,10 @@ class _Loops:
 
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
-        roles = [*self.actors, *self.shards, self.learner, *([self.trainer] if self.trainer else [])]
-        roles += [self.served.role] if self.served else []
+        first: list[Supervised | LearnerGroup] = [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]
+        roles = [*self.actors, *first, *([self.served.role] if self.served else [])]
         try:
-            for role in [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]:
+            for role in first:
                 role.start()
             await self._open_replay()
             for actor in [*self.actors, *([self.served.role] if self.served else [])]:
@@ -507,7 +507,7 @@ class _Loops:
         if report.sha256:
             self.snapshot, self.snapshots = snapshot, self.snapshots + 1
 
-    def _news(self, name: str, role: Supervised) -> tuple[dict[int, str], list[Verdict], Any]:
+    def _news(self, name: str, role: Supervised | LearnerGroup) -> tuple[dict[int, str], list[Verdict], Any]:
         """Captions, verdicts, and a reference to a snapshot (or None) that a role has not been told of yet."""
         epoch, captions, verdicts, snapshots = self.told.get(name, (role.epoch, 0, 0, 0))
         if epoch != role.epoch:
@@ -566,7 +566,7 @@ class _Loops:
                 await self._persistently(shard, "release", number)
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
 
-    async def _persistently(self, role: Supervised, method: str, *args: Any, returns: int = 1) -> Any:
+    async def _persistently(self, role: Supervised | LearnerGroup, method: str, *args: Any, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""
         while True:
             try:

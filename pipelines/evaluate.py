@@ -96,7 +96,8 @@ def _play(
     except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"task {experiment.task}: {error}") from None
     try:
-        learner = PolicyLearner(experiment, vector.spec, tree["roles"]["learner"])
+        here = experiment.model_copy(update={"learner_device": "cpu"})  # where the environments are
+        learner = PolicyLearner(here, vector.spec, tree["roles"]["learner"])
     except KeyError as error:
         vector.close()
         raise UserError(f"the checkpoint lacks {error}; it was written by another version") from None

@@ -299,8 +299,8 @@ class Experiment(BaseModel):
             )
         if self.batch_fragments % self.learners:
             raise ValueError(
-                f"batch_fragments ({self.batch_fragments}) must be a multiple of learners ({self.learners}): each learner "
-                "takes as many rollouts of a batch"
+                f"batch_fragments ({self.batch_fragments}) must be a multiple of learners ({self.learners}): each "
+                "learner takes as many rollouts of a batch"
             )
         if self.max_staleness == 0 and self.batch_fragments % self.actors.count:
             raise ValueError(

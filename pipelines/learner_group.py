@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import ray
 import torch
 import torch.distributed
+from torch._C._distributed_c10d import PrefixStore, TCPStore
 
 from cluster.supervision import RoleLost, Supervised
 from learners.language.world import ALONE, World
@@ -62,10 +63,10 @@ def join(seat: Seat, device: torch.device, timeout_s: float) -> World:
     if seat.host == "127.0.0.1":  # as the meeting place, so the gradients: on loopback alone
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     timeout = timedelta(seconds=timeout_s)
-    store = torch.distributed.TCPStore(seat.host, seat.port, is_master=False, timeout=timeout)
+    store = TCPStore(seat.host, seat.port, is_master=False, timeout=timeout)
     torch.distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=torch.distributed.PrefixStore(seat.group, store),
+        store=PrefixStore(seat.group, store),
         rank=seat.rank,
         world_size=seat.size,
         timeout=timeout,
@@ -139,13 +140,13 @@ class LearnerGroup:
         raise lost
 
 
-def _meeting_place(host: str) -> torch.distributed.TCPStore:
+def _meeting_place(host: str) -> TCPStore:
     """A store that listens on this address alone, and not on all that the machine has."""
     with socket.socket() as listener:
         listener.bind((host, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        return torch.distributed.TCPStore(
+        return TCPStore(
             host, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach(), use_libuv=False
         )
 

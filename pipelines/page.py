@@ -40,6 +40,7 @@ from rewards.verdicts import Status
 
 TOP_CAPTIONS = 10
 MAX_EVENTS = 200
+ANSWERS = 4
 
 
 def render_page(runs: Sequence[Records]) -> str:
@@ -76,7 +77,16 @@ def _run_sections(run: Records) -> Iterator[str]:
         evidence.append(gather(run.directory))
         return _captions(run, evidence[0])
 
-    told = list(_section("Captions and verdicts", captions))  # first, since it finds out what is missing
+    def answers() -> str:
+        from pipelines.language.inspect import inspect_language
+
+        lines = [line for text in inspect_language(run.directory, "", ANSWERS) for line in text.splitlines()]
+        return "<pre>" + "\n".join(map(_text, lines)) + "</pre>"
+
+    if run.language:
+        told = list(_section("Answers", answers))
+    else:
+        told = list(_section("Captions and verdicts", captions))  # first, since it finds out what is missing
     missing = [*run.missing, *(text for found in evidence for text in found.missing)]
     if missing:
         items = "".join(f"<li>{_text(text)}</li>" for text in dict.fromkeys(missing))
@@ -135,16 +145,21 @@ def _subtitle(runs: Sequence[Records]) -> str:
 
 def _tiles(run: Records) -> str:
     known = dict(facts(run))
-    shown = [
-        ("frames", count_text(run.latest("learnt_frames"))),
-        ("time", known["time"]),
-        ("frames/s", known["frames/s"]),
-        ("episode return", known["episode return (last 100)"]),
-        ("task success", known["task success (last 100)"]),
-        ("annotated", known["annotated share"]),
-        ("deaths", count_text(sum(deaths_by_role(run).values()))),
-        ("ledger", known["ledger"]),
-    ]
+    names = ("updates", "tokens", "time", "tokens/s", "reward (last update)", "pass@1", "staleness", "ledger")
+    shown = (
+        [(name, known[name]) for name in names]
+        if run.language
+        else [
+            ("frames", count_text(run.latest("learnt_frames"))),
+            ("time", known["time"]),
+            ("frames/s", known["frames/s"]),
+            ("episode return", known["episode return (last 100)"]),
+            ("task success", known["task success (last 100)"]),
+            ("annotated", known["annotated share"]),
+            ("deaths", count_text(sum(deaths_by_role(run).values()))),
+            ("ledger", known["ledger"]),
+        ]
+    )
     return (
         '<div class="tiles">'
         + "".join(f"<div><b>{_text(v)}</b><span>{_text(k)}</span></div>" for k, v in shown)
@@ -163,9 +178,10 @@ def _facts_table(runs: Sequence[Records]) -> str:
         f'<th><i class="key s{index % COLOURS}"></i>{_text(run.name)}</th>' for index, run in enumerate(runs)
     )
     head = f"<thead><tr><th></th>{names}</tr></thead>"
+    known = [dict(column) for column in columns]
     rows = "".join(
-        f"<tr><th>{_text(label)}</th>{''.join(f'<td>{_text(column[row][1])}</td>' for column in columns)}</tr>"
-        for row, (label, _) in enumerate(columns[0])
+        f"<tr><th>{_text(label)}</th>{''.join(f'<td>{_text(one.get(label, NOT_KNOWN))}</td>' for one in known)}</tr>"
+        for label in dict.fromkeys(label for column in columns for label, _ in column)
     )
     return f'<div class="wide"><table>{head}<tbody>{rows}</tbody></table></div>'
 
@@ -194,9 +210,21 @@ CURVES = (
 )
 
 
+LANGUAGE_CURVES = (
+    Curve("episode_return", "Reward (mean of an update)"),
+    Curve("success_rate", "pass@1 on the test split", 0, 1, percent=True),
+    Curve("learner/entropy", "Policy entropy (nats)", 0),
+    Curve("learner/kl", "KL to the reference (nats)"),
+    Curve("learner/staleness_max", "Age of the oldest answer of an update (versions)", 0),
+    Curve("episode_length", "Tokens an answer", 0),
+    Curve("learner/groups_without_signal", "Share of groups in which all earned the same", 0, 1, percent=True),
+    Curve("frames_per_s", "Tokens/s", 0),
+)
+
+
 def _curves(runs: Sequence[Records]) -> str:
     charts, without = [], []
-    for curve in CURVES:
+    for curve in LANGUAGE_CURVES if all(run.language for run in runs) else CURVES:
         series = [Series(run.name, _points(run, curve)) for run in runs]
         drawing = line_chart(series, curve.low, curve.high, curve.percent)
         if drawing:
@@ -207,7 +235,7 @@ def _curves(runs: Sequence[Records]) -> str:
     note = f'<p class="none">Without data: {_text(", ".join(without))}.</p>' if without else ""
     return (
         f'<div class="charts">{"".join(charts)}</div>'
-        + ('<p class="none">Over frames learnt from.</p>' if charts else "")
+        + (f'<p class="none">Over {runs[0].unit} learnt from.</p>' if charts else "")
         + note
     )
 
@@ -309,7 +337,7 @@ def _ledger(run: Records) -> str:
         outcomes += [(f"dropped: {why}", count) for why, count in branch(experience, "dropped").items()]
         rows = [("gathered", experience.get("accepted")), *outcomes]
         table = _table(
-            ("experience", "fragments", "rows", "frames"),
+            ("experience", "groups" if run.language else "fragments", "rows", run.unit),
             [
                 (label, *(count_text(at(count, unit)) for unit in ("fragments", "rows", "frames")))
                 for label, count in rows
@@ -405,6 +433,8 @@ def _weights(run: Records, evidence: Sequence[Evidence]) -> str:
         ("age of weights when acting (versions)", number_text(run.latest("learner/policy_lag_mean"))),
         ("newest checkpoint (frames)", count_text(frames)),
     ]
+    if run.language:
+        return _table(("", ""), rows[:2])
     if run.judged:
         rows.append(("reward model version", count_text(run.latest("reward_model/version"))))
         rows.append(("reward model labels", count_text(run.latest("reward_model/labels"))))

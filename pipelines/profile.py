@@ -53,7 +53,7 @@ def profile(words: Sequence[str], seconds: float, warm_up: float, to: Path) -> T
         console.print(table)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(page(" ".join(words), seen), encoding="utf-8")
-    console.print(f"{headline(seen)}; picture: {to}")
+    console.print(f"{headline(seen)}; picture: {to}", soft_wrap=True)
     return seen
 
 

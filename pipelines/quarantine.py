@@ -36,8 +36,8 @@ def canary_watch(experiment: Experiment) -> CanaryWatch | None:
         canaries = read_canaries(Path(experiment.canaries.file).expanduser())
         if wrong := [canary for canary in canaries if canary.kind != asked]:
             raise ValueError(
-                f"{experiment.canaries.file}: got a canary of kind {wrong[0].kind!r}; expected {asked!r}, what a judge is "
-                f"asked for reward.source={experiment.reward.source}"
+                f"{experiment.canaries.file}: got a canary of kind {wrong[0].kind!r}; expected {asked!r}, what a judge "
+                f"is asked for reward.source={experiment.reward.source}"
             )
         return CanaryWatch(canaries, experiment.canaries)
     except ValueError as error:

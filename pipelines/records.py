@@ -19,6 +19,8 @@ import yaml
 from pipelines.run_directory import RunDirectory
 
 NOT_KNOWN = "–"
+GROUPS = ("begun", "stored", "under_way", "given_up")
+"""What became of the groups of a language run, in its ledger."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,21 @@ class Records:
         return self.directory.root.resolve().name
 
     @property
+    def language(self) -> bool:
+        """Whether a language model was trained."""
+        return self.config.get("kind") == "language"
+
+    @property
+    def unit(self) -> str:
+        """What experience is measured in."""
+        return "tokens" if self.language else "frames"
+
+    @property
     def source(self) -> str:
-        """Where the intrinsic reward comes from."""
+        """Where the intrinsic reward comes from; of a language model, the method by which it learns."""
+        if self.language:
+            pairs = at(self.config, "preferences", "into") == "policy"
+            return str(at(self.config, "preferences", "policy", "loss") if pairs else self.config.get("method"))
         return str(at(self.config, "reward", "source") or NOT_KNOWN)
 
     @property
@@ -174,8 +189,10 @@ def speed(run: Records) -> float | None:
 
 def state(run: Records) -> str:
     """How far the run came."""
-    frames, minutes = number_at(run.config, "frames"), number_at(run.config, "minutes")
-    learnt, seconds = run.latest("learnt_frames") or 0.0, run.latest("elapsed_s") or 0.0
+    counted, known = ("updates", "updates") if run.language else ("frames", "learnt_frames")
+    frames, minutes = number_at(run.config, counted), number_at(run.config, "minutes")
+    learnt, seconds = run.latest(known) or 0.0, run.latest("elapsed_s") or 0.0
+    target, success = number_at(run.config, "target"), run.latest("success_rate")
     stops = [
         event for event in run.events if event.get("role") == "run" and event.get("what") in ("stopped", "resumed")
     ]
@@ -183,7 +200,8 @@ def state(run: Records) -> str:
         return f"stopped by {stops[-1].get('cause')}"
     if not frames:
         return NOT_KNOWN
-    if learnt >= frames or (minutes and seconds >= 60 * minutes):
+    reached = run.language and target is not None and success is not None and success >= target
+    if learnt >= frames or (minutes and seconds >= 60 * minutes) or reached:
         return "finished"
     share = max(learnt / frames, seconds / (60 * minutes) if minutes else 0.0)
     return f"not finished ({100 * share:.0f} %)"
@@ -232,8 +250,39 @@ def untrained_text(run: Records) -> str:
     return f"the reward model was not trained: it has {count_text(run.latest('reward_model/labels'))}{of}"
 
 
+def language_facts(run: Records) -> list[tuple[str, str]]:
+    """The same, of a run that trained a language model."""
+    books, groups = branch(run.ledger, "verdicts"), branch(run.ledger, "groups")
+    failures = ", ".join(f"{n:,} {status}" for status, n in failures_by_status(run).items()) or "none"
+    skipped = sum(branch(run.ledger, "skipped_steps").values())
+    deaths = ", ".join(f"{role} ×{n}" for role, n in sorted(deaths_by_role(run).items())) or "none"
+    lost = at(run.ledger, "lost_rollouts")
+    return [
+        ("task", str(at(run.config, "task") or NOT_KNOWN)),
+        ("method", run.source),
+        ("model", str(at(run.config, "model") or NOT_KNOWN)),
+        ("seed, runner", f"{at(run.config, 'seed')}, {at(run.config, 'runner')}"),
+        ("state", state(run)),
+        ("updates", f"{count_text(run.latest('updates'))} of {count_text(number_at(run.config, 'updates'))}"),
+        ("tokens", count_text(run.latest("learnt_frames"))),
+        ("time", clock_text(run.latest("elapsed_s"))),
+        ("tokens/s", count_text(speed(run))),
+        ("answers", count_text(run.latest("episodes"))),
+        ("reward (last update)", number_text(run.latest("episode_return"))),
+        ("pass@1", percent_text(run.latest("success_rate"))),
+        ("staleness", f"at most {count_text(run.latest('learner/staleness_max'))} versions (last update)"),
+        ("groups", ", ".join(f"{count_text(groups.get(k))} {k.replace('_', ' ')}" for k in GROUPS)),
+        ("verdicts", f"{count_text(books.get('ok'))} of {count_text(books.get('asked'))}; failures: {failures}"),
+        ("skipped steps", count_text(skipped)),
+        ("deaths", deaths + (f", {plural(lost, 'group')} lost with them and played again" if lost else "")),
+        ("ledger", balance_text(run)),
+    ]
+
+
 def facts(run: Records) -> list[tuple[str, str]]:
     """The head of the report: what was run, and what came of it."""
+    if run.language:
+        return language_facts(run)
     books = branch(run.ledger, "verdicts")
     deaths = deaths_by_role(run)
     return [

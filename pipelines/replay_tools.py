@@ -72,6 +72,10 @@ def ledger_report(directory: RunDirectory) -> LedgerReport:
     for part in (_experience(books["experience"]), _verdicts(branch(books, "verdicts")), *former):
         lines += part.lines
         wrong += [] if part.balanced else [part.lines[0].split()[0]]
+    if "groups" in books:
+        groups = _groups(branch(books, "groups"))
+        lines += groups.lines
+        wrong += [] if groups.balanced else ["groups"]
     lines += judge_lines(books)
     lines += _on_disk(directory)
     lines.append("balanced" if not wrong else f"does not balance: {' and '.join(wrong)}")
@@ -103,6 +107,14 @@ def _verdicts(books: Mapping[str, Any], which: str = "") -> LedgerReport:
     asked = number_at(books, "asked")
     lines = (f"verdicts{which} asked {count_text(asked)} = {summands}",)
     return LedgerReport(lines, asked is None or asked == sum(n or 0 for n in terms.values()))
+
+
+def _groups(books: Mapping[str, Any]) -> LedgerReport:
+    """Of a language run, adds up: begun = stored + under way + given up."""
+    begun, *terms = (number_at(books, name) or 0 for name in ("begun", "stored", "under_way", "given_up"))
+    stored, under_way, given_up = terms
+    text = f"groups begun {begun:,} = {stored:,} stored + {under_way:,} under way + {given_up:,} given up"
+    return LedgerReport((text,), begun == sum(terms))
 
 
 def _on_disk(directory: RunDirectory) -> list[str]:

@@ -21,6 +21,7 @@ from pipelines.records import (
     clock_text,
     count_text,
     deaths_by_role,
+    facts,
     failures_by_status,
     judge_lines,
     lag_text,
@@ -67,13 +68,15 @@ def summary(directory: RunDirectory) -> str:
         lines = _lines(read_records(directory))
     except Exception as error:
         lines = [("run", f"{directory.root}: its records cannot be told: {type(error).__name__}: {error}")]
-    return "\n".join(f"{label:<10}{printable(text)}" for label, text in lines)
+    width = max(10, *(len(label) + 2 for label, _ in lines))
+    return "\n".join(f"{label:<{width}}{printable(text)}" for label, text in lines)
 
 
 def _lines(run: Records) -> list[tuple[str, str]]:
     """The summary as labels and texts."""
-    directory = run.directory
     latest, books, experience = run.latest, branch(run.ledger, "verdicts"), branch(run.ledger, "experience")
+    if run.language:
+        return [("run", run.name), *facts(run), *_endings(run)]
     lines = [
         ("run", f"{run.name}: {at(run.config, 'task') or 'task not known'}, {run.source}, {state(run)}"),
         (
@@ -120,7 +123,13 @@ def _lines(run: Records) -> list[tuple[str, str]]:
             f" + {dropped:,} dropped"
         )
     lines.append(("ledger", balance))
-    lines += [("missing", text) for text in run.missing]
+    return [*lines, *_endings(run)]
+
+
+def _endings(run: Records) -> list[tuple[str, str]]:
+    """What is missing, where the report is, and what to do next."""
+    directory = run.directory
+    lines = [("missing", text) for text in run.missing]
     where = _shown(directory.root)
     lines.append(("report", f"{_shown(directory.report)}" if directory.report.is_file() else "not written yet"))
     lines.append(("next", f"guerdon evaluate {where}"))

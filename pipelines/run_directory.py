@@ -204,10 +204,16 @@ def stored_experiment(directory: RunDirectory) -> Experiment:
     """The experiment that a run was started with.
 
     Raises:
-        UserError: its config is not readable.
+        UserError: its config is not readable, or it trained a language model.
     """
     try:
-        return Experiment.model_validate(yaml.safe_load(directory.config.read_text()))
+        tree = yaml.safe_load(directory.config.read_text())
+        if isinstance(tree, dict) and tree.get("kind") == "language":
+            raise UserError(
+                f"{directory.root} trained a language model, and this command is for runs in environments; expected "
+                "one of train, evaluate, chat, inspect, explain, report, ledger, replay"
+            )
+        return Experiment.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
     except (OSError, ValueError, yaml.YAMLError) as error:

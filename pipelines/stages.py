@@ -7,7 +7,7 @@ A frame is stepped, inferred and written by an actor, sampled, rewarded, collate
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ class Stages:
 
     def __init__(self) -> None:
         """Nothing spent yet."""
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -32,8 +32,9 @@ class Stages:
 
     def taken(self, *others: Stages) -> dict[str, float]:
         """Seconds by stage, of this and of others, as metrics; all begin at nothing again."""
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         for one in (self, *others):
-            total.update(one._seconds)
-            one._seconds = Counter()
+            for name, seconds in one._seconds.items():
+                total[name] += seconds
+            one._seconds.clear()
         return {SECONDS + name: seconds for name, seconds in total.items()}

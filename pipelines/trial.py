@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,8 +116,8 @@ def compared(
         for name, value in closes.items()
         if name.startswith("seconds/")
     }
-    processors: Counter[str] = Counter()
-    memory: Counter[str] = Counter()
+    processors: defaultdict[str, float] = defaultdict(float)
+    memory: defaultdict[str, float] = defaultdict(float)
     for pid, (role, spent, megabytes) in after.items():
         processors[role] += 1e6 * (spent - before.get(pid, (role, 0.0, 0.0))[1]) / frames
         memory[role] += megabytes
@@ -132,15 +132,19 @@ def compared(
     )
 
 
+def last_words(words: Sequence[str]) -> list[str]:
+    """Of words with the same key the last."""
+    return list({word.partition("=")[0]: word for word in words}.values())
+
+
 @contextmanager
 def _running(words: Sequence[str], runs: Path) -> Iterator[psutil.Popen]:
     """`guerdon train`, stopped at the end of the block."""
     runs.mkdir(parents=True, exist_ok=True)
-    # What the words say comes last, and so may be anything but this.
-    free = ["report_every_s=0.5", "tracking.enabled=false", f"runs={runs.resolve()}"]
-    named = {word.partition("=")[0] for word in words}
-    command = [sys.executable, "-m", "pipelines.cli", "train", *words]
-    command += [word for word in free if word.partition("=")[0] not in named]
+    words = last_words(["frames=1000000000000", "minutes=null", "report_every_s=0.5", "tracking.enabled=false", *words])
+    recipe = [word for word in words if "=" not in word]
+    settings = [word for word in words if "=" in word]
+    command = [sys.executable, "-m", "pipelines.cli", "train", *recipe, *settings, f"runs={runs.resolve()}"]
     with (runs / "trial.log").open("wb") as log:
         process = psutil.Popen(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
@@ -164,7 +168,7 @@ def _directory(process: psutil.Popen, runs: Path) -> RunDirectory:
         if found:
             return RunDirectory(found[-1])
         time.sleep(LOOK_S)
-    raise UserError(f"the run did not begin within {START_TIMEOUT_S:.0f} s; its last words: {_last_words(runs)}")
+    raise UserError(f"the run did not begin within {START_TIMEOUT_S:.0f} s; its last words: {_said_last(runs)}")
 
 
 def _line(
@@ -183,10 +187,10 @@ def _line(
 
 def _expect_alive(process: psutil.Popen, runs: Path) -> None:
     if process.poll() is not None:
-        raise UserError(f"the run ended before it could be measured: {_last_words(runs)}")
+        raise UserError(f"the run ended before it could be measured: {_said_last(runs)}")
 
 
-def _last_words(runs: Path) -> str:
+def _said_last(runs: Path) -> str:
     lines = [line for line in (runs / "trial.log").read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"
 

@@ -140,7 +140,7 @@ def tune(recipe: Sequence[str], experiment: Experiment, minutes: float, to: Path
         words = [*recipe, *(f"{key}={value}" for key, value in setting.overrides().items())]
         seen = trial(words, WARM_UP_S, WINDOW_S)
         shown = ", ".join(f"{key}={value}" for key, value in setting.overrides().items())
-        console.print(f"{seen.frames_per_s:10,.0f} frames/s  {shown}", highlight=False)
+        console.print(f"{seen.frames_per_s:10,.0f} frames/s  {shown}", highlight=False, soft_wrap=True)
         return seen.frames_per_s
 
     start = Setting.of(experiment)

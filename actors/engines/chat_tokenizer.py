@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -91,7 +90,9 @@ class ChatTokenizer:
         Tokenizers cut a text at its control tokens first, so what stands before one and what stands behind it can be
         tokenised apart: what all chats begin with is tokenised once.
         """
-        common = os.path.commonprefix([min(texts), max(texts)]) if len(texts) > 1 else ""
+        low, high = (min(texts), max(texts)) if len(texts) > 1 else ("", "")
+        shared = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+        common = low[:shared]
         at, marker = max(((common.rfind(token), token) for token in self._markers), default=(-1, ""))
         return (common[: at + len(marker)], marker) if at > 0 else ("", "")
 

@@ -182,6 +182,11 @@ class Segment:
         self._buried_bytes = self._reclaimable_bytes = 0
         self._count_dead(self.dead)
 
+    def unmap(self) -> None:
+        """Let go of the file; what was read keeps it."""
+        self._batches.clear()
+        self.buffer = pa.py_buffer(b"")
+
     def _count_dead(self, numbers: Iterable[int]) -> None:
         dead = [(number, self.entries[number]) for number in numbers]
         self.dead.update(number for number, _ in dead)

@@ -300,7 +300,7 @@ class Store:
                 if self._hot is not None:
                     self._end_segment(self._hot)
                 self._syncer.finish()
-                self._sweep(self._syncer)
+                self._make_room(self._syncer)
                 self._syncer.close()
                 self._syncer.check()
         finally:
@@ -401,14 +401,17 @@ class Store:
             segment.sealed = True
             self._moving.discard(segment.number)
             if copy is not None:
+                old = segment.path
                 segment.replace(copy)
                 self._moved.add(segment.number)
+                syncer.remove(old)  # it is not mapped any more: else its pages would be freed here, later
         sealed = {number for number, segment in self._segments.items() if segment.sealed}
         for number in sorted((self._unswept & sealed) - self._moving):
             segment = self._segments[number]
             if segment.all_dead and number < max(sealed):  # the newest one keeps the table of writers
                 del self._segments[number]
                 self._unswept.discard(number)
+                segment.unmap()
                 syncer.delete(segment)
             elif segment.reclaimable_share > 1 - self.config.compact_below:
                 self._moving.add(number)

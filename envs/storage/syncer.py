@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from envs.storage import sealing
@@ -34,7 +35,7 @@ class Syncer:
         """Nothing to do yet.
 
         Args:
-            interval_s: seconds from an append until it is synced, and from when a segment is full until it is sealed.
+            interval_s: seconds from an append until it is synced, as part of a full segment that is sealed then.
             syncs: whether to sync segments before they are full.
             compact_below: of a full segment of which a smaller share is live, the live batches alone are kept.
             clock: in seconds.
@@ -42,6 +43,7 @@ class Syncer:
         self._interval_s, self._syncs, self._most_waste, self._clock = interval_s, syncs, 1 - compact_below, clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store-sync")
         self._hot: HotSegment | None = None
+        self._since_s: float | None = None  # when the first of its batches came that is not synced
         self._full: deque[tuple[float, HotSegment]] = deque()  # with the time at which each is to be sealed
         self._chores: deque[Future[None]] = deque(maxlen=64)
         self._done: deque[tuple[Segment, Copy | None]] = deque()
@@ -65,6 +67,8 @@ class Syncer:
     def appended(self, hot: HotSegment) -> None:
         """See to it that what was just appended is synced in time."""
         self._hot = hot
+        if self._since_s is None:
+            self._since_s = self._clock()
         if self._syncs:
             self._watch()
 
@@ -76,8 +80,9 @@ class Syncer:
 
     def seal(self, full: HotSegment) -> None:
         """Seal a segment to which nothing more is appended, in time; waits where too many are not sealed yet."""
-        self._hot = None
-        self._full.append((self._clock() + self._interval_s, full))
+        since_s = self._clock() if self._since_s is None else self._since_s
+        self._hot = self._since_s = None
+        self._full.append((since_s + self._interval_s, full))
         self._watch()
         if len(self._full) > MOST_UNSEALED:
             self._ask(self._seal, 1).result()
@@ -99,6 +104,10 @@ class Syncer:
     def delete(self, segment: Segment) -> None:
         """Delete a sealed segment; what is left of it when that fails, the next `Store` removes."""
         self._chores.append(self._ask(sealing.delete, segment))
+
+    def remove(self, path: Path) -> None:
+        """Delete a file that is nobody's; where that fails, the next `Store` does."""
+        self._chores.append(self._ask(path.unlink))
 
     def done(self) -> Iterator[tuple[Segment, Copy | None]]:
         """The segments that were sealed or compacted since it was asked last, and what to read from now."""
@@ -155,32 +164,35 @@ class Syncer:
     # The worker's side ----------------------------------------------------------------------------------------------
 
     def _wait(self, due_s: float) -> None:
-        while self._asked == self._answered and (rest_s := due_s - self._clock()) > 0:
-            self._awake.wait(rest_s)
+        while self._asked == self._answered and self._clock() < due_s:
+            next_s = min(due_s, self._full[0][0]) if self._full else due_s
+            self._awake.wait(next_s - self._clock())
             self._awake.clear()
             self._seal()
         if self._clock() < due_s:  # others ask
             with suppress(RuntimeError):  # there is no next time
                 self._worker.submit(self._wait, due_s)
             return
-        self._watches = False  # what is appended from here on may come too late for this time
+        self._watches, self._since_s = False, None  # what is appended from here on may come too late for this time
         hot = self._hot
-        try:
-            if hot is not None and self._syncs:
-                hot.sync()
-        except OSError as error:
-            self._failure = error
+        if hot is not None and self._syncs:
+            self._synced(hot)
         self._seal()
         if self._full:
             with suppress(RuntimeError):
                 self._watch()
 
     def _flush(self, hot: HotSegment | None) -> None:
+        for segment in [*(full for _, full in self._full), *([hot] if hot else [])]:
+            self._synced(segment)
+
+    def _synced(self, segment: HotSegment) -> bool:
         try:
-            for segment in [*(full for _, full in self._full), *([hot] if hot else [])]:
-                segment.sync()
+            segment.sync()
         except OSError as error:
             self._failure = error
+            return False
+        return True
 
     def _seal(self, least: int = 0) -> None:
         """Seal the full segments whose time has come or that are mostly waste, and at least so many."""
@@ -190,17 +202,15 @@ class Syncer:
             if least <= 0 and not is_waste and self._clock() < due_s:
                 return
             try:
-                if not is_waste:
-                    full.sync()
-            except OSError as error:
-                self._failure = error
-                return
-            try:
+                if not is_waste and not self._synced(full):
+                    return
                 copy = full.seal(without_dead=is_waste)
             except OSError as error:
                 if error.errno == errno.EIO:
                     self._failure = error
                 return  # no room for footer and manifest: later
+            finally:
+                self._full[0] = self._clock() + self._interval_s, full  # where it failed, it is tried again then
             self._full.popleft()
             self._done.append((full, copy))
             least -= 1

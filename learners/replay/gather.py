@@ -3,7 +3,8 @@
 Rows lie where Arrow has them: in mapped segments, or in memory. Of each column and row the address of the first step
 is known, and the whole memory of the process is viewed as one array whose lines overlap, one from each word on. So a
 batch is one call a column wherever its rows are: torch's `index_select` of lines, with as many threads as torch may
-have. Where lines are of several pieces or too short, it is `concatenate` of stretches. Nothing is allocated but indices.
+have. Where lines are of several pieces or too short, it is `concatenate` of stretches. Nothing is allocated but the
+indices.
 """
 
 from __future__ import annotations
@@ -90,14 +91,6 @@ def gatherable(schema: pa.Schema) -> list[Column]:
         shape = shapes.get(field.name, ()) or shape
         found.append(Column(field.name, np.dtype(kind.to_pandas_dtype()), shape, per_step, extra))
     return found
-
-
-def steps_of(rows: pa.RecordBatch, column: str) -> Ints:
-    """Steps of each row, `[R]`: the length of its list in `column`; 1 where the schema has no such list."""
-    if column not in rows.schema.names or not _is_list(rows.schema.field(column).type):
-        return np.ones(rows.num_rows, np.int64)
-    steps: Ints = rows.column(column).value_lengths().to_numpy().astype(np.int64)
-    return steps
 
 
 class Gatherer:

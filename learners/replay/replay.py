@@ -15,11 +15,9 @@ Nothing here waits. Where there is no sample, `why_not` says what is missing, an
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,73 +28,23 @@ from numpy.typing import NDArray
 from envs.storage.schema import require_same, require_storable
 from envs.storage.store import Position, Store
 from envs.storage.writers import Ack, Key
+from learners.replay.arrival import arrived, steps_of
 from learners.replay.config import Config
-from learners.replay.gather import Arrays, Gatherer, steps_of
+from learners.replay.gather import Arrays, Gatherer
 from learners.replay.journal import Frame, Journal, Kind
 from learners.replay.ledger import DropReason, ReplayLedger
 from learners.replay.limiter import Limiter
+from learners.replay.sample import Inserted, Sample
 from learners.replay.state import REASONS, State
 from learners.replay.tables import Slots
-from learners.replay.units import Pieces
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 SWEEP = 64  # batches of which nothing lives are dropped from the store so many at a time
+_NONE = np.zeros(0, np.int64)
 _NOW: Future[None] = Future()
 _NOW.set_result(None)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Items that were drawn together.
-
-    Attributes:
-        number: of the sample.
-        learner_version: of the learner that asked for it first.
-        ids: of the items, in order, `[n]`.
-        probabilities: of each when it was drawn, `[n]`.
-        population: items that could be drawn then.
-        lost: items of it that have been lost since; they are not among `ids`.
-        redelivered: whether it was given before.
-    """
-
-    number: int
-    learner_version: int
-    ids: Ints
-    probabilities: Floats
-    population: int
-    lost: int = 0
-    redelivered: bool = False
-    pieces: Pieces = field(repr=False, compare=False, kw_only=True)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def weights(self, beta: float) -> NDArray[np.float32]:
-        """Importance weights, float32 `[n]`, the largest of them 1 (Schaul et al. 2016, section 3.4).
-
-        Args:
-            beta: how much of the bias of prioritised sampling is corrected; 1: all. It is annealed towards 1.
-        """
-        weights = (self.population * self.probabilities) ** -beta
-        scaled: NDArray[np.float32] = (weights / weights.max(initial=0.0)).astype(np.float32)
-        return scaled
-
-
-@dataclass(frozen=True)
-class Inserted:
-    """What came in one insert.
-
-    Attributes:
-        key: who wrote it.
-        policy_version: oldest weights that acted in it.
-        meta: what the writer said of it.
-    """
-
-    key: Key
-    policy_version: int
-    meta: Mapping[str, Any]
 
 
 class Leaving(NamedTuple):
@@ -198,7 +146,7 @@ class Replay:
             _, stored = self._store.append(key, rows, facts)
             assert stored is not None  # the store has accepted no key that the state has not
             position = stored
-        frame = self._inserted(key, rows, steps, self._state.next_row, policy_version, position)
+        frame = arrived(self.config, key, rows, steps, self._state.next_row, policy_version, position)
         self._decide(frame, may_be_late=True)
         batch = self._state.batch_slots[key]
         self._meta[batch] = dict(meta or {})
@@ -476,7 +424,7 @@ class Replay:
         """Items that wait and are further behind than they may be."""
         limit = self.config.max_staleness
         if limit is None:
-            return np.zeros(0, np.int64)
+            return _NONE
         items, table = self._state.items.used(), self._state.items
         stale: Slots = items[~table["held"][items] & (learner_version - table["version"][items] > limit)]
         return stale
@@ -603,21 +551,6 @@ class Replay:
         )
         return lives
 
-    def _inserted(
-        self, key: Key, rows: pa.RecordBatch, steps: Ints, first: int, policy_version: int, position: Position
-    ) -> Frame:
-        """The frame that says what came, with all that items are made from."""
-        empty = np.zeros(len(steps), np.int64)
-        first_step, link, ended = empty, empty, np.zeros(len(steps), bool)
-        if self.config.unit == "sequence":
-            first_step = rows.column("first_step").to_numpy().astype(np.int64)
-            link, ended = _hashes(rows.column("episode_id")), rows.column("ended").to_numpy(zero_copy_only=False)
-        elif self.config.unit == "group":
-            link = _hashes(rows.column("group_id"))
-        sizes = rows.nbytes * steps // steps.sum()
-        numbers = (*key, first, policy_version, *position)
-        return Frame(Kind.INSERT, numbers, (steps, sizes, first_step, link, ended))
-
     def _items_of_rows(self, ids: Sequence[str], values: Floats) -> tuple[Ints, Floats]:
         """Items that hold rows, and the highest value of theirs."""
         state = self._state
@@ -664,7 +597,7 @@ class Replay:
                 rows, version = store.read(entry.position), entry.meta["policy_version"]
                 steps = steps_of(rows, self.config.steps_column)
                 first = entry.meta["first_row"]
-                self._decide(self._inserted(entry.key, rows, steps, first, version, entry.position))
+                self._decide(arrived(self.config, entry.key, rows, steps, first, version, entry.position))
                 batch = state.batch_slots[entry.key]
             elif batch is None:
                 unneeded.append(entry.position)  # the decision that it is not was made, and then came the crash
@@ -688,14 +621,3 @@ class Replay:
             store.drop(unneeded)
         self._make_room()
         self._tidy(sweep=True)
-
-
-def _hashes(names: pa.Array) -> Ints:
-    """A number for each name, the same in every process."""
-    codes = names.dictionary_encode()
-    values = [
-        int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little", signed=True)
-        for name in codes.dictionary.to_pylist()
-    ]
-    hashes: Ints = np.array(values, np.int64)[codes.indices.to_numpy()]
-    return hashes

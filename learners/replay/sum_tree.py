@@ -18,20 +18,20 @@ Slots = NDArray[np.int64]
 
 
 class _Tree:
-    """Leaves by slot, each inner node the reduction of its `FAN` children."""
+    """Leaves by slot, each inner node the reduction of its `FAN` children.
+
+    Attributes:
+        root: the reduction of all leaves.
+    """
 
     def __init__(self, reduce: np.ufunc, empty: float) -> None:
         self._reduce, self._empty = reduce, empty
         self._levels: list[Floats] = [np.full(FAN, empty)]
+        self.root = empty
 
     def __getitem__(self, slots: Slots) -> Floats:
         values: Floats = self._levels[0][slots]
         return values
-
-    @property
-    def root(self) -> float:
-        """The reduction of all leaves."""
-        return float(self._reduce.reduce(self._levels[-1]))
 
     def set(self, slots: Slots, values: Floats | float) -> None:
         """Give leaves new values.
@@ -49,6 +49,7 @@ class _Tree:
         for below, above in pairwise(self._levels):
             nodes = np.unique(nodes // FAN)
             above[nodes] = self._reduce.reduce(below.reshape(-1, FAN)[nodes], axis=1)
+        self.root = float(self._reduce.reduce(self._levels[-1]))
 
     def _grow(self, slots: int) -> None:
         size = FAN * -(-max(slots, 2 * len(self._levels[0])) // FAN)

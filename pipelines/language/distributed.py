@@ -12,15 +12,14 @@
 | loop | consumes | produces | waits for | unblocked by |
 |---|---|---|---|---|
 | `_write`, one an engine | weights | groups | admission (staleness) | `_learn`, or a lost rollout |
-| `_judge`, one a group | rows | verdicts | a free worker, or whoever the reward asks | deadlines |
+| `_judge`, one a group | rows | verdicts | the pool of rewards, or whom a reward asks | deadlines |
 | `_conclude` | verdicts | groups that can be drawn | verdicts | `_judge` |
 | `_learn` | judged groups | weights | enough of them | `_conclude` |
 | `_sync`, one an engine | weights | engines that have them | a newer version | `_learn` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 
-A group waits for its own rewards and for no others. Nothing waits for ever: calls have deadlines, a reward that is
-late is
-NULL, an engine that does not take its weights in time is replaced, and `_watch` ends a run that does not move. With
+A group waits for its own rewards and for no others. Nothing waits for ever: calls have deadlines, a reward that is late
+is NULL, an engine that does not take its weights in time is replaced, and `_watch` ends a run that does not move. With
 `max_staleness=0` the loops take turns, in the order of the local runner, and the result is the same.
 """
 
@@ -28,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -59,7 +57,7 @@ IDLE_S = 0.01  # how often a loop that has nothing to do looks again
 ROLE_DEADLINE_S = 600.0  # a call of the learner or the replay that takes longer counts as a hang
 INSERTS = 5  # tries to store groups before they count as lost
 SYNCS = 2  # tries to give an engine its weights before it is replaced
-GRACE_S = 5.0  # a worker ends a reward that is late by itself; one that cannot is killed so much later
+GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
 
 
 def needed_cpus(experiment: LanguageExperiment) -> int:
@@ -124,18 +122,7 @@ class Loops:
             on_event=run.event,
         )
         hosted = any(not part.waits for part in run.rewards.parts)
-        self.workers = [
-            Supervised(
-                f"rewards-{index}",
-                lambda _: partial(RewardHost, experiment),
-                deadline_s=experiment.rewards.deadline_s + GRACE_S,
-                max_deaths_in_a_row=10
-                ** 9,  # what it computes is somebody else's code; each death is a NULL with its cause
-                on_event=run.event,
-            )
-            for index in range(experiment.rewards.workers if hosted else 0)
-        ]
-        self.pool = RewardPool(self.workers)
+        self.pool = RewardPool(experiment.rewards.workers if hosted else 0, self._reward_host)
         self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
         self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
         self.board = WeightsBoard()
@@ -145,19 +132,32 @@ class Loops:
             )
         )
         self.has = [-1] * engines.count  # version of each engine's weights
-        self.again: deque[list[int]] = deque()  # groups whose engine died: they are played by whoever is free
         self.judging: set[asyncio.Task[None]] = set()
+        self.failure: BaseException | None = None  # of what judges
+        self.learnt: list[GroupReport] = []  # since the last checkpoint
         self.finished: list[tuple[int, GroupReport, list[list[Verdict]]]] = []
         self.learning = asyncio.Lock()
         self.moved_at = time.monotonic()
 
+    def _reward_host(self, number: int) -> Supervised:
+        experiment = self.experiment
+        return Supervised(
+            f"rewards-{number}",
+            lambda _: partial(RewardHost, experiment),
+            deadline_s=experiment.rewards.deadline_s + GRACE_S,
+            cpus=float(number < experiment.rewards.workers),  # those that are hired while others hang must find room
+            # What it computes is somebody else's code: each death is a NULL with its cause.
+            max_deaths_in_a_row=10**9,
+            on_event=self.books.event,
+        )
+
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
-        roles = [*self.shards, self.learner, *self.workers, *self.engines]
-        pool = None
+        roles = [*self.shards, self.learner, *self.engines]
         try:
-            for role in roles[: -len(self.engines)]:
+            for role in [*self.shards, self.learner]:
                 role.start()
+            self.pool.start()
             owed = await self._open_replay()
             for engine in self.engines:
                 engine.start()
@@ -165,30 +165,42 @@ class Loops:
             self.board.publish(version, weights)
             waiting = sum(standing.waiting for standing in self.standing) + self.draws.pending * self.experiment.prompts
             self.admission.load_state_dict({"version": version, "waiting": waiting + len(owed)})
-            pool = asyncio.create_task(self.pool.run())
             await self._go_on_judging(owed)
             if self.experiment.max_staleness == 0:
-                loops = [self._take_turns(), self._watch()]
+                await self._together([self._take_turns(), self._watch()], [])
             else:
+                engines = range(len(self.engines))
+                syncs = [self._sync(index) for index in engines if self.experiment.engines.in_flight]
                 loops = [self._learn(), self._conclude(), self._watch()]
-                for index in range(len(self.engines)):
-                    loops += [self._write(index)]
-                    loops += [self._sync(index)] if self.experiment.engines.in_flight else []
-            await self._together(loops)
+                await self._together(loops, [*(self._write(index) for index in engines), *syncs])
+            await self._settle()
             await self._save()
             with suppress(RoleLost):  # what was stored is stored; closing only tidies up
                 for shard in self.shards:
                     await shard.call("close")
         finally:
-            await _end([*self.judging, *([pool] if pool else [])])
+            await _end([*self.judging])
+            await self.pool.stop()
             for role in roles:
                 role.stop()
 
-    async def _together(self, loops: Sequence[Coroutine[Any, Any, None]]) -> None:
-        """Run loops until the run is done; one that fails takes the others with it."""
-        tasks = [asyncio.create_task(loop) for loop in loops]
+    async def _together(
+        self, loops: Sequence[Coroutine[Any, Any, None]], endless: Sequence[Coroutine[Any, Any, None]]
+    ) -> None:
+        """Run loops until the run is done; one that fails takes the others with it.
+
+        Args:
+            loops: that end by themselves.
+            endless: that are ended with them, whatever they are at: an answer may take long, and nobody needs it.
+        """
+        ending = [asyncio.create_task(loop) for loop in loops]
+        tasks = [*ending, *(asyncio.create_task(loop) for loop in endless)]
         try:
-            await asyncio.gather(*tasks)
+            while not all(task.done() for task in ending):
+                waiting = [task for task in tasks if not task.done()]
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
         except Exception:
             await _end(tasks)
             with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
@@ -200,10 +212,12 @@ class Loops:
     async def _open_replay(self) -> list[tuple[int, GroupReport, pa.RecordBatch]]:
         """Go on with what the replay holds: count what came after the checkpoint; gives what has to be judged."""
         redelivered, owed = [], []
+        reports = []
         for index, shard in enumerate(self.shards):
             redelivered.append(await self._persistently(shard, "rewind", self.draws.frontier[index]))
-            stored = await self._persistently(shard, "reports")
-            self.books.catch_up([report for report in stored if report.group >= self.books.next_group])
+            reports.append(await self._persistently(shard, "reports"))
+        self.books.catch_up(sorted((report for stored in reports for report in stored), key=lambda one: one.group))
+        for index, (shard, stored) in enumerate(zip(self.shards, reports, strict=True)):
             known, unknown = self.books.recall(stored)
             rows = await self._persistently(shard, "rows", [report.key for report in unknown])
             owed += [(index, report, batch) for report, batch in zip(unknown, rows, strict=True)]
@@ -229,7 +243,7 @@ class Loops:
                 await self._look()
             if self.admission.capacity < self.experiment.chunk:
                 await asyncio.sleep(IDLE_S)
-            elif (gathered := await self._rollout(index)) is not None:
+            elif (gathered := await self._rollout(index, self.experiment.chunk)) is not None:
                 await self._arrived(*gathered)
 
     async def _look(self) -> None:
@@ -237,10 +251,9 @@ class Loops:
         with suppress(RoleLost):  # it is looked at again after the next update
             self.books.looked(await self.engines[0].call("succeed", self.board.newer_than(-1)))
 
-    async def _rollout(self, index: int) -> tuple[list[GroupReport], Any] | None:
+    async def _rollout(self, index: int, count: int) -> tuple[list[GroupReport], Any] | None:
         """One call of one engine; None, and counted as lost, where it died. Its groups are played again."""
-        chunk = self.experiment.chunk
-        groups = self.again.popleft() if self.again else list(self.books.begin_groups(chunk))
+        groups = self.books.begin_groups(count)
         for _ in groups:
             self.admission.started()
         version = self.board.version
@@ -250,8 +263,7 @@ class Loops:
         except RoleLost:
             for _ in groups:
                 self.admission.lost()
-            self.books.status.lost_groups += len(groups)
-            self.again.append(groups)
+            self.books.lost(groups)
             self.has[index] = -1
             return None
         self.has[index] = max(self.has[index], version)
@@ -262,29 +274,40 @@ class Loops:
         index = reports[0].key[0] % len(self.shards)
         for _ in range(INSERTS):
             try:
-                stored, standing = await self.shards[index].call("insert", reports, reference)
+                _, standing = await self.shards[index].call("insert", reports, reference)
                 break
             except RoleLost:
                 await self._hold_back(index)
         else:  # the replay lives, or its supervision would have ended the run: the rows are gone with their node
-            stored, standing = [False] * len(reports), self.standing[index]
-            self.books.status.lost_groups += len(reports)
+            for report in reports:
+                self.books.give_up(report.group)
+                self.admission.lost()
+            return
         self._stands(index, standing)
-        rows = await reference if any(stored) else []
-        for report, batch, new in zip(reports, rows, stored, strict=False):
-            if new:
+        # One that was stored before its share of the replay died, and not yet counted, is as good as new.
+        for report, batch in zip(reports, await reference, strict=True):
+            if self.books.awaits(report):
                 self.admission.finished()
                 self.books.gathered(report)
                 self._begin_judging(index, report, batch)
             else:
                 self.admission.lost()
-        for _ in range(len(reports) - len(rows)):
-            self.admission.lost()
+
+    def _check_judging(self) -> None:
+        """Raise what ended a process of rewards, or the judging of a group, for good."""
+        self.pool.check()
+        if self.failure is not None:
+            raise self.failure
 
     def _begin_judging(self, index: int, report: GroupReport, rows: pa.RecordBatch) -> None:
         task = asyncio.create_task(self._judge(index, report, rows))
         self.judging.add(task)
-        task.add_done_callback(self.judging.discard)
+        task.add_done_callback(self._judging_ended)
+
+    def _judging_ended(self, task: asyncio.Task[None]) -> None:
+        self.judging.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
 
     async def _judge(self, index: int, report: GroupReport, rows: pa.RecordBatch) -> None:
         """Have one group judged by all rewards."""
@@ -354,7 +377,7 @@ class Loops:
             index = self.draws.next_share([s.waiting // self.experiment.prompts for s in self.standing])
             if index is None:
                 return False
-            number, again, epoch = self.draws.number(index), self.draws.pending > 0, self.learner.epoch
+            number, again, epoch = self.draws.number(index), self.draws.again, self.learner.epoch
             try:
                 (reports, standing), rows = await self.shards[index].call("draw", number, self.board.version, returns=2)
                 self._stands(index, standing)
@@ -366,19 +389,28 @@ class Loops:
             try:
                 self.draws.drawn(index)
                 values = self.books.values_of(reports)
-                metrics, weights = await self.learner.call("learn", rows, values, returns=2)
+                update, weights = await self.learner.call("learn", rows, values, returns=2)
             except RoleLost:
                 if self.learner.epoch != epoch:
-                    self.draws.back_to_frontier()
+                    self._go_back()
+                else:
+                    self.draws.given_up()
                 await asyncio.sleep(IDLE_S)
                 return True
+            self.learnt += reports
             if self.draws.learnt():
-                self.books.learnt(metrics)
-            if int(metrics["version"]) > self.board.version:
-                self.board.publish(int(metrics["version"]), weights)
+                self.books.learnt(update)
+            version = int(update.metrics["version"])
+            if version > self.board.version:
+                self.board.publish(version, weights)
                 self.admission.on_version(self.board.version)
             self.moved_at = time.monotonic()
         return True
+
+    def _go_back(self) -> None:
+        """The learner began again where it was saved last."""
+        self.draws.back_to_frontier()
+        self.learnt = []
 
     async def _sync(self, index: int) -> None:
         """Give an engine the newest weights as they come; one that does not take them in time is replaced."""
@@ -392,14 +424,10 @@ class Loops:
                 await self.engines[index].call("receive", weights, deadline_s=self.experiment.engines.sync_deadline_s)
             except RoleLost as error:
                 self.has[index] = -1
-                self.books.event(
-                    Event(time.time(), f"weights of engine-{index}", "late", f"version {version}: {error}")
-                )
+                self._unsynced(index, "interrupted", version, error)
             except Exception as error:  # a transfer that broke off: tried again, and then the engine is replaced
                 failures += 1
-                self.books.event(
-                    Event(time.time(), f"weights of engine-{index}", "failed", f"version {version}: {error}")
-                )
+                self._unsynced(index, "failed", version, error)
                 if failures >= SYNCS:
                     self.engines[index].replace(f"weights of version {version} could not be given to it: {error}")
                     self.has[index], failures = -1, 0
@@ -408,11 +436,18 @@ class Loops:
                 self.has[index] = max(self.has[index], version)
                 self.books.status.syncs += 1
 
+    def _unsynced(self, index: int, what: str, version: int, error: Exception) -> None:
+        self.books.event(Event(time.time(), f"weights of engine-{index}", what, f"version {version}: {error}"))
+
     async def _take_turns(self) -> None:
         """In lockstep: everyone writes, everything is judged, the learner learns."""
         while not self.books.done:
-            engines = range(min(self.admission.capacity // self.experiment.chunk, len(self.engines)))
-            begun = [self._rollout(index) for index in engines]
+            chunk, room = self.experiment.chunk, self.admission.capacity
+            begun = [
+                self._rollout(index, min(chunk, room - index * chunk))
+                for index in range(len(self.engines))
+                if room > index * chunk
+            ]
             # Stored in the order of the engines and not of their arrival: sums of floats depend on the order.
             for gathered in await asyncio.gather(*begun):
                 if gathered is not None:
@@ -426,15 +461,15 @@ class Loops:
     async def _judged_all(self) -> None:
         """Wait until nothing is being judged."""
         while self.judging:
-            await asyncio.gather(*self.judging)
+            await asyncio.wait(self.judging, timeout=1.0)
+            self._check_judging()
         await self._settle()
 
     async def _watch(self) -> None:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
             self.books.report()
-            for task in [task for task in self.judging if task.done() and task.exception()]:
-                task.result()
+            self._check_judging()
             if self.books.checkpoint_due:
                 await self._save()
             if time.monotonic() - self.moved_at > self.experiment.stall_timeout_s:
@@ -442,8 +477,8 @@ class Loops:
                 raise UserError(
                     f"no update for {self.experiment.stall_timeout_s:.0f} s: {waiting} judged groups wait of "
                     f"{self.experiment.prompts} needed, {len(self.judging)} are being judged, "
-                    f"{self.admission.running} are "
-                    "being written; the run is saved, go on with resume= once the cause is mended"
+                    f"{self.admission.running} are being written; the run is saved, go on with resume= once the cause "
+                    "is mended"
                 )
             await asyncio.sleep(0.1)
         self.books.report(force=True)
@@ -454,10 +489,11 @@ class Loops:
             epoch = self.learner.epoch
             states = {"learner": await self._persistently(self.learner, "state")}
             if self.learner.epoch != epoch:
-                self.draws.back_to_frontier()  # where it died just now, that state is the one that was saved before
+                self._go_back()  # where it died just now, that state is the one that was saved before
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
             self.states, frontier = states, self.draws.save()
-            self.books.save(states, frontier)
+            self.books.save(states, frontier, self.learnt)
+            self.learnt = []
             for shard, number in zip(self.shards, frontier, strict=True):
                 await self._persistently(shard, "release", number)
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])

@@ -73,7 +73,9 @@ class RewardsConfig(BaseModel):
     workers: int = Field(
         default=1, ge=1, description="processes for rewards that are plain functions, and for the judge"
     )
-    deadline_s: float = Field(default=60.0, gt=0, description="for a reward, from when it is taken up; later, it is NULL")
+    deadline_s: float = Field(
+        default=60.0, gt=0, description="for a reward, from when it is taken up; later, it is NULL"
+    )
     attempts: int = Field(default=2, ge=1, description="tries where the reward itself failed")
 
 
@@ -99,6 +101,9 @@ class LanguageExperiment(BaseModel):
     group_size: int = Field(default=8, ge=1, description="answers to each prompt")
     method: str = Field(default="grpo", description="policy loss and advantage: " + ", ".join(METHODS))
     learner: LearnerConfig = Field(default_factory=LearnerConfig)
+    skip_idle: bool = Field(
+        default=True, description="leave out answers without advantage, where they cannot move a weight"
+    )
     learner_threads: int = Field(default=1, ge=1)
     learner_device: str = "cpu"
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)

@@ -36,10 +36,12 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
     engines = [EngineRole(experiment, run.model, actor, epoch) for actor in range(experiment.engines.count)]
     loop = asyncio.new_event_loop()
     weights = learner.weights()
+    learnt: list[GroupReport] = []  # since the last checkpoint
 
     def save() -> None:
         run.shares = (shard.ledger(),)
-        run.save({"learner": learner.state()}, [draw])
+        run.save({"learner": learner.state()}, [draw], learnt)
+        learnt.clear()
         shard.release(draw)
         run.shares = (shard.ledger(),)
 
@@ -69,7 +71,8 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
             while (drawn := shard.draw(draw, learner.learner.version))[1]:
                 update, weights = learner.learn(drawn[1], run.values_of(drawn[0][0]))
                 draw += 1
-                run.learnt(update, drawn[0][0])
+                run.learnt(update)
+                learnt.extend(drawn[0][0])
             if run.evaluation_due:
                 run.looked(engines[0].succeed(weights))
             run.report()

@@ -69,6 +69,15 @@ def engine_for(experiment: LanguageExperiment, model: str) -> tuple[GenerationEn
     return engine, engine.chats
 
 
+def judge_engine(model: str | Path) -> TransformersEngine:
+    """An engine on the processor, for whatever asks it for words.
+
+    Raises:
+        UserError: the model cannot be loaded, or cannot chat.
+    """
+    return _engine(str(model), "cpu")
+
+
 def causal_model(model: str, device: str) -> Any:
     """A causal language model of transformers in float32, to be trained.
 

@@ -10,7 +10,7 @@ from cluster.weights import Weights
 from learners.language.preference_learner import PreferenceLearner
 from pipelines.language.models import causal_model, pack, tokenizer_of
 from pipelines.language.preferences import batches, pairs_of
-from pipelines.language.roles import EngineRole
+from pipelines.language.roles import EngineRole, Update
 from pipelines.language.run import LanguageRun, Restored
 from pipelines.language.tasks import task_of
 
@@ -42,7 +42,7 @@ def run_preferences(run: LanguageRun, restored: Restored | None) -> None:
     try:
         while not run.done:
             batch = next(lessons)
-            run.learnt({"tokens": float(len(batch.token_ids)), **learner.update(batch)})
+            run.learnt(Update({"tokens": float(len(batch.token_ids)), **learner.update(batch)}))
             if run.evaluation_due:
                 run.looked(looking.succeed(Weights(learner.version, pack(learner.weights()))))
             run.report()

@@ -166,6 +166,17 @@ class RewardSet:
             group_size: answers in a group.
             advantage: name of the estimator (`GroupRelative.presets`); None: rewards alone.
         """
+        answers = len(next(iter(columns.values())).values)
+        layout = Layout.of(np.ones(answers, np.int64), np.arange(answers) // group_size)
+        return self.view(columns, advantage).apply(columns, layout)
+
+    def view(self, columns: Sequence[str] | Mapping[str, Column], advantage: str | None = None) -> RewardView:
+        """How components become a reward and, by an estimator, an advantage.
+
+        Args:
+            columns: names of the components.
+            advantage: as for `seen`.
+        """
         weights = {part.name: part.weight for part in self.parts}
         # A world that pays nothing is no failure: most tasks have rewards instead.
         on_null: dict[str, OnNull] = {
@@ -175,11 +186,8 @@ class RewardSet:
         parts: list[Any] = [WeightedSum(coefficients={**weights, WORLD: self._world}, on_null=on_null)]
         if advantage is not None:
             parts.append(GroupRelative(of="reward", **GroupRelative.presets[advantage.replace("plus_plus", "pp")]))
-        answers = len(next(iter(columns.values())).values)
-        layout = Layout.of(np.ones(answers, np.int64), np.arange(answers) // group_size)
         components: dict[str, Any] = dict.fromkeys(columns, "episode")
-        view = RewardView(ViewConfig(name="language", components=components, parts=tuple(parts)))
-        return view.apply(columns, layout)
+        return RewardView(ViewConfig(name="language", components=components, parts=tuple(parts)))
 
     def load(self) -> None:
         """Build the judge, if there is one, so that the first answer does not wait for it.

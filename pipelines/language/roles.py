@@ -9,7 +9,7 @@ import queue
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -135,6 +135,18 @@ def report_of(group: int, rows: Sequence[Any], seconds: float) -> GroupReport:
     )
 
 
+class Update(NamedTuple):
+    """What the learner says of one update.
+
+    Attributes:
+        metrics: its numbers.
+        fault: what was wrong, where it skipped a step.
+    """
+
+    metrics: dict[str, float]
+    fault: str = ""
+
+
 class LearnerRole:
     """Computes rewards and advantages at sampling time, updates the policy, and gives out weights."""
 
@@ -165,15 +177,18 @@ class LearnerRole:
         if state is not None:
             self.learner.load_state_dict(state["learner"])
 
-    def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[dict[str, float], Weights]:
-        """Learn from whole groups, once; gives metrics and the next weights.
+    def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[Update, Weights]:
+        """Learn from whole groups, once; gives what there is to say, and the next weights.
 
         Args:
             rows: of the groups, in any order.
             values: the verdicts on them.
         """
         batch, metrics = self.batch(in_order(rows), values)
-        return self.learner.update(self._of_use(batch)) | metrics, self.weights()
+        steps = self.learner.steps
+        skipped = steps.skipped
+        metrics = self.learner.update(self._of_use(batch)) | metrics
+        return Update(metrics, steps.fault if steps.skipped > skipped else ""), self.weights()
 
     def _of_use(self, batch: TokenBatch) -> TokenBatch:
         """Sequences that can move a weight, where the advantage alone decides: those of a group of equals cannot.
@@ -181,7 +196,8 @@ class LearnerRole:
         What is left is scaled, so that the gradient is that of the whole batch.
         """
         config = self.learner.config
-        if "advantages" not in batch.streams or config.kl is not None or config.entropy_coefficient:
+        idle_moves = "advantages" not in batch.streams or config.kl is not None or config.entropy_coefficient > 0
+        if idle_moves or not self._experiment.skip_idle:
             return batch
         moves = batch.loss_mask & (batch.weights > 0) & (batch.streams["advantages"].nan_to_num() != 0)
         chosen = torch.unique(batch.sequence[moves])
@@ -205,6 +221,7 @@ class LearnerRole:
             "answers": float(rows.num_rows),
             "tokens": float(sum(len(one) for one in rows.column("token_ids"))),
             "reward_nulls": float((~known).sum()),
+            "staleness_max": float(self.learner.version - min(rows.column("policy_version_min").to_pylist())),
             "groups_without_signal": float(np.mean([len(np.unique(reward[valid])) < 2 for reward, valid in groups])),
         }
         if known.any():

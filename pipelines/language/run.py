@@ -24,6 +24,7 @@ from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport
 from pipelines.language.rewards import RewardSet
+from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
 from pipelines.run_directory import RunDirectory
@@ -46,18 +47,6 @@ class Restored(NamedTuple):
     roles: Mapping[str, Any]
     frontier: tuple[int, ...]
     mlflow_run: str | None
-
-
-class Update(NamedTuple):
-    """What the learner says of one update.
-
-    Attributes:
-        metrics: its numbers.
-        fault: what was wrong, where it skipped a step; empty where it did not.
-    """
-
-    metrics: dict[str, float]
-    fault: str
 
 
 class LanguageRun:
@@ -95,7 +84,6 @@ class LanguageRun:
         self._causes: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
-        self._learnt: list[GroupReport] = []  # since the last checkpoint
         self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
         self._started = time.monotonic()
         self._elapsed_before = 0.0
@@ -197,15 +185,9 @@ class LanguageRun:
         line = {"updates": self.status.updates, "elapsed_s": self.elapsed_s, **success._asdict()}
         self.directory.append_line(self.directory.root / "success.jsonl", line)
 
-    def learnt(self, update: Update, reports: Sequence[GroupReport] = ()) -> None:
-        """The learner finished an update, from some groups.
-
-        Args:
-            update: what it says of it.
-            reports: the groups.
-        """
+    def learnt(self, update: Update) -> None:
+        """The learner finished an update."""
         self.status.learnt(update.metrics)
-        self._learnt += reports
         if update.fault:
             self._faults[update.fault] += 1
             self.event(Event(time.time(), "learner", "skipped a step", f"update {self.status.updates}: {update.fault}"))
@@ -318,12 +300,13 @@ class LanguageRun:
         """Whether it is time to save."""
         return time.monotonic() - self._saved >= self.experiment.checkpoint.every_s
 
-    def save(self, roles: Mapping[str, Any], frontier: Sequence[int]) -> Path:
+    def save(self, roles: Mapping[str, Any], frontier: Sequence[int], learnt: Sequence[GroupReport] = ()) -> Path:
         """Write a checkpoint.
 
         Args:
             roles: state of each role.
             frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
+            learnt: groups that the learner has learnt from since the last one; nobody will ask for their values again.
         """
         self.status.elapsed_s = self.elapsed_s
         tree = {
@@ -340,11 +323,9 @@ class LanguageRun:
         )
         self.directory.write_json(self.directory.ledger, self.accounts())
         self._saved = time.monotonic()
-        for report in self._learnt:  # their values are on disk, and nobody will ask for them again
-            for values in self.values.values():
-                for row in report.row_ids:
-                    values.pop(row, None)
-        self._learnt = []
+        for values in self.values.values():
+            for row in (row for report in learnt for row in report.row_ids):
+                values.pop(row, None)
         return path
 
     def restore(self) -> Restored:

@@ -120,8 +120,7 @@ class LanguageStatus:
     def state_dict(self) -> dict[str, Any]:
         """Everything but the moving clock and means."""
         state = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        copied = {dict: dict, Counter: dict, list: list}
-        return {name: copied.get(type(value), lambda same: same)(value) for name, value in state.items()}
+        return {k: dict(v) if isinstance(v, dict) else list(v) if isinstance(v, list) else v for k, v in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipelines.language.rewards import RewardSet, annotate, columns_of
 from rewards.shares import wilson
 
 LOCKSTEP = RolloutConfig(lockstep=True)  # the same answers again, however fast the world is
+DRAWS = 20  # prompts that are drawn at most for one that may be asked
 SOLVED = 0.999  # of what gold replies earn
 
 
@@ -57,6 +59,7 @@ def success_of(
     count: int,
     greedy: bool = False,
     seed: int = 0,
+    but: Collection[str] = (),
 ) -> Success:
     """Answer `count` prompts once each (pass@1) and score them.
 
@@ -69,13 +72,15 @@ def success_of(
         count: prompts; all of the split where it has fewer.
         greedy: take the most likely tokens.
         seed: of the prompts' order and of chance.
+        but: ids of prompts that are left out.
 
     Raises:
         UserError: no answer could be scored.
     """
     prompts = task.load(split, experiment.seed + seed)  # type: ignore[arg-type]
-    count = min(count, len(prompts))
-    asked = [prompts[index] for index in range(count)]
+    drawn = (prompts[index] for index in range(min(len(prompts), DRAWS * count)))
+    asked = list(islice((prompt for prompt in drawn if prompt.id not in but), count))
+    count = len(asked)
     sampling = experiment.sampling.model_copy(update={"temperature": 0.0} if greedy else {}).build()
     # What counts is the task's own score, whatever the policy is trained on.
     rewards = RewardSet(experiment.model_copy(update={"rewards": RewardsConfig()}), task)

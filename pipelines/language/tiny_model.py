@@ -1,9 +1,9 @@
 """A small causal language model that Guerdon makes itself: a tokenizer of the task's words, and SFT.
 
 It is taught the task's gold replies until it succeeds as often as `start` says, and no longer: what a recipe begins
-with is then known. Of the demonstrations a share may be mistaken, replies that were right elsewhere: so are those of
-people, and no amount of imitation gets beyond them. The result is a directory in Hugging Face format like any other
-model's, kept per user.
+with is then known. Of the demonstrations a share may have a slip, one digit of the answer too many or too few: so have
+those of people, and who only imitates them slips as often. The result is a directory in Hugging Face format like any
+other model's, kept per user.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Config(BaseModel):
     heads: int = Field(4, ge=1)
     vocabulary: int = Field(400, ge=300, description="tokens at most: the bytes, and the most common words of the task")
     context: int = Field(256, ge=16, description="tokens of a conversation at most")
-    mistakes: float = Field(0.0, ge=0, lt=1, description="share of the demonstrations that are another prompt's")
+    slips: float = Field(0.0, ge=0, lt=1, description="share of the demonstrations whose answer has a wrong digit")
     start: float = Field(0.3, gt=0, le=1, description="success at which it is taught no further")
     batch: int = Field(64, ge=1, description="conversations in a step")
     steps: int = Field(6000, ge=1, description="steps at most")
@@ -124,20 +124,22 @@ def build_model(tokenizer: Any, config: Config) -> Any:
     )
 
 
-def demonstration(task: TextTask, prompt: Prompt, shown: Prompt | None = None) -> list[Message]:
+def demonstration(task: TextTask, prompt: Prompt, slip: random.Random | None = None) -> list[Message]:
     """The whole conversation in which each reply is the gold one.
 
     Args:
         task: what is asked.
         prompt: where it begins.
-        shown: whose gold replies are given; None: the prompt's own.
+        slip: chooses the digit of the last reply that is one off; None: all are right.
 
     Raises:
-        ValueError: the task knows no gold reply, so that nobody can be taught by it.
+        ValueError: the task knows no gold reply, so that nobody can be taught by it; or there is no digit to get wrong.
     """
-    replies = task.gold(shown or prompt)
+    replies = list(task.gold(prompt))
     if not replies:
         raise ValueError(f"task {task.name}: prompt {prompt.id} has no gold reply, so no model can be taught it by SFT")
+    if slip is not None:
+        replies[-1] = slipped(replies[-1], slip)
     messages, episode = list(prompt.messages), task.reset(prompt)
     for reply in replies:
         turn = episode.step(reply)
@@ -145,6 +147,19 @@ def demonstration(task: TextTask, prompt: Prompt, shown: Prompt | None = None) -
         if turn.done:
             break
     return messages
+
+
+def slipped(reply: str, chance: random.Random) -> str:
+    """A reply with one digit of it one too many or too few, as by a carry that was forgotten.
+
+    Raises:
+        ValueError: it has no digit.
+    """
+    digits = [place for place, sign in enumerate(reply) if sign in "0123456789"]
+    if not digits:
+        raise ValueError(f"got tiny.slips for the answer {reply!r}; expected a digit in it: set tiny.slips=0")
+    place = chance.choice(digits)
+    return f"{reply[:place]}{(int(reply[place]) + chance.choice((1, 9))) % 10}{reply[place + 1 :]}"
 
 
 def lesson(tokenizer: Any, messages: Sequence[Message]) -> Lesson:
@@ -162,7 +177,7 @@ def lesson(tokenizer: Any, messages: Sequence[Message]) -> Lesson:
 def directory_of(task: TextTask, task_options: str, config: Config) -> Path:
     """Where the model of this task and config belongs; the name changes with the code that shapes it."""
     digest = hashlib.sha256(f"{config.model_dump_json()}|{task.name}|{task_options}".encode())
-    for thing in (type(task), build_tokenizer, build_model, demonstration, batches, teach, train):
+    for thing in (type(task), build_tokenizer, build_model, demonstration, slipped, batches, teach, train):
         digest.update(inspect.getsource(thing).encode())
     return cache_directory() / f"tiny-{task.name.replace('/', '-')}-{digest.hexdigest()[:16]}"
 
@@ -260,8 +275,8 @@ def batches(task: TextTask, prompts: Sequence[Prompt], tokenizer: Any, config: C
     chance = random.Random(config.seed)
     while True:
         chosen = [prompts[chance.randrange(len(prompts))] for _ in range(config.batch)]
-        shown = [prompts[chance.randrange(len(prompts))] if chance.random() < config.mistakes else p for p in chosen]
-        yield [lesson(tokenizer, demonstration(task, *pair)) for pair in zip(chosen, shown, strict=True)]
+        slips = [chance if chance.random() < config.slips else None for _ in chosen]
+        yield [lesson(tokenizer, demonstration(task, *pair)) for pair in zip(chosen, slips, strict=True)]
 
 
 def teach(model: Any, lessons: Iterator[list[Lesson]], config: Config) -> Iterator[int]:

@@ -13,13 +13,14 @@ from typing import Any
 from cluster.supervision import RoleFailing
 from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
-from pipelines.display import open_display
+from pipelines.display import LANGUAGE, open_display
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
 from pipelines.language.rewards import JUDGE, RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
+from pipelines.language.tiny_judge import with_tiny_judge
 from pipelines.rubric_judges import RewardModelJudge
 from pipelines.run import graceful_stop, write_config
 from pipelines.run_directory import RunDirectory
@@ -109,6 +110,7 @@ def train(
     if preferences is not None and preferences.into == "reward_model" and experiment.rewards.judge is None:
         made = ensure_reward_model(experiment, task, model, _progress(say))
         experiment = following(experiment, made)
+    experiment = with_tiny_judge(experiment, _progress(say))
     rewards = check(experiment)
     directory = RunDirectory.create(runs, experiment.name) if resume is None else RunDirectory.existing(resume, runs)
     if resume is not None:
@@ -116,7 +118,8 @@ def train(
         directory.check_space()
     level = start_level(model)
     say(f"run {directory.root}, model {model}" + ("" if level is None else f", which begins at {level:.1%}"))
-    display = open_display(f"{experiment.name}: {experiment.task}, {experiment.method}", 1, experiment.minutes)
+    title = f"{experiment.name}: {experiment.task}, {experiment.method}"
+    display = open_display(title, experiment.updates, experiment.minutes, LANGUAGE)
     run = LanguageRun(experiment, directory, display, rewards, model)
     restored = None
     if resume is not None:
@@ -141,6 +144,7 @@ def train(
 
                 run_preferences(run, restored)
             elif experiment.runner == "local":
+                rewards.load()  # what cannot be built would be a fault of every answer
                 from pipelines.language.local import run_local
 
                 run_local(run, restored)

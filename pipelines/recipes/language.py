@@ -24,18 +24,19 @@ BUILTIN = "builtin"  # the small judge that Guerdon makes; for judgements worth 
 
 
 def rlvr() -> LanguageExperiment:
-    """Random arithmetic with a reward that is right by construction: GRPO, some minutes on one core."""
+    """Random arithmetic with a reward that is right by construction: GRPO, some minutes on one core.
+
+    The model learnt sums from demonstrations of which six in ten have a wrong digit, so imitation ends at four in ten.
+    """
     return LanguageExperiment(
         name="rlvr",
         task="arithmetic",
-        task_options={"digits": 3},
-        updates=2000,
-        prompts=128,
-        learner=LearnerConfig(learning_rate=4e-4),
-        target=0.93,
-        sampling=SamplingConfig(max_tokens=8),
-        tiny=TinyConfig(every=25, context=64),
-        evaluate_every=25,
+        task_options={"digits": 2, "fewest_digits": 2, "test_share": 0.3},
+        updates=500,
+        learner=LearnerConfig(learning_rate=5e-4),
+        sampling=SamplingConfig(max_tokens=4),
+        tiny=TinyConfig(every=20, context=32, slips=0.6),
+        evaluate_every=50,
         evaluate_prompts=512,
     )
 

@@ -37,11 +37,12 @@ def support(mean_log_probs: ArrayLike, weights: ArrayLike) -> Floats:
 
 
 def path_faithfulness(suffix_log_probs: ArrayLike, aligned: bool = False) -> Floats:
-    """How likely the rest of a right chain of thought is after each step: PFR_i = exp(mean log π(c*_{j:m}, y* | q, s_≤i)).
+    """How likely what is left of a right chain of thought is after each step.
 
-    The rest begins at the step j from which on it is most likely, or at the one after as many steps as were taken; the
-    answer alone is the shortest rest. Which of the two, and that the mean is over tokens and squashed by exp, is
-    chosen here. Source: P2S: Probabilistic Process Supervision for General-Domain Reasoning QA.
+    PFR_i = exp(mean log π(c*_j … c*_m, y* | q, s_1 … s_i)). The rest begins at the step j from which on it is most
+    likely, or at the one after as many steps as were taken; the answer alone is the shortest rest. Which of the two,
+    and that the mean is over tokens and squashed by exp, is chosen here. Source: P2S: Probabilistic Process Supervision
+    for General-Domain Reasoning QA.
 
     Args:
         suffix_log_probs: after step i, the mean log-probability of what is right from its step j on
@@ -53,7 +54,7 @@ def path_faithfulness(suffix_log_probs: ArrayLike, aligned: bool = False) -> Flo
 
     Raises:
         ValueError: a log-probability above 0.
-    """  # noqa: E501
+    """
     logs = np.asarray(suffix_log_probs, np.float64)
     if (logs > 0).any():
         raise ValueError(f"got a log-probability of {np.nanmax(logs):g}; expected none above 0")

@@ -23,12 +23,14 @@ def first_met(satisfied: ArrayLike, turn: ArrayLike, after: Mapping[int, Sequenc
         ValueError: shapes that do not fit, turns out of order, or a criterion that depends on one behind it.
     """
     told, turns = np.asarray(satisfied, np.bool_), np.asarray(turn, np.int64)
-    if told.ndim != 2 or turns.shape != (len(told),) or not np.isin(np.diff(turns, prepend=0), (0, 1)).all():
+    steps = np.diff(turns, prepend=-1) if turns.ndim == 1 else np.array([-1])
+    in_order = bool(np.isin(steps, (0, 1)).all()) and bool((steps[:1] == 1).all())
+    if told.ndim != 2 or turns.shape != (len(told),) or not in_order:
         raise ValueError(
             f"got verdicts of shape {told.shape} and turns {turns.tolist()[:20]}; expected [T, K], and turns 0, 1, … "
             "in order, one a step"
         )
-    starts = np.flatnonzero(np.diff(turns, prepend=-1))
+    starts = np.flatnonzero(steps)
     met = np.zeros_like(told)  # by now, in this turn
     for criterion in range(told.shape[1]):
         needed = list((after or {}).get(criterion, ()))
@@ -36,7 +38,8 @@ def first_met(satisfied: ArrayLike, turn: ArrayLike, after: Mapping[int, Sequenc
             raise ValueError(f"criterion {criterion} comes after {needed}; expected criteria with smaller numbers")
         ever = _ever(told[:, criterion], turns, starts)
         met[:, criterion] = ever & met[:, needed].all(axis=1)
-    before: Bools = np.vstack([np.zeros((1, told.shape[1]), np.bool_), met[:-1]])[: len(met)]
+    before = np.zeros_like(told)
+    before[1:] = met[:-1]
     before[starts] = False
     return met & ~before
 
@@ -84,7 +87,7 @@ def turn_scores(
 
 def _ever(values: Bools, turns: NDArray[np.int64], starts: NDArray[np.int64]) -> Bools:
     """Whether it was so at this step or one before it in the turn."""
-    count = np.cumsum(values)
-    before = count - values
-    ever: Bools = count - before[starts][turns] > 0
+    count: NDArray[np.int64] = np.cumsum(values)
+    start = (count - values)[starts]
+    ever: Bools = count - start[turns] > 0
     return ever

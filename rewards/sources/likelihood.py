@@ -103,11 +103,12 @@ def reference_likelihood(log_probs: ArrayLike, mask: ArrayLike, form: Form = "lo
     """
     logs, counts = _log_probs(log_probs, mask)
     number = counts.sum(axis=-1)
-    total = np.where(number > 0, logs.sum(axis=-1), np.nan)
+    total: Floats = np.where(number > 0, logs.sum(axis=-1), np.nan)
     if form == "log_prob":
         return total
     if form == "mean_log_prob":
-        return total / np.maximum(number, 1)
+        per_token: Floats = total / np.maximum(number, 1)
+        return per_token
     if form == "prob":
         prob: Floats = np.exp(total)
         return prob

@@ -18,8 +18,7 @@ JUSTIFY = (
     "is better than this one:\n{rejected}"
 )
 EXTRACT = (
-    FENCE_RULE
-    + "\nList the rules for good answers that this reasoning uses. One rule a line, each a statement that "
+    FENCE_RULE + "\nList the rules for good answers that this reasoning uses. One rule a line, each a statement that "
     "an answer meets or does not meet; nothing else.\n{reasoning}"
 )
 MERGE = (

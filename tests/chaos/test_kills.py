@@ -49,6 +49,20 @@ def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(traini
     assert "Traceback" not in run.output
 
 
+def test_where_one_of_two_learners_dies_both_go_back_to_the_checkpoint(training):
+    run = training("catch", frames=10**8, minutes=0.75, checkpoint__every_s=5, learners=2, batch_fragments=2)
+    run.until(lambda: run.metrics().get("updates", 0) >= 10 and run.directory.checkpoints.is_dir(), 120, "update")
+    run.kill("learner-1")
+    run.until(lambda: happened(run, "learner-1", "recovered"), 90, "recovery of learner-1")
+    assert happened(run, "learner", "renewed") and not happened(run, "learner", "died")
+    assert run.wait(150) == 0, run.output
+    run.nothing_left()
+    ledger, last = run.ledger, run.metrics()
+    assert ledger["balanced"] and ledger["deaths"] == {"learner-1": 1}
+    assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
+    assert ledger["experience"]["sampled"]["frames"] == last["learnt_frames"]
+
+
 def test_an_actor_that_hangs_is_replaced_after_its_deadline_and_not_left_behind(training):
     run = training("catch", frames=10**8, minutes=1.0, actors__deadline_s=4)
     run.until(lambda: run.metrics().get("updates", 0) >= 5 and run.process_of("env-actor-1"), 120, "update")

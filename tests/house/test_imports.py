@@ -31,7 +31,7 @@ ONE_FILE_IN = {
     "sacrebleu": ("rewards/verifiers",),
     "zlib_ng": ("envs/storage",),
     "peft": ("learners/language",),
-    "transformers": ("actors/engines", "rewards/judges/builtin", "pipelines/language"),  # to run models, and to make small ones
+    "transformers": ("actors/engines", "rewards/judges/builtin", "pipelines/language"),  # to run and to make models
 }
 
 # A thing without a home means a missing noun.

@@ -124,7 +124,17 @@ def test_learners_that_share_a_batch_take_the_step_of_one(random, weighted):
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(learner.state_dict()[name], value, rtol=1e-4, atol=1e-6)
     for ours, theirs in zip(metrics[0], expected, strict=True):
-        for name in ("loss", "policy_loss", "value_loss", "entropy", "kl_to_behaviour", "grad_norm"):
+        for name in (
+            "frames",
+            "rows",
+            "mean_reward",
+            "loss",
+            "policy_loss",
+            "value_loss",
+            "entropy",
+            "kl_to_behaviour",
+            "grad_norm",
+        ):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-6), name
 
 

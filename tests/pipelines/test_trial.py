@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pipelines.profile import headline, page, stage_rows, tables
 from pipelines.stages import Stages
-from pipelines.trial import compared
+from pipelines.trial import compared, last_words
 
 
 def line(elapsed_s, learnt, **seconds):
@@ -64,3 +64,7 @@ def test_a_stage_that_fails_is_counted_too():
     with pytest.raises(RuntimeError), stages("forward"):
         raise RuntimeError
     assert "seconds_forward" in stages.taken()
+
+
+def test_of_words_with_the_same_key_the_last_counts():
+    assert last_words(["frames=9", "catch", "seed=1", "frames=3"]) == ["frames=3", "catch", "seed=1"]

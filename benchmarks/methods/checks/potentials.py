@@ -204,7 +204,7 @@ SIOP = Check(
 
 # P2S: chains of sums, with the likelihood of what is left of a right chain.
 
-BASE, STEPS = 5, 3
+BASE, STEPS = 3, 3
 
 
 def sums(random: np.random.Generator, number: int) -> NDArray[np.int64]:
@@ -245,6 +245,17 @@ def own_chains(writing: Writing) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return np.repeat(writing.completions[best], members, axis=0), np.repeat(right(writing)[best], members)
 
 
+def half_taught(seed: int) -> TinyPolicy:
+    """A policy that was taught until it is right in half of the sums, or for 1000 steps."""
+    policy, shown = TinyPolicy(BASE + 1, seed), sums(np.random.default_rng(1000 + seed), 256)
+    for round in range(20):
+        imitate(policy, shown, chains(shown), 50)
+        written = write(policy, shown, 2, STEPS + 1, torch.Generator().manual_seed(round))
+        if right(written).mean() > 0.5:
+            break
+    return policy
+
+
 def chained(seed: int, weight: float) -> Measured:
     """Accuracy after training with the probability of the answer, and path faithfulness with a weight."""
 
@@ -274,9 +285,7 @@ def chained(seed: int, weight: float) -> Measured:
             "to": "advantage",
         },
     ]
-    policy = TinyPolicy(BASE + 1, seed)
-    shown = sums(np.random.default_rng(1000 + seed), 512)
-    imitate(policy, shown, chains(shown), 150)
+    policy = half_taught(seed)
     reinforce(
         policy,
         sums,

@@ -90,7 +90,6 @@ CLIP_DELTA = Check(
     },
     holds=_not_farmed,
     units={"success": "share of walks", "steps": "steps"},
-    seeds=3,
 )
 
 PURE = Check(

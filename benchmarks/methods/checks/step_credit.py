@@ -160,7 +160,8 @@ def spread(seed: int, how: str) -> Measured:
     told: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def components(writing: Writing) -> Mapping[str, Column]:
-        estimator.learn(writing)
+        if how == "contributions":
+            estimator.learn(writing)
         with torch.no_grad():
             contributions = estimator(writing.prompts, writing.completions)
         own = contributions.numpy() if how == "contributions" else np.ones(contributions.shape)
@@ -221,20 +222,21 @@ class ImplicitReward:
         self.kind, self.beta = kind, beta
         self.optimiser = torch.optim.Adam(self.model.parameters(), 3e-3)
 
-    def learn(self, writing: Writing) -> None:
-        """One step, on pairs of walks of one prompt, or on walks alone (as PRIME does, by cross-entropy)."""
+    def learn(self, writing: Writing, steps: int = 4) -> None:
+        """A few steps, on pairs of walks of one prompt, or on walks alone (as PRIME does, by cross-entropy)."""
         mask, group = torch.as_tensor(writing.mask), torch.as_tensor(writing.group)
         ended = torch.as_tensor(errands.through(writing))
-        total = (self.ratios(writing) * mask).sum(-1)
-        if self.kind == "pairs":
-            better, worse = outcome_pairs(ended, group)
-            losses = trajectory_preference(total, mask.sum(-1), better, worse, self.beta)
-        else:
-            losses = F.binary_cross_entropy_with_logits(self.beta * total, ended, reduction="none")
-        if len(losses):
-            self.optimiser.zero_grad()
-            losses.mean().backward()
-            self.optimiser.step()
+        better, worse = outcome_pairs(ended, group)
+        for _ in range(steps):
+            total = (self.ratios(writing) * mask).sum(-1)
+            if self.kind == "pairs":
+                losses = trajectory_preference(total, mask.sum(-1), better, worse, self.beta)
+            else:
+                losses = F.binary_cross_entropy_with_logits(self.beta * total, ended, reduction="none")
+            if len(losses):
+                self.optimiser.zero_grad()
+                losses.mean().backward()
+                self.optimiser.step()
 
     def ratios(self, writing: Writing) -> Tensor:
         """The log-ratios log π_φ − log π_old `[B, T]`."""

@@ -90,7 +90,7 @@ def calling(seed: int, grade: Literal["fine", "coarse"]) -> Measured:
         signal.append(float(has_signal(Column.full(score.reshape(-1, MEMBERS))).mean()))
         return {"score": Column.full(score)}
 
-    reinforce(policy, requests, components, grpo(), seed, updates=200, members=MEMBERS, length=CALL)
+    reinforce(policy, requests, components, grpo(), seed, updates=200, members=MEMBERS, length=CALL, entropy=0.05)
     tested = write(policy, requests(np.random.default_rng(10_000 + seed), 256), 2, CALL, _seeded(seed))
     exact = (tested.completions == wanted_calls(tested.prompts)).all(-1)
     return {"exact": float(exact.mean()), "groups with a signal": float(np.mean(signal))}
@@ -106,6 +106,7 @@ TOOLRL = Check(
         found.above("fine", "coarse", "exact") and found.above("fine", "coarse", "groups with a signal")
     ),
     units={"exact": "share of calls", "groups with a signal": "share of groups"},
+    seeds=3,
 )
 
 
@@ -146,7 +147,7 @@ def raw_overlap(text: str, wanted: list[dict[str, Any]], part: float) -> float:
     return 1.0 + 2.0 * sum(overlap) / max(len(written), len(wanted))
 
 
-def scanning(seed: int, pay: Pay, updates: int = 240) -> Measured:
+def scanning(seed: int, pay: Pay, updates: int = 160) -> Measured:
     """Training a policy that knows roughly where things are, and names some twice."""
     random, policy = np.random.default_rng(1000 + seed), TinyPolicy(1 + PLACES, seed)
     asked = scenes(random, 384)

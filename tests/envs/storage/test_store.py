@@ -247,3 +247,47 @@ def test_the_clock_that_was_handed_in_measures_recovery(tmp_path, schema):
     ticks = iter([10.0, 12.5])
     with Store(tmp_path / "s", schema, clock=lambda: next(ticks)) as store:
         assert store.recovery.seconds == 2.5
+
+
+def test_what_is_dropped_before_it_has_to_be_on_disk_is_never_synced(tmp_path, schema, batch, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    with Store(tmp_path / "s", schema, Config(segment_mb=1, fsync="interval", fsync_interval_s=3600)) as store:
+        wide = [store.append(Key(0, 0, number), batch(number, 2, WIDE), {"n": number})[1] for number in range(4)]
+        assert wide[-1].segment == 3
+        synced.clear()
+        store.drop(wide[:3])
+        store._syncer.finish()
+        assert max(synced) < 10_000  # nothing but what tells of the dead, and of who wrote them
+        assert [one.meta["n"] for one in store] == [3] and store.read(wide[3]).equals(batch(3, 2, WIDE))
+        for number in range(4):
+            assert store.append(Key(0, 0, number), batch(number)) == (Ack.DUPLICATE, None)
+        store.sync()
+        assert max(synced) > 100_000
+    assert verify(tmp_path / "s") == []
+
+
+def test_a_full_segment_is_synced_in_the_time_of_its_first_batch(tmp_path, schema, batch, monkeypatch):
+    now = [0.0]
+    store = Store(tmp_path / "s", schema, Config(segment_mb=1, fsync="interval", fsync_interval_s=3600))
+    monkeypatch.setattr(store._syncer, "_clock", lambda: now[0])
+    for number, second in enumerate((10.0, 500.0)):
+        now[0] = second
+        store.append(Key(0, 0, number), batch(number, 2, WIDE))
+    (due, full), *others = store._syncer._full
+    assert due == 10.0 + 3600 and full.number == 0 and not others
+    now[0] = due
+    store._syncer.dropped()  # wakes it
+    store._syncer.settle()
+    assert not store._syncer._full and names(tmp_path / "s")[1] == "000000.manifest.json"
+    store.close()
+
+
+def test_a_drop_whose_record_the_machine_lost_after_compaction_is_still_a_drop(tmp_path, schema, batch):
+    with Store(tmp_path / "s", schema, Config(compact_below=0.5)) as store:
+        positions = [store.append(Key(0, 0, number), batch(number, 2, 1000))[1] for number in range(4)]
+    with Store(tmp_path / "s", schema, Config(compact_below=0.5)) as store:
+        store.drop(positions[:3])
+    (tmp_path / "s" / "000000.dead").unlink()
+    with Store(tmp_path / "s", schema) as store:
+        assert [one.position for one in store] == positions[3:] and store.recovery.rows == 2

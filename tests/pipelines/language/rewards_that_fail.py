@@ -18,10 +18,16 @@ def half(completion: str) -> float:
 
 @reward(subject="row")
 def hangs(completion: str, answer: str) -> float:
-    """Hangs where the right answer ends with 7."""
-    if answer.endswith("7"):
-        time.sleep(3600)
+    """Hangs for ever where the right answer is a hundred and some, and ends with 7."""
+    if len(answer) == 3 and answer.endswith("7"):
+        time.sleep(1e9)
     return float(completion.strip() == answer)
+
+
+@reward(subject="row")
+def explodes(completion: str, answer: str) -> float:
+    """More than a gradient can bear, for some answers of an odd length where the right one ends with 3."""
+    return 1e30 if answer.endswith("3") and len(completion) % 2 else 0.0
 
 
 @reward(subject="row", batched=True)

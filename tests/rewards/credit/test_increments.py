@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.columns import Column
@@ -35,6 +35,7 @@ def test_increments_by_hand():
     assert gained([0.5], [1], mass=[0.8], preset="siop") == [0.4]
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     values=st.lists(st.floats(0, 1, width=16), min_size=1, max_size=6),
     prior=st.floats(0, 1, width=16),

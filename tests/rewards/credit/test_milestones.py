@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.columns import Column
@@ -45,6 +45,7 @@ def test_unknown_labels_achieve_nothing_and_a_step_without_any_is_not_known():
 BITS = st.lists(st.integers(0, 1), min_size=6, max_size=6)
 
 
+@settings(max_examples=25, deadline=None)
 @given(key=BITS, door=BITS)
 def test_the_bonus_of_an_episode_is_at_most_one_for_each_subgoal_and_sums_to_progress(key, door):
     once, progress = (np.array(written(pay, key=key, door=door)) for pay in ("once", "progress"))

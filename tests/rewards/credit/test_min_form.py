@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.columns import Column
@@ -31,6 +31,7 @@ def test_weights_by_hand():
     ]
 
 
+@settings(max_examples=25, deadline=None)
 @given(rewards=st.lists(st.integers(-20, 20), min_size=1, max_size=8))
 def test_the_sum_is_the_least_reward_for_a_small_temperature(rewards):
     assert sum(formed(rewards, [len(rewards)], temperature=0.01)) == pytest.approx(min(rewards), abs=1e-4)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -40,6 +40,7 @@ def test_shares_by_hand():
     assert spread((6, 3, 1), (1, None, 2, 5, None, 0), preset="return_equivalent") == [2, None, 4, 3, None, 1]
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     score=st.lists(st.floats(-10, 10, width=16), min_size=3, max_size=3),
     weights=st.lists(st.floats(0, 10, width=16), min_size=6, max_size=6),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.advantages.group_relative import GroupRelative
@@ -51,6 +51,7 @@ def test_without_shared_beginnings_only_the_first_step_has_rivals_and_its_advant
     assert found == pytest.approx([grpo[0], 0, grpo[1], 0, 0, grpo[2], grpo[3], 0], abs=1e-5)
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     keys=st.lists(st.integers(0, 2), min_size=12, max_size=12),
     outcome=st.lists(st.none() | st.integers(0, 3), min_size=4, max_size=4),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.columns import Column
@@ -33,6 +33,7 @@ def test_a_monotone_path_turns_nowhere_inside():
     assert paid([1, 2, 4, 5, 3, 2, 0], [0, 5], [4, 3]) == [5, 1, 2, 1, -5, -1, -2]
 
 
+@settings(max_examples=25, deadline=None)
 @given(values=st.lists(st.integers(-3, 3), min_size=1, max_size=7), start=st.integers(-3, 3))
 def test_each_step_is_paid_its_increment_or_all_that_came_of_it(values, start):
     found = paid(values, [start], [len(values)])

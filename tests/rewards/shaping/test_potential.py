@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -32,6 +32,7 @@ def test_potentials_by_hand_before_and_after_steps():
 FLOATS = st.floats(-1, 1, width=16)
 
 
+@settings(max_examples=25, deadline=None)
 @given(phi=st.lists(FLOATS, min_size=1, max_size=8), start=FLOATS, gamma=st.sampled_from([0.5, 0.9, 1.0]))
 def test_the_discounted_shaping_telescopes(phi, start, gamma):
     found = shaped(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -31,6 +31,7 @@ def test_clip_delta_and_both_by_hand():
     assert paid((0.2, 0.6), [2], clip="mean", delta=False) == [-0.2, 0]
 
 
+@settings(max_examples=25, deadline=None)
 @given(scores=st.lists(st.floats(0, 1, width=16), min_size=2, max_size=8), again=st.integers(1, 5))
 def test_steps_that_are_repeated_earn_nothing_more(scores, again):
     total = sum(paid(scores, [len(scores)], clip=None))

@@ -1,0 +1,113 @@
+"""Rewards in processes of their own, with processes that are made up: what hangs holds up itself and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cluster.supervision import RoleFailing, RoleLost
+from pipelines.language import reward_pool
+from pipelines.language.reward_pool import RewardPool
+from rewards.judges.judge import Answer
+from rewards.verdicts import Status
+
+
+class Worker:
+    """Answers at once with what is in the column, hangs until its deadline where that is None."""
+
+    def __init__(self, number):
+        self.number, self.epoch, self.deadline_s = number, 0, 0.4
+        self.calls, self.stopped = [], False
+
+    def start(self):
+        pass
+
+    def stop(self):
+        self.stopped = True
+
+    async def call(self, method, *args):
+        if method == "ready":
+            return True
+        name, columns = args
+        self.calls.append(list(columns["value"]))
+        if name == "raises":
+            raise ValueError("no")
+        if None in columns["value"]:
+            await asyncio.sleep(self.deadline_s)
+            self.epoch += 1
+            raise RoleLost("rewards: no answer to answer() within 0.4 s")
+        return [Answer(Status.OK, float(value)) for value in columns["value"]]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(reward_pool, "LATE_S", 0.02)
+
+
+def with_pool(count, body, hire=Worker):
+    async def main():
+        workers = []
+
+        def hiring(number):
+            workers.append(hire(number))
+            return workers[-1]
+
+        pool = RewardPool(count, hiring)
+        pool.start()
+        try:
+            return await body(pool), workers
+        finally:
+            await pool.stop()
+
+    return asyncio.run(main())
+
+
+def test_groups_that_wait_for_the_same_reward_are_asked_about_together():
+    async def body(pool):
+        return await asyncio.gather(*(pool.ask("plain", {"value": [k, k + 1]}) for k in range(4)))
+
+    answers, (worker,) = with_pool(1, body)
+    assert [[one.value for one in group] for group in answers] == [[k, k + 1] for k in range(4)]
+    assert worker.calls == [[0, 1, 1, 2, 2, 3, 3, 4]] and worker.stopped
+
+
+def test_a_group_that_hangs_is_late_and_all_others_are_there_before():
+    order = []
+
+    async def ask(pool, value):
+        try:
+            (answer,) = await pool.ask("plain", {"value": [value]})
+            order.append(answer.value)
+        except TimeoutError as error:
+            order.append(str(error))
+
+    async def body(pool):
+        await asyncio.gather(*(ask(pool, value) for value in (0, 1, None, 3, 4)))
+
+    _, workers = with_pool(1, body)
+    assert sorted(order[:4]) == [0, 1, 3, 4] and "no answer" in order[4]
+    assert 1 < len(workers) <= 1 + reward_pool.HIRED and all(worker.stopped for worker in workers)
+
+
+def test_what_a_reward_raises_is_told_to_whoever_asked():
+    async def body(pool):
+        with pytest.raises(ValueError, match="no"):
+            await pool.ask("raises", {"value": [1]})
+        return await pool.ask("plain", {"value": [1]})
+
+    (answer,), _ = with_pool(1, body)
+    assert answer.value == 1
+
+
+def test_a_process_that_cannot_be_started_ends_the_run_with_its_cause():
+    class Broken(Worker):
+        async def call(self, method, *args):
+            raise RoleLost("rewards-0: ImportError")
+
+    async def body(pool):
+        await asyncio.sleep(0.01)
+        with pytest.raises(RoleFailing, match="ImportError; it was tried 3 times"):
+            pool.check()
+
+    with_pool(1, body, Broken)

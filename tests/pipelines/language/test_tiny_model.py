@@ -1,0 +1,41 @@
+"""The tiny model's lessons: demonstrations, and the slips in them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from envs.language.tasks.arithmetic import Arithmetic
+from envs.language.tasks.praise import Praise
+from pipelines.language.tiny_model import demonstration, slipped
+
+
+def test_a_slip_changes_one_digit_by_one():
+    for seed in range(200):
+        changed = slipped("is 1909", random.Random(seed))
+        ((before, after),) = [(a, b) for a, b in zip("is 1909", changed, strict=True) if a != b]
+        assert (int(after) - int(before)) % 10 in (1, 9)
+
+
+def test_every_digit_may_slip_either_way():
+    assert {slipped("09", random.Random(seed)) for seed in range(200)} == {"19", "99", "00", "08"}
+
+
+def test_an_answer_without_digits_cannot_slip():
+    with pytest.raises(ValueError, match="expected a digit"):
+        slipped("a river", random.Random(0))
+
+
+def test_a_demonstration_ends_with_the_gold_reply_unless_it_slips():
+    task = Arithmetic()
+    prompt = task.load("train", 0)[0]
+    right, wrong = demonstration(task, prompt), demonstration(task, prompt, random.Random(0))
+    assert right[-1]["content"] == prompt.columns["answer"] != wrong[-1]["content"]
+    assert right[:-1] == wrong[:-1]
+
+
+def test_a_task_without_digits_refuses_slips():
+    task = Praise()
+    with pytest.raises(ValueError, match="expected a digit"):
+        demonstration(task, task.load("train", 0)[0], random.Random(0))
