@@ -110,7 +110,7 @@ def test_parts_that_do_not_fit_together_are_refused_with_their_place(parts, comp
 
 
 def test_unknown_parts_and_presets_name_what_there_is():
-    with pytest.raises(ValidationError, match="got part 'shrink'; expected one of .*clip, "):
+    with pytest.raises(ValidationError, match=r"got part 'shrink'; expected one of .*clip, "):
         view({"part": "shrink", "of": "a"})
     with pytest.raises(ValidationError, match=r"got preset 'omni' of 'count_decay'; expected one of \['oni'\]"):
         view({"part": "count_decay", "preset": "omni", "of": "a"})
