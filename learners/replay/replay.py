@@ -30,11 +30,12 @@ from envs.storage.store import Position, Store
 from envs.storage.writers import Ack, Key
 from learners.replay.arrival import arrived, steps_of
 from learners.replay.config import Config
-from learners.replay.gather import Arrays, Gatherer
+from learners.replay.gather import Arrays
 from learners.replay.journal import Frame, Journal, Kind
 from learners.replay.ledger import DropReason, ReplayLedger
 from learners.replay.limiter import Limiter
 from learners.replay.sample import Inserted, Sample
+from learners.replay.shelf import Shelf
 from learners.replay.state import REASONS, State
 from learners.replay.tables import Slots
 
@@ -85,10 +86,7 @@ class Replay:
         require_storable(schema)
         self._limiter = Limiter(self.config.limiter)
         self._state = State(self.config)
-        self._gatherer = Gatherer(schema, self._state.rows)
-        self._data: dict[int, pa.RecordBatch] = {}  # batches that are in memory, or mapped
         self._meta: dict[int, Mapping[str, Any]] = {}
-        self._known: set[int] = set()  # batches of which the gatherer knows where their rows lie
         self._redelivered = 0
         self._kept = 0  # batches that nothing needs and that are kept
         self._leaving: Leaving | None = None
@@ -97,6 +95,8 @@ class Replay:
         if directory is not None:
             store = self.config.store
             self._store = Store(directory / "rows", schema, store, clock)
+        self._shelf = Shelf(self._state, schema, self._store)
+        if directory is not None and self._store is not None:
             try:
                 self._journal = Journal(directory / "decisions", store.fsync, store.fsync_interval_s, clock)
                 self._recover(self._store, self._journal)
@@ -150,8 +150,8 @@ class Replay:
         self._decide(frame, may_be_late=True)
         batch = self._state.batch_slots[key]
         self._meta[batch] = dict(meta or {})
-        if self._store is None:  # a copy: what the caller holds may be a slice of much more, or the object store's
-            self._data[batch] = pa.ipc.read_record_batch(rows.serialize(), self.schema)
+        if self._store is None:
+            self._shelf.put(batch, rows)
         self._make_room()
         self._tidy()
         return Ack.STORED
@@ -352,7 +352,7 @@ class Replay:
         begins = np.append(0, np.flatnonzero(~follows) + 1)
         lengths = np.diff(np.append(begins, len(rows)))
         runs = zip(batches[begins].tolist(), indices[begins].tolist(), lengths.tolist(), strict=True)
-        return [self._batch(batch).slice(first, length) for batch, first, length in runs]
+        return [self._shelf.read(batch).slice(first, length) for batch, first, length in runs]
 
     def gather(self, sample: Sample) -> Arrays:
         """The steps of a sample as contiguous arrays, see `Gatherer.gather`: valid until the next call but one.
@@ -361,12 +361,7 @@ class Replay:
             ValueError: the sample was released.
         """
         self._require(sample)
-        for batch in {*self._state.rows["batch"][sample.pieces.row].tolist()} - self._known:
-            slots = self._state.batch_rows[batch]
-            index = np.flatnonzero(self._lives(batch))
-            self._gatherer.learn(self._batch(batch), slots[index], index)
-            self._known.add(batch)
-        return self._gatherer.gather(sample.pieces, self.config.length)
+        return self._shelf.gather(sample.pieces, self.config.length)
 
     def inserts(self, sample: Sample | None = None) -> Iterator[Inserted]:
         """The inserts that a sample's rows came in, in order, each once; None: all of which rows live, oldest first."""
@@ -484,12 +479,10 @@ class Replay:
         """Drop the oldest batches that nothing needs, once the decision that it does not is on the disk."""
         known.result()
         dropped = self._state.garbage[:number]
-        if dropped and self._store is not None:
-            self._let_go(self._store.drop([self._position(batch) for batch in dropped]))
+        self._shelf.drop(dropped)
         for batch in dropped:
             self._state.forget_batch(batch)
             self._meta.pop(batch, None)
-            self._forget(batch)
         del self._state.garbage[:number]
         self._leaving = None
 
@@ -500,8 +493,8 @@ class Replay:
             if room <= 0:
                 return number
             assert self._store is not None
-            room -= self._store.extent(self._position(batch))[1]
-            self._forget(batch)  # what is mapped is read anew if it is ever looked at
+            room -= self._store.extent(self._shelf.position(batch))[1]
+            self._shelf.forget(batch)
         return len(garbage)
 
     def _sample(self, number: int, redelivered: bool = False) -> Sample:
@@ -519,37 +512,6 @@ class Replay:
         """Refuse to read rows that may be gone."""
         if not self._state.released <= sample.number < self._state.next_sample:
             raise ValueError(f"got sample {sample.number}; expected {self._state.released} or later: it was released")
-
-    # Rows -----------------------------------------------------------------------------------------------------------
-
-    def _batch(self, batch: int) -> pa.RecordBatch:
-        if batch not in self._data:
-            assert self._store is not None
-            self._data[batch] = self._store.read(self._position(batch))
-        return self._data[batch]
-
-    def _position(self, batch: int) -> Position:
-        columns = self._state.batches
-        return Position(int(columns["segment"][batch]), int(columns["position"][batch]))
-
-    def _let_go(self, segments: set[int]) -> None:
-        """Read batches anew that compaction has moved: holding the old ones would hold all of the old segment."""
-        owners = self._state.batches["segment"]
-        for batch in [batch for batch in self._data if segments and int(owners[batch]) in segments]:
-            self._forget(batch)
-
-    def _forget(self, batch: int) -> None:
-        self._data.pop(batch, None)
-        self._known.discard(batch)
-
-    def _lives(self, batch: int) -> NDArray[np.bool_]:
-        """Which rows of a batch live, `[R]`: slots of those that went may have others by now."""
-        slots, rows = self._state.batch_rows[batch], self._state.rows
-        first = int(self._state.batches["first"][batch])
-        lives: NDArray[np.bool_] = (
-            (slots >= 0) & rows.is_used(slots) & (rows["number"][slots] == first + np.arange(len(slots)))
-        )
-        return lives
 
     def _items_of_rows(self, ids: Sequence[str], values: Floats) -> tuple[Ints, Floats]:
         """Items that hold rows, and the highest value of theirs."""
@@ -570,7 +532,7 @@ class Replay:
                 continue
             if index >= (size := len(state.batch_rows[batch])):
                 raise ValueError(f"got row {ident!r}; expected an index below {size}, the rows of that insert")
-            if self._lives(batch)[index]:
+            if self._shelf.lives(batch)[index]:
                 slot = state.batch_rows[batch][index]
                 worth[slot] = max(worth[slot], value)
         items = state.items.used()
@@ -612,7 +574,9 @@ class Replay:
             state.forget_batch(batch)
         lost = [b for b in state.batches.used().tolist() if b not in stored and state.batches["rows"][b]]
         if lost:
-            numbers = np.concatenate([self._state.rows["number"][state.batch_rows[b][self._lives(b)]] for b in lost])
+            numbers = np.concatenate(
+                [self._state.rows["number"][state.batch_rows[b][self._shelf.lives(b)]] for b in lost]
+            )
             self._decide(Frame(Kind.GIVE_UP, (REASONS.index(DropReason.LOST), 1), (numbers,)))
             for batch in lost:
                 state.garbage.remove(batch)

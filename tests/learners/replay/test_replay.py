@@ -350,7 +350,7 @@ def test_rows_that_the_disk_has_lost_are_counted(tmp_path, put, schema):
     for sequence in range(3):
         put(replay, sequence)
     replay.sample(0, 3, 0)  # both rows of fragment 0, one of fragment 1
-    replay._store.drop([replay._position(replay._state.batch_slots[(0, 0, 1)])])  # behind the replay's back
+    replay._store.drop([replay._shelf.position(replay._state.batch_slots[(0, 0, 1)])])  # behind the replay's back
     replay.close()
     again = Replay(config, schema, tmp_path)
     again.check()
