@@ -534,6 +534,30 @@ class Stoppable(Protocol):
     stopping: str | None
 
 
+class Resumable(Protocol):
+    """A run that can go on from its newest checkpoint."""
+
+    directory: RunDirectory
+    display: Display
+
+    def restore(self) -> Restored:
+        """Read it."""
+
+
+def restored_or_left(run: Resumable) -> Restored:
+    """What a run goes on from; where it cannot, its directory is left as it is, before anything was written.
+
+    Raises:
+        UserError: there is no checkpoint, or it is of another experiment.
+    """
+    try:
+        return run.restore()
+    except BaseException:
+        run.display.close()
+        run.directory.unlock()
+        raise
+
+
 def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
     """Write the resolved experiment, at once or not at all: without it a run is lost."""
     temporary = directory.config.with_suffix(".tmp")

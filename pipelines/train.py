@@ -25,7 +25,7 @@ from pipelines.overrides import apply
 from pipelines.quarantine import canary_watch
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
-from pipelines.run import Run, graceful_stop, write_config
+from pipelines.run import Run, graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.tracking import start_tracker
 
@@ -98,14 +98,7 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
         run = Run(experiment, directory, display, judge)
     else:
         run = OfflineRun(experiment, directory, display, experiment.offline.reward_version or "")
-    restored = None
-    if resume is not None:
-        try:  # before anything is written: a run that cannot be gone on with is left as it is
-            restored = run.restore()
-        except BaseException:
-            display.close()
-            directory.unlock()
-            raise
+    restored = None if resume is None else restored_or_left(run)
     status = "FAILED"
     try:
         write_config(experiment, directory)

@@ -47,9 +47,10 @@ from pipelines.language.groups import GroupReport
 from pipelines.language.reward_pool import RewardPool
 from pipelines.language.rewards import Columns, RewardHost, annotate
 from pipelines.language.roles import EngineRole, LearnerRole
-from pipelines.language.run import LanguageRun, Restored
+from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
 from pipelines.replay_shard import Standing
+from pipelines.run import Restored
 from rewards.judges.judge import Answer
 from rewards.verdicts import Verdict
 

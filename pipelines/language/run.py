@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,26 +27,13 @@ from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
+from pipelines.run import Restored
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
 CAUSES = 20  # different causes of failures that the ledger names
-
-
-class Restored(NamedTuple):
-    """What a run goes on from.
-
-    Attributes:
-        roles: state of each role.
-        frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
-        mlflow_run: to go on with.
-    """
-
-    roles: Mapping[str, Any]
-    frontier: tuple[int, ...]
-    mlflow_run: str | None
 
 
 class LanguageRun:

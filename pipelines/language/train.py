@@ -22,7 +22,7 @@ from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import with_tiny_judge
 from pipelines.rubric_judges import RewardModelJudge
-from pipelines.run import graceful_stop, write_config
+from pipelines.run import graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import start_tracker
 from pipelines.train import _finish, _flat, _progress
@@ -121,14 +121,7 @@ def train(
     title = f"{experiment.name}: {experiment.task}, {experiment.method}"
     display = open_display(title, experiment.updates, experiment.minutes, LANGUAGE)
     run = LanguageRun(experiment, directory, display, rewards, model)
-    restored = None
-    if resume is not None:
-        try:  # before anything is written: a run that cannot be gone on with is left as it is
-            restored = run.restore()
-        except BaseException:
-            display.close()
-            directory.unlock()
-            raise
+    restored = None if resume is None else restored_or_left(run)
     status = "FAILED"
     try:
         write_config(experiment, directory)
