@@ -56,6 +56,12 @@ def crash_after(replay, steps):
             setattr(owner, name, dying(getattr(owner, name)))
 
 
+def settled(replay):
+    """Not in the middle of a step that the store takes in the background: tests/envs/storage does that."""
+    replay._store._syncer.finish()
+    replay._store._syncer.settle()
+
+
 def view(replay):
     """All that a replay has promised, but for what it counts of this process and of refused inserts."""
     state = replay._state
@@ -121,6 +127,7 @@ class Crashing(RuleBasedStateMachine):
             work(dying)
         except Crash:
             result = None
+        settled(dying)
         self.copy(died, str(self.life))
         dying._journal._file, journal = -1, dying._journal._file  # it writes nothing more
         dying.close()
