@@ -52,6 +52,28 @@ def tree_offences(house: Path) -> list[str]:
     ]
 
 
+def captions(readme: str) -> list[str]:
+    """The folders that the tree of the README names, by their paths."""
+    folders, above = list[str](), list[str]()
+    for line in readme.partition("\n## The tree\n")[2].splitlines():
+        indent, branch, name = line.partition("── ")
+        name = name.split(" ")[0]
+        if branch and name.endswith("/"):
+            above = [*above[: len(indent) // 4], name.rstrip("/")]
+            folders.append("/".join(above))
+    return folders
+
+
+def caption_offences(house: Path) -> list[str]:
+    """Folders of Python files without a caption in the tree of the README, and captions without a folder."""
+    named = captions((house / "README.md").read_text(encoding="utf-8"))
+    found = {name.replace(".", "/") for name in packages_on_disk(house)}
+    return [
+        *(f"README.md, the tree: {name}/ has no caption" for name in sorted(found - set(named))),
+        *(f"README.md, the tree: there is no folder {name}/" for name in named if not (house / name).is_dir()),
+    ]
+
+
 def plant(house: Path, *files: str, packages: tuple[str, ...] = ()) -> Path:
     for file in files:
         (house / file).parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +90,20 @@ def test_packages_are_the_folders_on_disk():
 def test_tests_mirror_the_rooms():
     found = tree_offences(HOUSE)
     assert not found, "\n".join(found)
+
+
+def test_each_folder_has_its_caption_in_the_tree_of_the_readme():
+    found = caption_offences(HOUSE)
+    assert not found, "\n".join(found)
+
+
+def test_a_folder_without_a_caption_and_a_caption_without_a_folder_are_named(tmp_path):
+    plant(tmp_path, "envs/catch.py", "envs/maps/rooms.py")
+    (tmp_path / "README.md").write_text("\n## The tree\n├── envs/      worlds\n│   └── gone/   nothing\n└── LICENSE\n")
+    assert caption_offences(tmp_path) == [
+        "README.md, the tree: envs/maps/ has no caption",
+        "README.md, the tree: there is no folder envs/gone/",
+    ]
 
 
 def test_a_folder_that_pyproject_forgot_is_named(tmp_path):

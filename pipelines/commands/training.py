@@ -1,0 +1,104 @@
+"""Commands that train: `train`, `profile`, `tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.arguments import RUNS, own_keys, split, take, with_file
+from pipelines.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved experiment and stop")] = False,
+) -> None:
+    """Run an experiment: acting, judging, reward modelling and learning, to a report.
+
+    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'),
+    from=RUN (learn offline from what a run has stored; see docs/offline.md), and settings=FILE (overrides in YAML,
+    such as `guerdon tune` writes; those of the command line come before them).
+    """
+    import yaml
+
+    from pipelines.language.stored import resolve_language
+    from pipelines.offline import resolve_offline
+    from pipelines.overrides import parse
+    from pipelines.recipes.table import find_recipe
+    from pipelines.report import summary
+    from pipelines.train import resolve
+    from pipelines.train import train as run_train
+
+    recipe, rest = split(words)
+    values = with_file(parse(rest))
+    runs = Path(str(take(values, "runs", RUNS)))
+    resume = take(values, "resume", None)
+    resume = None if resume is None else str(resume)  # a name of digits is read as a number
+    if resume is not None and recipe is not None:
+        raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
+    source = take(values, "from", None)
+    language = resolve_language(recipe, values, runs, resume) if source is None else None
+    if language is not None:
+        if dry_run:
+            print(yaml.safe_dump(language.model_dump(mode="json"), sort_keys=False), end="")
+            return
+        from pipelines.language.train import train as train_language
+
+        print(summary(train_language(language, runs, resume)))
+        return
+    if source is None:
+        experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
+    elif resume is None:
+        experiment = resolve_offline(find_recipe(recipe) if recipe else None, values, runs, str(source))
+    else:
+        raise UserError(f"got resume={resume} and from={source}; a resumed run keeps its source: leave from= out")
+    if dry_run:
+        print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
+        return
+    print(summary(run_train(experiment, runs, resume)))
+
+
+@app.command()
+def profile(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+    ] = None,
+) -> None:
+    """Train for a while, and show where the time of a frame goes, by stage and by process.
+
+    Besides what `train` takes: seconds=60 (length of the window), warm_up=20 (seconds of learning before it),
+    to=profile.html (the picture).
+    """
+    from pipelines.profile import profile as run_profile
+
+    recipe, rest = split(words)
+    own, rest = own_keys(rest, seconds=60.0, warm_up=20.0, to="profile.html")
+    run_profile([recipe or "main", *rest], own["seconds"], own["warm_up"], Path(own["to"]))
+
+
+@app.command()
+def tune(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+    ] = None,
+) -> None:
+    """Find the number of actors, environments and threads for this machine; `train` takes the file by settings=FILE.
+
+    Besides what `train` takes: minutes=3 (how long it may take), to=tuned.yaml (the file).
+    """
+    from pipelines.overrides import parse
+    from pipelines.recipes.table import find_recipe
+    from pipelines.train import resolve
+    from pipelines.tune import tune as run_tune
+
+    recipe, rest = split(words)
+    own, rest = own_keys(rest, minutes=3.0, to="tuned.yaml")
+    experiment = resolve(find_recipe(recipe or "main"), with_file(parse(rest)), Path(RUNS), None)
+    run_tune([recipe or "main", *rest], experiment, own["minutes"], Path(own["to"]))
