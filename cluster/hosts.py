@@ -7,7 +7,7 @@ from a factory that carries the state to begin with; Ray itself would restart it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -24,21 +24,20 @@ class Host:
         """Call a method of the hosted object; object references among `args` arrive as their values."""
         return getattr(self._hosted, method)(*args)
 
-    def pid(self) -> int:
-        """Process id, for chaos tests and for people."""
-        return os.getpid()
+    def whereabouts(self) -> tuple[int, str]:
+        """Process id, for chaos tests and for people, and the id of the node that it stands on."""
+        return os.getpid(), str(ray.get_runtime_context().get_node_id())
 
 
 def start_host(
-    factory: Callable[[], Any], name: str, cpus: float = 1.0, gpus: float = 0.0, threads: int = 1, concurrency: int = 1
+    factory: Callable[[], Any], name: str, options: Mapping[str, Any], threads: int = 1, concurrency: int = 1
 ) -> Any:
     """Start a host.
 
     Args:
         factory: makes the hosted object, on the host; must be picklable.
         name: shown by Ray's tools.
-        cpus: logical CPUs to reserve.
-        gpus: GPUs to reserve, fractions allowed.
+        options: of the Ray actor: what is reserved for it, and where it stands (see reservations.py).
         threads: threads that numerical libraries may use there.
         concurrency: calls at the same time, each in a thread of its own.
 
@@ -46,5 +45,5 @@ def start_host(
         The actor's handle.
     """
     environment = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, runtime_env={"env_vars": environment})(Host)
+    actor = ray.remote(max_restarts=0, runtime_env={"env_vars": environment}, **options)(Host)
     return actor.options(name=f"{name}-{os.urandom(4).hex()}", max_concurrency=concurrency).remote(factory)

@@ -16,6 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cluster.placement import MIB, Place
+
 
 class Config(BaseModel):
     """Replicas of a served object, and how much they are given.
@@ -153,7 +155,9 @@ class Replica:
 
 
 @contextmanager
-def serving(name: str, factory: Callable[[], Any], method: str, config: Config) -> Iterator[Service]:
+def serving(
+    name: str, factory: Callable[[], Any], method: str, config: Config, place: Place | None = None
+) -> Iterator[Service]:
     """Run an application for the duration of the block; Serve itself is stopped if this started it.
 
     Args:
@@ -161,6 +165,7 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
         factory: makes the served object, in each replica; must be picklable.
         method: its async batch method.
         config: replicas and their resources.
+        place: labels and further resources that a replica's node must have.
 
     Raises:
         ServiceUnavailable: the replicas did not become healthy in time, or the factory failed.
@@ -195,6 +200,7 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
             "num_cpus": config.cpus,
             "num_gpus": config.gpus,
             "runtime_env": {"env_vars": environment},
+            **_where(place or Place()),
         },
         logging_config={"log_level": "ERROR", "enable_access_log": False},
         **scaling,
@@ -212,6 +218,14 @@ def serving(name: str, factory: Callable[[], Any], method: str, config: Config) 
     finally:
         serve.delete(name, _blocking=True)
         serve.shutdown()
+
+
+def _where(place: Place) -> dict[str, Any]:
+    """Of a place what Serve does not take from its own settings."""
+    options: dict[str, Any] = {"resources": dict(place.resources)} if place.resources else {}
+    if place.memory_mb:
+        options["memory"] = int(place.memory_mb * MIB)
+    return options | ({"label_selector": dict(place.labels)} if place.labels else {})
 
 
 def _wait_until_running(name: str, timeout_s: float) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from cluster.hosts import start_host
+from cluster.reservations import Reservation, Room
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Supervised:
         name: of the role, such as "env-actor-0".
         factory: called with the epoch (0, 1, …; one more after each death), gives the factory of the hosted object.
         deadline_s: a call that takes longer counts as a hang: the host is killed and started again.
+        room: where it stands, and what is reserved for it there; None: anywhere, one CPU.
         concurrency: calls at the same time, each in a thread of its own.
+        node: the node that its process said it stands on; None: not known yet.
         max_deaths_in_a_row: without a single finished call in between.
     """
 
@@ -53,13 +56,13 @@ class Supervised:
     factory: Callable[[int], Callable[[], Any]]
     deadline_s: float
     start_deadline_s: float = 120.0
-    cpus: float = 1.0
-    gpus: float = 0.0
+    room: Room | None = None
     threads: int = 1
     concurrency: int = 1
     max_deaths_in_a_row: int = 5
     epoch: int = 0
     on_event: Callable[[Event], None] = lambda event: None
+    node: str | None = None
     _host: Any = field(default=None, repr=False)
     _deaths_in_a_row: int = 0
     _died_at: float | None = None
@@ -68,10 +71,19 @@ class Supervised:
 
     def start(self) -> None:
         """Start the host at the current epoch."""
-        self._host = start_host(
-            self.factory(self.epoch), self.name, self.cpus, self.gpus, self.threads, self.concurrency
-        )
-        self._fresh = True
+        options = {"num_cpus": 1.0} if self.room is None else self.room.take()
+        self._host = start_host(self.factory(self.epoch), self.name, options, self.threads, self.concurrency)
+        self._fresh, self.node = True, None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and not stopped."""
+        return self._host is not None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its process has not answered yet."""
+        return self._fresh
 
     @property
     def host(self) -> Any:
@@ -106,7 +118,8 @@ class Supervised:
             self._restart(host, f"no answer to {method}() within {deadline_s:.0f} s", kill=True)
             raise RoleLost(f"{self.name}: {self._died_of}") from None
         except RayActorError as error:
-            self._restart(host, _cause(error), kill=False)
+            # One that cannot be reached may live on behind a broken network; there must not be two of it.
+            self._restart(host, _cause(error), kill=isinstance(error, ActorUnavailableError))
             raise RoleLost(f"{self.name}: {self._died_of}") from error
         except RayError as error:
             # A lost argument or a full object store: the host lives, the call does not.
@@ -121,11 +134,13 @@ class Supervised:
         return value if returns == 1 else (value, answer[1])
 
     async def _introduce(self, host: Any) -> None:
-        """Tell the process id of a host that has just begun to answer."""
+        """Tell where a host is that has just begun to answer."""
         try:
-            pid = await asyncio.wait_for(host.pid.remote(), self.deadline_s)
+            pid, node = await asyncio.wait_for(host.whereabouts.remote(), self.deadline_s)
         except (RayError, asyncio.TimeoutError):
             return  # the next call will find out what is wrong
+        if host is self._host:
+            self.node = node
         self.on_event(Event(time.time(), self.name, "started", f"process {pid}"))
 
     def _restart(self, host: Any, cause: str, kill: bool) -> None:
@@ -152,6 +167,19 @@ class Supervised:
         self.epoch = epoch
         self.start()
 
+    def move(self, cause: str, to: Reservation | None = None) -> None:
+        """Kill the host and start it in other room, at the next epoch: where it stands it cannot stay.
+
+        Args:
+            cause: why.
+            to: where; None: wherever there is room.
+        """
+        if self.room is not None:
+            ray.kill(self._host, no_restart=True)
+            self.room.reservation.renew()
+            self.room.reservation = to or self.room.reservation
+        self.renew(self.epoch + 1, cause)
+
     def replace(self, cause: str) -> None:
         """Kill the host and start another, at the next epoch: it lives, and is of no use.
 
@@ -164,7 +192,9 @@ class Supervised:
         """Kill the host."""
         if self._host is not None and ray.is_initialized():
             ray.kill(self._host, no_restart=True)
-        self._host = None
+        if self._host is not None and self.room is not None:
+            self.room.give_back()
+        self._host = self.node = None
 
 
 def _cause(error: BaseException) -> str:

@@ -73,6 +73,14 @@ class Admission:
         """Whether a fragment may be begun now; it is not yet counted."""
         return self.capacity > 0
 
+    def resize(self, actors: int) -> None:
+        """From now on there are more or fewer actors, of which each has at most one fragment running.
+
+        Args:
+            actors: how many.
+        """
+        self.config = self.config.model_copy(update={"concurrency": actors})
+
     def started(self) -> None:
         """A fragment was begun.
 

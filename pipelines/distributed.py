@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from actors.inference import InferenceLost
+from cluster.crew import Crew
+from cluster.nodes import node_here
+from cluster.placement import Ask
+from cluster.reservations import Reservation, Room
 from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import ray_session
 from cluster.supervision import Event, RoleLost, Supervised
@@ -60,6 +64,10 @@ from pipelines.learner_group import LearnerGroup, Seat
 from pipelines.replay_shard import ReplayShard, Standing
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Restored, Run
+from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, shared_room
+from pipelines.scaling.attendance import Attendance, Group
+from pipelines.scaling.host import Elasticity
+from pipelines.scaling.pressure import Waits, makers_pressure
 from pipelines.served_judge import ForFallback, served_judge
 from pipelines.stages import SECONDS
 from rewards.annotation.annotator import Annotator
@@ -71,14 +79,6 @@ IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 ATTEND_S = 2.0  # how often the judge is asked for a sign of life
 INSERTS = 5  # tries to store a fragment before its rows count as lost
-ROLE_DEADLINE_S = 120.0  # a call of the learner or the reward trainer that takes longer counts as a hang
-
-
-def needed_cpus(experiment: Experiment) -> int:
-    """Logical CPUs that the roles of an experiment reserve; they share the cores of a small machine by design."""
-    judge = experiment.serving.replicas * experiment.serving.cpus + 1 if experiment.reward.judged else 0
-    server = int(experiment.actors.inference == "server")
-    return experiment.actors.count + server + experiment.learners + 1 + int(judge) + 1
 
 
 def run_distributed(run: Run, restored: Restored | None) -> None:
@@ -95,15 +95,17 @@ def run_distributed(run: Run, restored: Restored | None) -> None:
     task = task_of(experiment)
     spec = check_fits(experiment, task)
     with ray_session(experiment.ray, needed_cpus(experiment)):
+        asks = asks_of(experiment, node_here())
+        expect_room(asks)
         if not experiment.reward.judged:
-            asyncio.run(_Loops(run, spec, None, restored).run())
+            asyncio.run(_Loops(run, spec, None, restored, asks).run())
             return
         serve = experiment.serving
         factory = partial(
             served_judge, experiment.judge, task.goal, serve.threads, serve.batch_tokens, experiment.fallback_judge
         )
-        with serving("judge", factory, "ask", experiment.serving) as service:
-            asyncio.run(_Loops(run, spec, service, restored).run())
+        with serving("judge", factory, "ask", serve, experiment.placement.judge) as service:
+            asyncio.run(_Loops(run, spec, service, restored, asks).run())
 
 
 def _env_actor(experiment: Experiment, index: int, epoch: int) -> partial[EnvActor]:
@@ -129,7 +131,9 @@ class _Ahead(NamedTuple):
 class _Loops:
     """The loops of one run, over one set of books."""
 
-    def __init__(self, run: Run, spec: EnvSpec, service: Service | None, restored: Restored | None) -> None:
+    def __init__(
+        self, run: Run, spec: EnvSpec, service: Service | None, restored: Restored | None, asks: Mapping[str, Ask]
+    ) -> None:
         self.books, self.experiment, self.service = run, run.experiment, service
         experiment = run.experiment
         self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
@@ -138,10 +142,11 @@ class _Loops:
             Supervised(
                 f"replay-{index}",
                 partial(_replay_shard, experiment, schema, run.directory.shard(index)),
-                deadline_s=ROLE_DEADLINE_S,
+                deadline_s=experiment.role_deadline_s,
+                room=room,
                 on_event=run.event,
             )
-            for index in range(experiment.replay.shards)
+            for index, room in enumerate(rooms(asks["replay"], experiment.replay.shards))
         ]
         self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
         self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
@@ -153,17 +158,32 @@ class _Loops:
                 concurrency=experiment.actors.count,
             )
         )
+        most = experiment.scaling.actors.around(experiment.actors.count)[1]
         self.actors = [
             Supervised(
                 f"env-actor-{index}",
                 partial(_env_actor, experiment, index),
                 deadline_s=experiment.actors.deadline_s,
                 threads=experiment.actors.threads,
+                room=room,
                 on_event=run.event,
             )
-            for index in range(experiment.actors.count)
+            for index, room in enumerate(rooms(asks["actors"], most))
         ]
-        self.learner = LearnerGroup(partial(self._learner, spec), experiment.learners)
+        self.acting_version = [-1] * most
+        self.waits = Waits(time.monotonic)
+        self.too_old = 0  # fragments, when the pressure on the actors was read last
+        self.crew = Crew(self.actors, experiment.actors.count, self._knows_nothing, run.event)
+        self.elasticity = Elasticity(
+            "env-actors",
+            self.crew,
+            experiment.scaling.actors,
+            experiment.scaling.speed,
+            self._pressure,
+            run.event,
+            self.admission.resize,
+        )
+        self.learner = LearnerGroup(partial(self._learner, spec), experiment.learners, shared_room(asks["learner"]))
         self.learner_epoch = 0
         self.ahead: _Ahead | None = None  # the batch that the learner was given while it learnt from another
         self.batches = 0  # that it was given
@@ -172,13 +192,13 @@ class _Loops:
             self.trainer = Supervised(
                 "reward-trainer",
                 lambda _: partial(RewardTrainer, experiment, self.states.get("trainer")),
-                deadline_s=ROLE_DEADLINE_S,
+                deadline_s=experiment.role_deadline_s,
+                room=rooms(asks["trainer"], 1)[0],
                 on_event=run.event,
             )
         self.served = None
         if experiment.actors.inference == "server":
-            self.served = ServedPolicy(experiment, spec, self.board, run.event)
-        self.acting_version = [-1] * experiment.actors.count
+            self.served = ServedPolicy(experiment, spec, self.board, run.event, rooms(asks["inference"], 1)[0])
         self.snapshot: Any = None  # the newest reward model, by reference, and how many there were
         self.snapshots = 0
         # What each role has been told, by its epoch: a role that was started again is told everything once more.
@@ -189,14 +209,15 @@ class _Loops:
         self.trained_version = -1
         self.moved_at = time.monotonic()
 
-    def _learner(self, spec: EnvSpec, rank: int, seat: Callable[[int], Seat]) -> Supervised:
+    def _learner(self, spec: EnvSpec, rank: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
         """The role of one learner: one thread learns, one makes the next batch ready."""
         experiment = self.experiment
         return Supervised(
             "learner" if rank == 0 else f"learner-{rank}",
             lambda epoch: partial(PolicyLearner, experiment, spec, self.states.get("learner"), seat(epoch)),
-            deadline_s=ROLE_DEADLINE_S,
+            deadline_s=experiment.role_deadline_s,
             threads=experiment.learner_threads,
+            room=room,
             concurrency=2,
             on_event=self.books.event,
         )
@@ -209,8 +230,10 @@ class _Loops:
             for role in first:
                 role.start()
             await self._open_replay()
-            for actor in [*self.actors, *([self.served.role] if self.served else [])]:
-                actor.start()
+            if self.served is not None:
+                self.served.role.start()
+            for index in range(self.crew.wanted):
+                self.crew.ready(index)  # they begin while the others do
             fingerprint = await self._begin()
             async with AsyncExitStack() as asking:
                 annotator = None if self.trainer is None else self._annotator(fingerprint)
@@ -222,14 +245,16 @@ class _Loops:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
                 tasks = [asyncio.create_task(loop) for loop in loops]
-                attending = [asyncio.create_task(self._attend(self.service))] if self.service is not None else []
+                attending = [asyncio.create_task(self._attend_nodes()), asyncio.create_task(self.elasticity.attend())]
+                if self.service is not None:
+                    attending.append(asyncio.create_task(self._attend(self.service)))
                 try:
                     # A loop ends when the run is done; one that fails takes the others with it.
                     await asyncio.gather(*tasks)
                 except Exception:
                     await _end([*tasks, *attending])
                     with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
-                        await self._save()
+                        await asyncio.wait_for(self._save(), self.experiment.role_deadline_s)
                     raise
                 finally:
                     await _end([*tasks, *attending])
@@ -279,13 +304,63 @@ class _Loops:
                 raise UserError(f"the judge does not answer its canaries: {error}") from None
         return str(fingerprint)
 
+    def _knows_nothing(self, index: int) -> None:
+        """An actor's process begins: it has no weights yet."""
+        self.acting_version[index] = -1
+
+    def _pressure(self) -> float:
+        """How hard the actors are pressed since this was asked last."""
+        shares = self.waits.read(actors=self.crew.answering, learner=1)
+        before, self.too_old = self.too_old, sum(standing.dropped for standing in self.standing)
+        return makers_pressure(shares["actors"], shares["learner"], self.too_old > before)
+
+    async def _attend_nodes(self) -> None:
+        """See which nodes come and go; what stands on those that will go leaves in time."""
+
+        def leaving(nodes: Mapping[str, float]) -> None:
+            self.crew.leaving = nodes
+
+        def stop(why: str) -> None:
+            self.books.stopping = self.books.stopping or why
+
+        groups = [Group("learner", self.learner.roles, self._move_learner)]
+        if self.trainer is not None:
+            groups.append(Group("reward-trainer", [self.trainer], self._move_trainer))
+        if self.served is not None:
+            groups.append(Group("inference", [self.served.role], self.served.move))
+        if self.experiment.placement.replay_anywhere:
+            groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shards]
+        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
+
+    async def _move_learner(self, to: Reservation) -> None:
+        """Save, and begin again elsewhere from just that."""
+        await self._save()
+        async with self.learning:
+            self.learner.move("its node will go", to)
+            self._go_back()
+
+    async def _move_trainer(self, to: Reservation) -> None:
+        await self._save()
+        async with self.training:
+            assert self.trainer is not None
+            self.trainer.move("its node will go", to)
+            self.told.pop("reward-trainer", None)
+
+    async def _move_shard(self, shard: Supervised, to: Reservation) -> None:
+        """What it has acknowledged is on the disk that it will find again."""
+        shard.move("its node will go", to)
+
     # The loops ------------------------------------------------------------------------------------------------------
 
     async def _act(self, index: int) -> None:
         """Let one actor roll out whenever admission allows it."""
         while not self.books.done:
-            if not self.admission.admit():
+            if not self.crew.ready(index):
+                await asyncio.sleep(10 * IDLE_S)
+            elif not self.admission.admit():
+                began = time.monotonic()
                 await asyncio.sleep(IDLE_S)
+                self.waits.add("actors", time.monotonic() - began)
             elif (gathered := await self._rollout(index)) is not None:
                 await self._arrived(*gathered)
 
@@ -345,8 +420,10 @@ class _Loops:
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
         while not self.books.done:
+            began = time.monotonic()
             if not await self._update(ahead=True):
                 await asyncio.sleep(IDLE_S / 4)
+                self.waits.add("learner", time.monotonic() - began)
 
     async def _update(self, ahead: bool = False) -> bool:
         """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again.
@@ -519,7 +596,9 @@ class _Loops:
     async def _take_turns(self, annotator: Annotator | None) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
         while not self.books.done:
-            actors = range(min(self.admission.capacity, len(self.actors)))
+            while not all([self.crew.ready(index) for index in range(self.crew.wanted)]):
+                await asyncio.sleep(IDLE_S)
+            actors = range(min(self.admission.capacity, self.crew.wanted))
             # Taken in the order of the actors and not of their arrival: sums of floats depend on the order.
             for gathered in await asyncio.gather(*(self._rollout(index) for index in actors)):
                 if gathered is not None:
@@ -544,8 +623,9 @@ class _Loops:
                 waiting = sum(standing.waiting for standing in self.standing)
                 raise UserError(
                     f"no update for {self.experiment.stall_timeout_s:.0f} s: {waiting} fragments wait of "
-                    f"{self.experiment.batch_fragments} needed, {self.admission.running} rollouts run; the run is "
-                    "saved, go on with resume= once the cause is mended"
+                    f"{self.experiment.batch_fragments} needed, {self.admission.running} rollouts run, "
+                    f"{self.crew.answering} of {self.crew.wanted} env actors have a place; the run is saved, go "
+                    "on with resume= once the cause is mended"
                 )
             await asyncio.sleep(0.2)
         self.books.report(force=True)

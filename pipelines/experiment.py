@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actors.policy import Config as PolicyConfig
+from cluster.placement import Config as PlacementConfig
 from cluster.serving import Config as ServingConfig
 from cluster.session import Config as RayConfig
 from learners.appo import Config as AppoConfig
 from learners.offline.behaviour_cloning import Config as BehaviourCloningConfig
 from learners.offline.iql import Config as IqlConfig
 from pipelines.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
+from pipelines.scaling.bounds import Config as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
 from rewards.annotation.hedging import Config as HedgingConfig
 from rewards.annotation.ledger import Config as AnnotationConfig
@@ -277,6 +279,13 @@ class Experiment(BaseModel):
     hedging: HedgingConfig = Field(default_factory=HedgingConfig)
     serving: ServingConfig = Field(default_factory=ServingConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
+    placement: PlacementConfig = Field(default_factory=PlacementConfig)
+    scaling: ScalingConfig = Field(default_factory=ScalingConfig)
+    role_deadline_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="a longer call of learner, reward trainer or replay counts as a hang",
+    )
     replay: ReplayConfig = Field(default_factory=ReplayConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
@@ -307,6 +316,9 @@ class Experiment(BaseModel):
                 f"max_staleness=0 needs batch_fragments ({self.batch_fragments}) to be a multiple of "
                 f"actors.count ({self.actors.count})"
             )
+        least, most = self.scaling.actors.around(self.actors.count)
+        if least < most and self.max_staleness == 0:
+            raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.actors out, or raise it")
         return self
 
     def identity(self) -> str:
@@ -316,6 +328,7 @@ class Experiment(BaseModel):
         """
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "learner_device", "learners", "runner", "replay"}
+        free |= {"placement", "scaling", "role_deadline_s"}
         free |= {"prices", "cache", "budget", "fallback", "canaries", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}

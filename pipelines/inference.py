@@ -21,13 +21,13 @@ from ray.exceptions import RayError
 from torch import Tensor
 
 from actors.inference import Decision, InferenceLost, InferenceServer
+from cluster.reservations import Reservation, Room
 from cluster.supervision import Event, RoleLost, Supervised
 from cluster.weights import Weights, WeightsBoard
 from envs.specs import EnvSpec
 from pipelines.experiment import Experiment
 from pipelines.roles import policy_for
 
-GPU_SHARE = 0.25  # reserved, so that Ray puts the server where a GPU is, beside a learner
 PAUSE_S = 0.05
 
 Reply = tuple[NDArray[Any], NDArray[Any], int]  # parameters [N, P], state [N, H], version
@@ -89,18 +89,19 @@ class ServedPolicy:
         spec: of its environments.
         board: where weights are published.
         on_event: hears of deaths and recoveries.
+        room: where it stands.
     """
 
     def __init__(
-        self, experiment: Experiment, spec: EnvSpec, board: WeightsBoard, on_event: Callable[[Event], None]
+        self, experiment: Experiment, spec: EnvSpec, board: WeightsBoard, on_event: Callable[[Event], None], room: Room
     ) -> None:
         self.role = Supervised(
             "inference",
             lambda epoch: partial(PolicyServer, experiment, spec),
             deadline_s=experiment.actors.deadline_s,
-            gpus=GPU_SHARE if experiment.actors.inference_device == "cuda" else 0.0,
+            room=room,
             threads=experiment.actors.threads,
-            concurrency=experiment.actors.count * experiment.actors.turns + 2,
+            concurrency=experiment.scaling.actors.around(experiment.actors.count)[1] * experiment.actors.turns + 2,
             on_event=on_event,
         )
         self._board, self._telling = board, asyncio.Lock()
@@ -117,6 +118,11 @@ class ServedPolicy:
                 except RoleLost:
                     await asyncio.sleep(PAUSE_S)
             return self.role.host
+
+    async def move(self, to: Reservation) -> None:
+        """Its node will go: begin again elsewhere; it has no state but the weights, which it is told anew."""
+        async with self._telling:
+            self.role.move("its node will go", to)
 
     def doubt(self) -> None:
         """Somebody got no answer: see whether the server lives before anybody else asks it."""

@@ -20,6 +20,7 @@ import torch
 import torch.distributed
 from torch._C._distributed_c10d import PrefixStore, TCPStore
 
+from cluster.reservations import Reservation, Room
 from cluster.supervision import RoleLost, Supervised
 from learners.language.world import ALONE, World
 
@@ -77,12 +78,15 @@ def join(seat: Seat, device: torch.device, timeout_s: float) -> World:
 class LearnerGroup:
     """Learners behind the calls of one: `Supervised`, several times."""
 
-    def __init__(self, make: Callable[[int, Callable[[int], Seat]], Supervised], size: int) -> None:
+    def __init__(
+        self, make: Callable[[int, Callable[[int], Seat], Room], Supervised], size: int, rooms: Sequence[Room]
+    ) -> None:
         """Make the roles; nothing is started yet.
 
         Args:
-            make: a role, from its rank and from what gives its seat in each epoch.
+            make: a role, from its rank, from what gives its seat in each epoch, and from where it stands.
             size: how many learners.
+            rooms: of each rank.
         """
         host, port = "", 0
         if size > 1:
@@ -93,7 +97,7 @@ class LearnerGroup:
         def seats(rank: int) -> Callable[[int], Seat]:
             return lambda epoch: Seat(rank, size, host, port, str(epoch))
 
-        self.roles: Sequence[Supervised] = [make(rank, seats(rank)) for rank in range(size)]
+        self.roles: Sequence[Supervised] = [make(rank, seats(rank), rooms[rank]) for rank in range(size)]
 
     @property
     def epoch(self) -> int:
@@ -109,6 +113,11 @@ class LearnerGroup:
         """Stop them all."""
         for role in self.roles:
             role.stop()
+
+    def move(self, cause: str, to: Reservation) -> None:
+        """Begin all of them again in other room, where the run was saved last."""
+        for role in self.roles:
+            role.move(cause, to)
 
     async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
         """Call all learners; gives the answer of the first. See `Supervised.call`.

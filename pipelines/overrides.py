@@ -89,7 +89,7 @@ def apply(experiment: AnyExperiment, values: dict[str, Any]) -> AnyExperiment:
             node.clear()
             node["kind"] = value
             continue
-        open_ended = path[0] == "task_options" or "judge" in path or path[:-1] in OPEN
+        open_ended = path[0] == "task_options" or "judge" in path or path[:-1] in OPEN or _of_nodes(path)
         if path[-1] not in node and not open_ended:
             raise UserError(_unknown(key, path[-1], node, ".".join(path[:-1])))
         node[path[-1]] = value
@@ -97,6 +97,11 @@ def apply(experiment: AnyExperiment, values: dict[str, Any]) -> AnyExperiment:
         return type(experiment).model_validate(tree)
     except ValidationError as error:
         raise UserError(explain(error)) from None
+
+
+def _of_nodes(path: Sequence[str]) -> bool:
+    """Whether the last part is a name that the nodes of a cluster give: `placement.actors.labels.pool`."""
+    return path[0] == "placement" and len(path) == 4 and path[2] in ("labels", "resources")
 
 
 def explain(error: ValidationError) -> str:

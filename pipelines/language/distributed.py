@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from cluster.crew import Crew
+from cluster.nodes import node_here
+from cluster.placement import Ask
+from cluster.reservations import Reservation
+from cluster.scaler import Bounds
 from cluster.session import ray_session
 from cluster.supervision import Event, RoleLost, Supervised
 from cluster.weights import WeightsBoard
@@ -51,19 +56,19 @@ from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
 from pipelines.replay_shard import Standing
 from pipelines.run import Restored
+from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, rooms
+from pipelines.scaling.attendance import Attendance, Group
+from pipelines.scaling.host import Elasticity
+from pipelines.scaling.pressure import Waits, makers_pressure, queue_pressure
 from rewards.judges.judge import Answer
 from rewards.verdicts import Verdict
 
 IDLE_S = 0.01  # how often a loop that has nothing to do looks again
-ROLE_DEADLINE_S = 600.0  # a call of the learner or the replay that takes longer counts as a hang
 INSERTS = 5  # tries to store groups before they count as lost
 SYNCS = 2  # tries to give an engine its weights before it is replaced
+AIM = 4.0  # groups a reward worker that are as they should be: those it works on, and as many that wait
+HIRED_ROOM = Ask("rewards", 1, {})
 GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
-
-
-def needed_cpus(experiment: LanguageExperiment) -> int:
-    """Logical CPUs that the roles of an experiment reserve; they share the cores of a small machine by design."""
-    return experiment.engines.count + experiment.rewards.workers + experiment.replay.shards + 2
 
 
 def run_distributed(run: LanguageRun, restored: Restored | None) -> None:
@@ -77,7 +82,9 @@ def run_distributed(run: LanguageRun, restored: Restored | None) -> None:
         UserError: Ray or a role could not be started, or the run stalled.
     """
     with ray_session(run.experiment.ray, needed_cpus(run.experiment)):
-        asyncio.run(Loops(run, restored).run())
+        asks = language_asks(run.experiment, node_here())
+        expect_room(asks)
+        asyncio.run(Loops(run, restored, asks).run())
 
 
 def _shard(experiment: LanguageExperiment, directory: Path, epoch: int) -> partial[LanguageShard]:
@@ -88,7 +95,7 @@ def _shard(experiment: LanguageExperiment, directory: Path, epoch: int) -> parti
 class Loops:
     """The loops of one run, over one set of books."""
 
-    def __init__(self, run: LanguageRun, restored: Restored | None) -> None:
+    def __init__(self, run: LanguageRun, restored: Restored | None, asks: Mapping[str, Ask]) -> None:
         """Name every role; nothing is started."""
         self.books, self.experiment = run, run.experiment
         experiment, model = run.experiment, run.model
@@ -98,31 +105,34 @@ class Loops:
             Supervised(
                 f"replay-{index}",
                 partial(_shard, experiment, run.directory.shard(index)),
-                deadline_s=ROLE_DEADLINE_S,
+                deadline_s=experiment.role_deadline_s,
+                room=room,
                 on_event=run.event,
             )
-            for index in range(experiment.replay.shards)
+            for index, room in enumerate(rooms(asks["replay"], experiment.replay.shards))
         ]
         self.engines = [
             Supervised(
                 f"engine-{index}",
                 partial(partial, EngineRole, experiment, model, index),
                 deadline_s=engines.deadline_s,
-                gpus=engines.gpus,
                 threads=engines.threads,
+                room=room,
                 concurrency=2,  # weights arrive while answers are written
                 on_event=run.event,
             )
-            for index in range(engines.count)
+            for index, room in enumerate(rooms(asks["engines"], experiment.scaling.engines.around(engines.count)[1]))
         ]
         self.learner = Supervised(
             "learner",
             lambda _: partial(LearnerRole, experiment, model, self.states.get("learner")),
-            deadline_s=ROLE_DEADLINE_S,
+            deadline_s=experiment.role_deadline_s,
             threads=experiment.learner_threads,
+            room=rooms(asks["learner"], 1)[0],
             on_event=run.event,
         )
         hosted = any(not part.waits for part in run.rewards.parts)
+        self.reward_rooms = rooms(asks["rewards"], experiment.scaling.rewards.around(experiment.rewards.workers)[1])
         self.pool = RewardPool(experiment.rewards.workers if hosted else 0, self._reward_host)
         self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
         self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
@@ -132,7 +142,23 @@ class Loops:
                 batch=experiment.prompts, max_staleness=experiment.max_staleness, concurrency=experiment.prompts
             )
         )
-        self.has = [-1] * engines.count  # version of each engine's weights
+        self.has = [-1] * len(self.engines)  # version of each engine's weights
+        self.waits = Waits(time.monotonic)
+        self.too_old = 0  # groups, when the pressure on the engines was read last
+        self.crew = Crew(self.engines, engines.count, self._knows_nothing, run.event)
+        speed = experiment.scaling.speed
+        self.elasticity = Elasticity(
+            "engines", self.crew, experiment.scaling.engines, speed, self._pressure, run.event, self._resized
+        )
+        self.reward_elasticity = Elasticity(
+            "reward-workers",
+            self.pool,
+            experiment.scaling.rewards if hosted else Bounds(),
+            speed,
+            self._reward_pressure,
+            run.event,
+            lambda count: None,
+        )
         self.judging: set[asyncio.Task[None]] = set()
         self.failure: BaseException | None = None  # of what judges
         self.learnt: list[GroupReport] = []  # since the last checkpoint
@@ -146,7 +172,8 @@ class Loops:
             f"rewards-{number}",
             lambda _: partial(RewardHost, experiment),
             deadline_s=experiment.rewards.deadline_s + GRACE_S,
-            cpus=float(number < experiment.rewards.workers),  # those that are hired while others hang must find room
+            # Those that are hired while others hang must find room: nothing is set aside for them.
+            room=self.reward_rooms[number] if number < self.pool.wanted else rooms(HIRED_ROOM, 1)[0],
             # What it computes is somebody else's code: each death is a NULL with its cause.
             max_deaths_in_a_row=10**9,
             on_event=self.books.event,
@@ -160,20 +187,21 @@ class Loops:
                 role.start()
             self.pool.start()
             owed = await self._open_replay()
-            for engine in self.engines:
-                engine.start()
+            for index in range(self.crew.wanted):
+                self.crew.ready(index)  # they begin while the learner does
             version, weights = await self._persistently(self.learner, "first_weights", returns=2)
             self.board.publish(version, weights)
             waiting = sum(standing.waiting for standing in self.standing) + self.draws.pending * self.experiment.prompts
             self.admission.load_state_dict({"version": version, "waiting": waiting + len(owed)})
             await self._go_on_judging(owed)
             if self.experiment.max_staleness == 0:
-                await self._together([self._take_turns(), self._watch()], [])
+                await self._together([self._take_turns(), self._watch()], [self._attend_nodes()])
             else:
                 engines = range(len(self.engines))
+                elastic = [self.elasticity.attend(), self.reward_elasticity.attend(), self._attend_nodes()]
                 syncs = [self._sync(index) for index in engines if self.experiment.engines.in_flight]
                 loops = [self._learn(), self._conclude(), self._watch()]
-                await self._together(loops, [*(self._write(index) for index in engines), *syncs])
+                await self._together(loops, [*(self._write(i) for i in engines), *syncs, *elastic])
             await self._settle()
             await self._save()
             with suppress(RoleLost):  # what was stored is stored; closing only tidies up
@@ -205,7 +233,7 @@ class Loops:
         except Exception:
             await _end(tasks)
             with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
-                await self._save()
+                await asyncio.wait_for(self._save(), self.experiment.role_deadline_s)
             raise
         finally:
             await _end(tasks)
@@ -235,15 +263,57 @@ class Loops:
         if self.experiment.max_staleness == 0:
             await self._judged_all()
 
+    def _knows_nothing(self, index: int) -> None:
+        """An engine's process begins: it has no weights yet."""
+        self.has[index] = -1
+
+    def _resized(self, engines: int) -> None:
+        """There are to be so many engines, which write a chunk of groups each."""
+        self.admission.resize(engines * self.experiment.chunk)
+
+    def _pressure(self) -> float:
+        """How hard the engines are pressed; while rewards hold the learner up, more answers would not help it."""
+        shares = self.waits.read(engines=self.crew.answering, learner=1)
+        before, self.too_old = self.too_old, sum(standing.dropped for standing in self.standing)
+        judged_late = len(self.judging) > self.experiment.prompts
+        return makers_pressure(shares["engines"], shares["learner"], self.too_old > before or judged_late)
+
+    def _reward_pressure(self) -> float:
+        return queue_pressure(self.pool.asked, self.pool.wanted, AIM)
+
+    async def _attend_nodes(self) -> None:
+        """See which nodes come and go; what stands on those that will go leaves in time."""
+
+        def leaving(nodes: Mapping[str, float]) -> None:
+            self.crew.leaving = nodes
+
+        def stop(why: str) -> None:
+            self.books.stopping = self.books.stopping or why
+
+        groups = [Group("learner", [self.learner], self._move_learner)]
+        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
+
+    async def _move_learner(self, to: Reservation) -> None:
+        """Save, and begin again elsewhere from just that."""
+        await self._save()
+        async with self.learning:
+            self.learner.move("its node will go", to)
+            self._go_back()
+
     # The loops ------------------------------------------------------------------------------------------------------
 
     async def _write(self, index: int) -> None:
         """Let one engine play groups whenever admission allows it."""
         while not self.books.done:
+            if not self.crew.ready(index):
+                await asyncio.sleep(10 * IDLE_S)
+                continue
             if index == 0 and self.books.evaluation_due:
                 await self._look()
             if self.admission.capacity < self.experiment.chunk:
+                began = time.monotonic()
                 await asyncio.sleep(IDLE_S)
+                self.waits.add("engines", time.monotonic() - began)
             elif (gathered := await self._rollout(index, self.experiment.chunk)) is not None:
                 await self._arrived(*gathered)
 
@@ -369,8 +439,10 @@ class Loops:
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
         while not self.books.done:
+            began = time.monotonic()
             if not await self._update():
                 await asyncio.sleep(IDLE_S)
+                self.waits.add("learner", time.monotonic() - began)
 
     async def _update(self) -> bool:
         """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
@@ -444,9 +516,11 @@ class Loops:
         """In lockstep: everyone writes, everything is judged, the learner learns."""
         while not self.books.done:
             chunk, room = self.experiment.chunk, self.admission.capacity
+            while not all([self.crew.ready(index) for index in range(self.crew.wanted)]):
+                await asyncio.sleep(IDLE_S)
             begun = [
                 self._rollout(index, min(chunk, room - index * chunk))
-                for index in range(len(self.engines))
+                for index in range(self.crew.wanted)
                 if room > index * chunk
             ]
             # Stored in the order of the engines and not of their arrival: sums of floats depend on the order.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actors.language.generation import Sampling
+from cluster.placement import Config as PlacementConfig
 from cluster.session import Config as RayConfig
 from learners.language.learner import Config as LearnerConfig
 from learners.language.presets import NAMES as METHODS
@@ -19,6 +20,7 @@ from pipelines.experiment import CheckpointConfig, ReplayConfig
 from pipelines.language.preferences import Config as PreferencesConfig
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.rubric_judges import RewardModelJudge, RubricJudge
+from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
 
 TINY = "tiny"
@@ -114,6 +116,11 @@ class LanguageExperiment(BaseModel):
     )
     max_staleness: int = Field(default=1, ge=0, description="policy versions that answers may be behind; 0: lockstep")
     ray: RayConfig = Field(default_factory=RayConfig)
+    placement: PlacementConfig = Field(default_factory=PlacementConfig)
+    scaling: ScalingConfig = Field(default_factory=ScalingConfig)
+    role_deadline_s: float = Field(
+        default=600.0, gt=0, description="a call of the learner or the replay that takes longer counts as a hang"
+    )
     replay: ReplayConfig = Field(default_factory=ReplayConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
@@ -137,6 +144,9 @@ class LanguageExperiment(BaseModel):
             )
         if self.target is not None and not self.evaluate_every:
             raise ValueError("target needs evaluate_every: say after how many updates to look")
+        least, most = self.scaling.engines.around(self.engines.count)
+        if least < most and self.max_staleness == 0:
+            raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.engines out, or raise it")
         return self
 
     @property
@@ -148,7 +158,7 @@ class LanguageExperiment(BaseModel):
         """Hash of what a resumed run must share with the run that it goes on with."""
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
-        free |= {"engines"}
+        free |= {"engines", "placement", "scaling", "role_deadline_s"}
         return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
 
     @property

@@ -45,24 +45,36 @@ class RewardPool:
             count: processes, as long as none hangs.
             hire: makes the worker of a number, which hosts a `RewardHost`; its deadline is that of one call.
         """
-        self._hire, self._workers = hire, [hire(number) for number in range(count)]
-        self._most = count + HIRED if count else 0
-        self._lanes: list[asyncio.Task[None]] = []
+        self.wanted = count  # processes; may be set to another number, but not from or to none
+        self._hire, self._elastic = hire, count > 0
+        self._workers: dict[int, Supervised] = {}
+        self._lanes: dict[int, asyncio.Task[None]] = {}
+        self._suspects = 0  # calls that may hang: as many processes are hired beside the first ones, up to a limit
+        self._busy = 0  # groups that are being answered
         self._waiting: deque[_Asked] = deque()
         self._slowest_s: dict[str, float] = {}
         self._news = asyncio.Event()
 
     def start(self) -> None:
         """Start the processes; needs a running loop."""
-        for worker in self._workers:
-            self._open(worker)
+        self._staff()
+
+    @property
+    def asked(self) -> int:
+        """Groups that wait for an answer or are being answered."""
+        return len(self._waiting) + self._busy
+
+    @property
+    def answering(self) -> int:
+        """Processes that have begun to answer."""
+        return sum(not worker.fresh for number, worker in self._workers.items() if number < self.wanted)
 
     async def stop(self) -> None:
         """End the processes, whatever they are at."""
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
-        for worker in self._workers:
+        await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+        for worker in self._workers.values():
             worker.stop()
 
     def check(self) -> None:
@@ -71,7 +83,7 @@ class RewardPool:
         Raises:
             RoleFailing: its process cannot be started.
         """
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             if lane.done():
                 lane.result()
 
@@ -82,20 +94,31 @@ class RewardPool:
             TimeoutError: the process that computed it died, or was killed because it hung.
         """
         asked = _Asked(name, columns, asyncio.get_running_loop().create_future(), False)
+        self._staff()
         self._put([asked])
         return await asked.future
 
-    def _open(self, worker: Supervised) -> None:
-        worker.start()
-        self._lanes.append(asyncio.create_task(self._work(worker)))
+    def _staff(self) -> None:
+        """Have as many processes as are wanted; those that are too many end by themselves when they are idle."""
+        for number in range(self.wanted + min(self._suspects, HIRED) if self._elastic else 0):
+            if number not in self._lanes or self._lanes[number].done():
+                if number in self._lanes:
+                    self._lanes.pop(number).result()
+                worker = self._workers[number] = self._workers.get(number) or self._hire(number)
+                worker.start()
+                self._lanes[number] = asyncio.create_task(self._work(worker, number))
 
     def _put(self, asked: Sequence[_Asked]) -> None:
         self._waiting.extend(asked)
         self._news.set()
 
-    async def _work(self, worker: Supervised) -> None:
+    async def _work(self, worker: Supervised, number: int) -> None:
         epoch = -1
         while True:
+            if number >= self.wanted + min(self._suspects, HIRED):
+                worker.stop()
+                worker.epoch += 1
+                return
             if worker.epoch != epoch:
                 await _ready(worker)
                 epoch = worker.epoch
@@ -104,12 +127,14 @@ class RewardPool:
                 await self._news.wait()
                 continue
             call = asyncio.create_task(self._answered(worker, batch))
+            self._busy += len(batch)
             try:
                 done, _ = await asyncio.wait([call], timeout=self._patience_s(worker, batch))
                 if not done:
                     self._suspect(batch)
                     await call
             finally:
+                self._busy -= len(batch)
                 call.cancel()
 
     async def _answered(self, worker: Supervised, batch: list[_Asked]) -> None:
@@ -146,9 +171,8 @@ class RewardPool:
         if len(batch) > 1:
             batch[:] = [one._replace(alone=True) for one in batch]
             self._put(batch)
-        if len(self._workers) < self._most:
-            self._workers.append(self._hire(len(self._workers)))
-            self._open(self._workers[-1])
+        self._suspects += 1
+        self._staff()
 
     def _next(self) -> list[_Asked]:
         """Groups that can be asked about in one call."""

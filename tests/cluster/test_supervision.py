@@ -39,11 +39,11 @@ class FakeHost:
         return Remote(call)
 
     @property
-    def pid(self):
-        async def pid():
-            return self._pid
+    def whereabouts(self):
+        async def whereabouts():
+            return self._pid, f"node-{self._pid}"
 
-        return Remote(pid)
+        return Remote(whereabouts)
 
 
 class Worker:

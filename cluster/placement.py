@@ -1,0 +1,237 @@
+"""`Ask`: what the processes of a role need, and whether a cluster can ever give it; pure arithmetic, without Ray.
+
+Bundles are put on nodes first-fit, the largest first, as a scheduler would: a sum that fits says nothing where no
+single node has the GPU, the memory or the label that one process needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MIB = 2**20
+EPSILON = 1e-9
+Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
+
+
+class Place(BaseModel):
+    """Where one process of a role may stand, and what is reserved for it there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: float | None = Field(default=None, ge=0, description="logical CPUs; None: as the role needs")
+    gpus: float | None = Field(default=None, ge=0, description="GPUs, fractions allowed; None: as the role needs")
+    memory_mb: float = Field(default=0.0, ge=0, description="memory that Ray sets aside, MB")
+    resources: dict[str, float] = Field(default_factory=dict, description="custom resources of the nodes, by name")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="labels that its node must have, as Ray's selectors: value, !value, in(a,b)"
+    )
+
+
+class Config(BaseModel):
+    """Placement by role. A role that nothing is said of stands where there is room."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actors: Place = Field(default_factory=Place)
+    engines: Place = Field(default_factory=Place)
+    judge: Place = Field(default_factory=Place, description="labels and resources; CPUs and GPUs: serving.*")
+    learner: Place = Field(default_factory=Place)
+    trainer: Place = Field(default_factory=Place, description="of the reward model")
+    inference: Place = Field(default_factory=Place)
+    rewards: Place = Field(default_factory=Place, description="of reward functions, in language runs")
+    replay: Place = Field(default_factory=Place)
+    replay_anywhere: bool = Field(
+        default=False,
+        description="the run's directory is on storage that every node has at the same path; otherwise the replay "
+        "stays on the node of the driver",
+    )
+    learners: Strategy = Field(default="PACK", description="how learners that share a batch are put on nodes")
+    wait_s: float = Field(default=300.0, gt=0, description="for room that is taken, or that an autoscaler has to add")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What some equal processes of a role ask for.
+
+    Attributes:
+        role: whose they are.
+        count: how many processes.
+        bundle: resources of each, by Ray's names: CPU, GPU, memory (bytes), custom ones.
+        labels: selectors that a node must meet.
+        strategy: STRICT_PACK: all on one node; STRICT_SPREAD: each on another.
+        node: the id of the one node where they may stand; None: any.
+    """
+
+    role: str
+    count: int
+    bundle: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    strategy: Strategy = "PACK"
+    node: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        role: str,
+        count: int,
+        place: Place,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        strategy: Strategy = "PACK",
+        node: str | None = None,
+    ) -> Ask:
+        """What a role asks for; `cpus` and `gpus` are its own needs, where its place does not say otherwise."""
+        wanted = {
+            "CPU": cpus if place.cpus is None else place.cpus,
+            "GPU": gpus if place.gpus is None else place.gpus,
+            "memory": place.memory_mb * MIB,
+            **place.resources,
+        }
+        bundle = {name: amount for name, amount in wanted.items() if amount > 0}
+        return cls(role, count, bundle, dict(place.labels), strategy, node)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A node, or a kind of node that an autoscaler may add.
+
+    Attributes:
+        resources: totals of one node.
+        labels: of it.
+        count: how many there are, or may be added.
+        name: id of the node, or name of the kind.
+    """
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
+    name: str = ""
+
+
+class Impossible(ValueError):
+    """The cluster can never give what is asked; the message says what that is, and what there is."""
+
+
+def check_room(asks: Sequence[Ask], nodes: Sequence[Shape], addable: Sequence[Shape] = ()) -> None:
+    """See that all that is asked would fit on an empty cluster that has grown as far as it may.
+
+    Args:
+        asks: of all roles of a run.
+        nodes: that are there, with their totals.
+        addable: kinds of nodes that an autoscaler may add, each `count` times.
+
+    Raises:
+        Impossible: something fits nowhere, or not beside the rest.
+    """
+    free = [(shape, dict(shape.resources)) for shape in nodes]
+    free += [(shape, dict(shape.resources)) for shape in addable for _ in range(min(shape.count, _most(asks)))]
+    # The most demanding first: a learner's GPU must not be taken by what would have fitted anywhere.
+    for ask in sorted(asks, key=_demand, reverse=True):
+        placed = _place(ask, free)
+        if placed < ask.count:
+            raise Impossible(_explain(ask, placed, asks, nodes, addable))
+
+
+def meets(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a node's labels meet Ray's selectors: `value`, `!value`, `in(a,b)`, `!in(a,b)`."""
+    for key, selector in wanted.items():
+        positive, text = not selector.startswith("!"), selector.removeprefix("!")
+        values = text[3:-1].split(",") if text.startswith("in(") and text.endswith(")") else [text]
+        if (labels.get(key) in [value.strip() for value in values]) is not positive:
+            return False
+    return True
+
+
+def _most(asks: Sequence[Ask]) -> int:
+    """More nodes of one kind than processes are never of use."""
+    return sum(ask.count for ask in asks)
+
+
+def _demand(ask: Ask) -> tuple[float, ...]:
+    """How hard an ask is to place: bound to a node or to labels, then rare resources, then CPUs, in one piece."""
+    gang = ask.count if ask.strategy == "STRICT_PACK" else 1
+    rare = gang * sum(amount for name, amount in ask.bundle.items() if name not in ("CPU", "memory"))
+    return (ask.node is not None, bool(ask.labels), rare, gang * ask.bundle.get("CPU", 0.0))
+
+
+def _place(ask: Ask, free: Sequence[tuple[Shape, dict[str, float]]]) -> int:
+    """Take room for an ask; gives for how many of its processes there was."""
+    if not ask.bundle and ask.node is None and not ask.labels:
+        return ask.count
+    fitting = [(shape, left) for shape, left in free if _allowed(ask, shape)]
+    if ask.strategy == "STRICT_PACK":
+        whole = {name: amount * ask.count for name, amount in ask.bundle.items()}
+        for _, left in fitting:
+            if _take(whole, left):
+                return ask.count
+        return 0
+    placed = 0
+    for _, left in fitting:
+        while placed < ask.count and _take(ask.bundle, left):
+            placed += 1
+            if ask.strategy == "STRICT_SPREAD":
+                break
+            if not ask.bundle:
+                return ask.count
+    return placed
+
+
+def _allowed(ask: Ask, shape: Shape) -> bool:
+    return (ask.node is None or ask.node == shape.name) and meets(shape.labels, ask.labels)
+
+
+def _take(bundle: Mapping[str, float], left: dict[str, float]) -> bool:
+    if any(left.get(name, 0.0) + EPSILON < amount for name, amount in bundle.items()):
+        return False
+    for name, amount in bundle.items():
+        left[name] -= amount
+    return True
+
+
+def _explain(ask: Ask, placed: int, asks: Sequence[Ask], nodes: Sequence[Shape], addable: Sequence[Shape]) -> str:
+    alone = f"{ask.count} × {amounts(ask.bundle)}" + (f" where {_pairs(ask.labels)}" if ask.labels else "")
+    together = " all on one node" if ask.strategy == "STRICT_PACK" and ask.count > 1 else ""
+    together = " each on another node" if ask.strategy == "STRICT_SPREAD" and ask.count > 1 else together
+    together += " on the node of the driver" if ask.node is not None else ""
+    others = "; ".join(f"{other.role} {other.count} × {amounts(other.bundle)}" for other in asks if other is not ask)
+    there = ", ".join(f"{shape.count} × {_node(shape)}" for shape in _grouped(nodes)) or "no node"
+    could = ", ".join(f"{shape.count} × {_node(shape)}" for shape in addable if shape.count) or "nothing that it told"
+    return (
+        f"{ask.role} asks for {alone}{together}, and there can never be room for more than {placed} of them"
+        + (f" beside the other roles ({others})" if others else "")
+        + f"; the cluster has {there}; its autoscaler could add {could}. Lower the numbers or change placement.*, "
+        "or add nodes"
+    )
+
+
+def _grouped(shapes: Sequence[Shape]) -> list[Shape]:
+    """Equal nodes as one, with their number."""
+    found: dict[str, Shape] = {}
+    for shape in shapes:
+        key = _node(shape)
+        count = shape.count + (found[key].count if key in found else 0)
+        found[key] = Shape(shape.resources, shape.labels, count)
+    return list(found.values())
+
+
+def _node(shape: Shape) -> str:
+    labels = {key: value for key, value in shape.labels.items() if not key.startswith("ray.io/node-id")}
+    return f"({amounts(shape.resources)}{', ' + _pairs(labels) if labels else ''})"
+
+
+def amounts(bundle: Mapping[str, float]) -> str:
+    """Resources in words: "CPU 2, GPU 0.5, memory 512 MB"; what Ray itself adds to a node is left out."""
+    shown = []
+    for name, amount in bundle.items():
+        if name.startswith("node:") or name == "object_store_memory":
+            continue
+        shown.append(f"memory {amount / MIB:,.0f} MB" if name == "memory" else f"{name} {amount:g}")
+    return ", ".join(shown) or "nothing"
+
+
+def _pairs(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())

@@ -1,0 +1,97 @@
+"""`Reservation`: room for the processes of a role, held as a Ray placement group until they are done with it.
+
+A process that dies is started again in the room it had. Room on a node that is lost is found anew by Ray as soon as
+there is some; room on a node that drains must be given back and asked for again, because nothing can be started there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+from cluster.placement import Ask, amounts
+
+
+class Reservation:
+    """Room for `ask.count` processes; each takes the bundle of its number."""
+
+    def __init__(self, ask: Ask) -> None:
+        """Nothing is asked for until the first process takes its place.
+
+        Args:
+            ask: what for. Where nothing is to be set aside, or the node is given, no group is needed.
+        """
+        self.ask = ask
+        self._group: PlacementGroup | None = None
+        self._users: set[int] = set()
+
+    def begin(self) -> None:
+        """Ask for the room, without waiting for it."""
+        if self._group is None and self.ask.bundle and self.ask.node is None:
+            selectors = [dict(self.ask.labels)] * self.ask.count if self.ask.labels else None
+            self._group = placement_group(
+                [dict(self.ask.bundle)] * self.ask.count,
+                strategy=self.ask.strategy,
+                name=f"{self.ask.role}-{os.urandom(4).hex()}",
+                bundle_label_selector=selectors,
+            )
+
+    @property
+    def placed(self) -> bool:
+        """Whether the room is there; asks for it where nobody has yet."""
+        self.begin()
+        return self._group is None or placement_group_table(self._group).get("state") == "CREATED"
+
+    def take(self, index: int) -> dict[str, Any]:
+        """Options of a Ray actor that is to stand in bundle `index`."""
+        self.begin()
+        self._users.add(index)
+        bundle = self.ask.bundle
+        options: dict[str, Any] = {"num_cpus": bundle.get("CPU", 0.0), "num_gpus": bundle.get("GPU", 0.0)}
+        if "memory" in bundle:
+            options["memory"] = int(bundle["memory"])
+        if rest := {name: amount for name, amount in bundle.items() if name not in ("CPU", "GPU", "memory")}:
+            options["resources"] = rest
+        if self._group is not None:
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(self._group, index)
+        elif self.ask.node is not None:
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.ask.node, soft=False)
+        elif self.ask.labels:
+            options["label_selector"] = dict(self.ask.labels)
+        return options
+
+    def give_back(self, index: int) -> None:
+        """The process in bundle `index` is done; the room is given back with the last one."""
+        self._users.discard(index)
+        if not self._users:
+            self.renew()
+
+    def renew(self) -> None:
+        """Give all the room back; the next process asks for other."""
+        self._users.clear()
+        group, self._group = self._group, None
+        if group is not None and ray.is_initialized():
+            remove_placement_group(group)
+
+    def __str__(self) -> str:
+        return f"{self.ask.role}: {self.ask.count} × {amounts(self.ask.bundle)}"
+
+
+class Room:
+    """One bundle of a reservation."""
+
+    def __init__(self, reservation: Reservation, index: int = 0) -> None:
+        """Bundle `index`."""
+        self.reservation, self._index = reservation, index
+
+    def take(self) -> dict[str, Any]:
+        """Options of the Ray actor that is to stand here."""
+        return self.reservation.take(self._index)
+
+    def give_back(self) -> None:
+        """Its process is done."""
+        self.reservation.give_back(self._index)

@@ -1,0 +1,104 @@
+"""What the roles of an experiment ask a cluster for, by role; the runner reserves it and `guerdon plan` prints it."""
+
+from __future__ import annotations
+
+import math
+
+from cluster.autoscaler import autoscaled, never_placed
+from cluster.nodes import shapes_now
+from cluster.placement import Ask, Impossible, check_room
+from cluster.reservations import Reservation, Room
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment
+from pipelines.language.experiment import LanguageExperiment
+
+GPU_SHARE = 0.25  # of a role that computes on a GPU and says no more: it stands where a GPU is, beside others
+
+
+def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
+    """What a run in an environment asks for to begin with.
+
+    Args:
+        experiment: the run's.
+        node: of the driver, where the run's directory is; None: it is not known yet.
+    """
+    place, actors = experiment.placement, experiment.actors
+    learner_gpus = GPU_SHARE if experiment.learner_device == "cuda" else 0.0
+    asks = {
+        "replay": Ask.of(
+            "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
+        ),
+        "learner": Ask.of("learner", experiment.learners, place.learner, gpus=learner_gpus, strategy=place.learners),
+        "actors": Ask.of("actors", experiment.scaling.actors.around(actors.count)[0], place.actors),
+    }
+    if actors.inference == "server":
+        gpus = GPU_SHARE if actors.inference_device == "cuda" else 0.0
+        asks["inference"] = Ask.of("inference", 1, place.inference, gpus=gpus)
+    if experiment.judged:
+        serving = experiment.serving
+        asks["trainer"] = Ask.of("trainer", 1, place.trainer)
+        asks["judge"] = Ask.of("judge", serving.replicas, place.judge, cpus=serving.cpus, gpus=serving.gpus)
+    return asks
+
+
+def language_asks(experiment: LanguageExperiment, node: str | None = None) -> dict[str, Ask]:
+    """What a language run asks for to begin with; see `asks_of`."""
+    place, engines = experiment.placement, experiment.engines
+    gpus = GPU_SHARE if experiment.learner_device.startswith("cuda") else 0.0
+    return {
+        "replay": Ask.of(
+            "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
+        ),
+        "learner": Ask.of("learner", 1, place.learner, gpus=gpus),
+        "rewards": Ask.of("rewards", experiment.scaling.rewards.around(experiment.rewards.workers)[0], place.rewards),
+        "engines": Ask.of(
+            "engines", experiment.scaling.engines.around(engines.count)[0], place.engines, gpus=engines.gpus
+        ),
+    }
+
+
+def needed_cpus(experiment: Experiment | LanguageExperiment) -> int:
+    """Logical CPUs of all roles, as many as there may ever be; they share the cores of a small machine by design."""
+    if isinstance(experiment, LanguageExperiment):
+        asks, scaling = language_asks(experiment), experiment.scaling
+        most = {
+            "engines": scaling.engines.around(experiment.engines.count)[1],
+            "rewards": scaling.rewards.around(experiment.rewards.workers)[1],
+        }
+    else:
+        asks = asks_of(experiment)
+        most = {
+            "actors": experiment.scaling.actors.around(experiment.actors.count)[1],
+            "judge": experiment.serving.max_replicas or experiment.serving.replicas,
+        }
+    return math.ceil(sum(most.get(role, ask.count) * ask.bundle.get("CPU", 0.0) for role, ask in asks.items())) + 1
+
+
+def expect_room(asks: dict[str, Ask]) -> None:
+    """See at once that the cluster can ever give what is asked.
+
+    Raises:
+        UserError: it cannot; the message says what was asked and what there is.
+    """
+    needed = [ask for ask in asks.values() if ask.count]
+    there, addable = shapes_now()
+    try:
+        check_room(needed, there, addable)
+    except Impossible as error:
+        if addable or not autoscaled():
+            raise UserError(str(error)) from None
+        # It may add nodes, and has not told which: it is asked for them.
+        if never := never_placed([ask for ask in needed if ask.node is None]):
+            raise UserError(f"{error}; the autoscaler says that no node it may add fits {', '.join(never)}") from None
+
+
+def rooms(ask: Ask, count: int) -> list[Room]:
+    """Room for `count` processes, each reserved for itself: they come, move and go one by one."""
+    one = Ask(ask.role, 1, ask.bundle, ask.labels, ask.strategy, ask.node)
+    return [Room(Reservation(one)) for _ in range(count)]
+
+
+def shared_room(ask: Ask) -> list[Room]:
+    """Room for all processes of an ask, reserved together."""
+    reservation = Reservation(ask)
+    return [Room(reservation, index) for index in range(ask.count)]
