@@ -91,6 +91,10 @@ class Raylets:
         self.nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def kill_head(self) -> None:
+        """Kill the head's control store, as when its machine goes dark."""
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
+
     def shutdown(self) -> None:
         """End every node."""
         self._cluster.shutdown()

@@ -76,8 +76,8 @@ def _key(ask: Ask) -> tuple[tuple[str, float], ...]:
 def _state() -> Any:
     """Ray's message of that name."""
     import ray
-    from ray._raylet import GcsClient
-    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, as what is generated below
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # type: ignore[attr-defined]
 
     try:
         told = GcsClient(ray.get_runtime_context().gcs_address).get_cluster_status(timeout_s=ANSWER_S)
