@@ -24,7 +24,7 @@ from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import stored_rows
+from pipelines.scaling.fitted import bytes_a_frame
 from pipelines.trial import trial, watch
 
 NAME = "env-speed-scaling"
@@ -64,13 +64,6 @@ def cells(
             yield "unroll", middle[0], middle[1], value, net
 
 
-def bytes_a_step(run: RunDirectory) -> float | None:
-    """Bytes of the stored rows for each environment step; None where nothing is left."""
-    found = [(batch.nbytes, len(batch.column("env_reward").flatten())) for batch in stored_rows(run)]
-    steps = sum(count for _, count in found)
-    return sum(size for size, _ in found) / steps if steps else None
-
-
 def measure(cell: tuple[str, int, int, int, str], plan: Mapping[str, Any], place: Path) -> dict[str, Cell]:
     """One row of the table; what could not be run has its reason."""
     varied, environments, actors, unroll, net = cell
@@ -92,7 +85,7 @@ def measure(cell: tuple[str, int, int, int, str], plan: Mapping[str, Any], place
         **row,
         "frames_per_s": seen.frames_per_s,
         "memory_mb_per_environment": memory / (environments * actors),
-        "bytes_per_step": bytes_a_step(RunDirectory.existing("last", place)),
+        "bytes_per_step": bytes_a_frame([RunDirectory.existing("last", place)]) or None,
         "weight_age_versions": seen.weight_age,
         "processor_us_per_frame": sum(seen.processors.values()),
         "problem": "",

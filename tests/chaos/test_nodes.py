@@ -1,0 +1,65 @@
+"""A run on several nodes of Ray: what it can never have is refused, a node may be lost, and one that drains is left."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from benchmarks.raylets import Raylets
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(400)]
+
+ON_WORKERS = {"placement__actors__resources__actors": 1, "checkpoint__every_s": 5}
+
+
+@pytest.fixture
+def raylets(monkeypatch):
+    """A head, and two nodes for env actors."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    cluster = Raylets(head_cpus=5)
+    try:
+        for _ in range(2):
+            cluster.add(1, actors=1)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def happened(run, role, what):
+    return [event for event in run.events if event["role"] == role and event["what"] == what]
+
+
+def test_what_can_never_be_is_refused_one_node_is_lost_and_another_left_in_time(raylets, training):
+    began = time.monotonic()
+    refused = training("catch", ray__address=raylets.address, placement__learner__gpus=1)
+    assert refused.wait(90) == 2, refused.output
+    assert "learner asks for 1 × CPU 1, GPU 1" in refused.output and "2 × (" in refused.output
+    assert "Traceback" not in refused.output and time.monotonic() - began < 90
+
+    run = training("catch", frames=10**8, ray__address=raylets.address, **ON_WORKERS)
+    run.until(lambda: run.process_of("env-actor-0") and run.process_of("env-actor-1"), 120, "env actors")
+    run.until(lambda: run.metrics().get("updates", 0) >= 5, 60, "update")
+
+    raylets.remove(raylets.nodes[0])
+    run.until(lambda: [e for e in run.events if e["role"].startswith("env-actor") and e["what"] == "died"], 60, "death")
+    lost = next(e["role"] for e in run.events if e["what"] == "died")
+    before = run.metrics()["updates"]
+    run.until(lambda: run.metrics()["updates"] > before + 3, 60, "learning with the actor that is left")
+    raylets.add(1, actors=1)
+    run.until(lambda: happened(run, lost, "recovered"), 120, "recovery on the node that joined")
+
+    other = "env-actor-1" if lost == "env-actor-0" else "env-actor-0"
+    spare = raylets.add(1, actors=1)
+    raylets.drain(next(node for node in raylets.nodes if node not in (raylets.nodes[-2], spare)), 60.0)
+    run.until(lambda: happened(run, other, "renewed"), 60, "leaving in time")
+    before = run.metrics()["updates"]
+    run.until(lambda: run.metrics()["updates"] > before + 3, 60, "learning")
+    assert not happened(run, other, "died"), "it left, and was not killed"
+
+    run.process.terminate()
+    assert run.wait(90) == 0, run.output
+    ledger, last = run.ledger, run.metrics()
+    assert ledger["balanced"] and ledger["experience"]["sampled"]["frames"] == last["learnt_frames"]
+    assert ledger["lost_rollouts"] <= ledger["deaths"][lost], "nothing is lost but what was under way on the dead node"
