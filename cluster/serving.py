@@ -158,10 +158,10 @@ class Replica:
 def serving(
     name: str, factory: Callable[[], Any], method: str, config: Config, place: Place | None = None
 ) -> Iterator[Service]:
-    """Run an application for the duration of the block; Serve itself is stopped if this started it.
+    """Run an application for the duration of the block; Serve itself is stopped with the last application of a cluster.
 
     Args:
-        name: of the application.
+        name: of the application, to which a suffix is added: other runs on the cluster have theirs.
         factory: makes the served object, in each replica; must be picklable.
         method: its async batch method.
         config: replicas and their resources.
@@ -173,6 +173,7 @@ def serving(
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    what, name = name, f"{name}-{os.urandom(4).hex()}"
     environment = {key: str(config.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     # The served object works on Serve's own event loop: a thread between them costs more than a small model does.
     environment["RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD"] = "0"
@@ -213,11 +214,12 @@ def serving(
             _wait_until_running(name, config.start_timeout_s)
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise ServiceUnavailable(f"the {name} did not start: {lines[-1][:300]}") from error
+            raise ServiceUnavailable(f"the {what} did not start: {lines[-1][:300]}") from error
         yield Service(handle, config)
     finally:
         serve.delete(name, _blocking=True)
-        serve.shutdown()
+        if not serve.status().applications:
+            serve.shutdown()
 
 
 def _where(place: Place) -> dict[str, Any]:

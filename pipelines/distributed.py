@@ -208,6 +208,7 @@ class _Loops:
         self.judge_failed_at: float | None = None
         self.trained_version = -1
         self.moved_at = time.monotonic()
+        self.attending: list[asyncio.Task[None]] = []  # to the judge, to nodes, to how many actors there should be
 
     def _learner(self, spec: EnvSpec, rank: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
         """The role of one learner: one thread learns, one makes the next batch ready."""
@@ -245,19 +246,20 @@ class _Loops:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
                 tasks = [asyncio.create_task(loop) for loop in loops]
-                attending = [asyncio.create_task(self._attend_nodes()), asyncio.create_task(self.elasticity.attend())]
+                attending = [self._attend_nodes(), self.elasticity.attend()]
                 if self.service is not None:
-                    attending.append(asyncio.create_task(self._attend(self.service)))
+                    attending.append(self._attend(self.service))
+                self.attending = [asyncio.create_task(one) for one in attending]
                 try:
                     # A loop ends when the run is done; one that fails takes the others with it.
                     await asyncio.gather(*tasks)
                 except Exception:
-                    await _end([*tasks, *attending])
+                    await _end([*tasks, *self.attending])
                     with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
                         await asyncio.wait_for(self._save(), self.experiment.role_deadline_s)
                     raise
                 finally:
-                    await _end([*tasks, *attending])
+                    await _end([*tasks, *self.attending])
             await self._save()
             with suppress(RoleLost):  # what was stored is stored; closing only tidies up
                 for shard in self.shards:
@@ -612,6 +614,9 @@ class _Loops:
     async def _watch(self) -> None:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
+            for task in self.attending:
+                if task.done():
+                    task.result()
             if self.books.report() and self.books.reward_begins_anew() and self.trainer is not None:
                 async with self.training:
                     await self._persistently(self.trainer, "begin_anew")

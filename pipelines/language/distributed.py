@@ -490,7 +490,9 @@ class Loops:
         failures = 0
         while not self.books.done:
             weights, version = self.board.newer_than(self.has[index]), self.board.version
-            if weights is None or self.has[index] < 0:  # a new engine gets its first weights with its first rollout
+            running = self.engines[index].running
+            # A new engine gets its first weights with its first rollout.
+            if weights is None or self.has[index] < 0 or not running:
                 await asyncio.sleep(IDLE_S)
                 continue
             try:
