@@ -17,11 +17,13 @@ what actors say of them (`Fragment`), and decides. It runs one loop for each arr
 
 | loop | consumes | produces | waits for | unblocked by |
 |---|---|---|---|---|
-| `_act`, one an actor | weights | fragments, rows | admission (staleness) | `_learn`, or a lost rollout |
+| `_act`, one an actor | weights | fragments, rows | room, admission (staleness) | a node, `_learn`, a lost rollout |
 | the annotator | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
 | `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | `_judge`, `_learn` |
 | `_learn` | fragments, snapshots | weights | enough fragments | `_act` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
+| `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
+| elasticity | how long actors and learner waited | more or fewer actors | the clock | the clock |
 
 Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledger expires what the judge owes, and
 `_watch` ends a run whose learner has not moved for `stall_timeout_s`, saying what was missing. With

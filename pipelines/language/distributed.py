@@ -17,6 +17,8 @@
 | `_learn` | judged groups | weights | enough of them | `_conclude` |
 | `_sync`, one an engine | weights | engines that have them | a newer version | `_learn` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
+| `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
+| elasticity | how long engines, learner and groups waited | more or fewer engines, rewards | the clock | the clock |
 
 A group waits for its own rewards and for no others. Nothing waits for ever: calls have deadlines, a reward that is late
 is NULL, an engine that does not take its weights in time is replaced, and `_watch` ends a run that does not move. With
