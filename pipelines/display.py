@@ -97,6 +97,20 @@ def language_rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> Row
     ]
 
 
+NARROW = 60  # columns of a terminal that have no room for a frame
+FIRST = ("episode return", "reward", "task success", "pass@1", "env frames/s", "tokens/s", "failures", "deaths")
+"""What is shown where not all fits."""
+
+
+def fitting(shown: Rows, height: int) -> Rows:
+    """The rows that fit into so many lines, in their order; of those that do not all fit, the most telling."""
+    if len(shown) <= height:
+        return shown
+    order = sorted(range(len(shown)), key=lambda i: (shown[i][0] not in FIRST, i))
+    kept = set(order[: max(height, 1)])
+    return [row for i, row in enumerate(shown) if i in kept]
+
+
 EXPERIENCE = Subject("frames", "learnt_frames", "frames", rows)
 LANGUAGE = Subject("updates", "updates", "updates", language_rows)
 
@@ -116,15 +130,20 @@ class LiveDisplay:
         self._live.update(self._draw(numbers, lines))
 
     def _draw(self, numbers: Mapping[str, float], lines: Mapping[str, str]) -> RenderableType:
-        table = Table.grid(padding=(0, 2))
+        width, height = self._console.size
+        narrow = width < NARROW
+        table = Table.grid(padding=(0, 1 if narrow else 2))
         table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        for label, text in self._subject.rows(numbers, lines):
+        # A long line would be folded, and a display that is higher than the terminal cannot be redrawn.
+        table.add_column(overflow="ellipsis", no_wrap=True)
+        for label, text in fitting(self._subject.rows(numbers, lines), height - (3 if narrow else 6)):
             table.add_row(label, Text(text))
         done = progress(numbers, self._target, self._minutes, self._subject.done)
         elapsed = time.strftime("%H:%M:%S", time.gmtime(numbers.get("elapsed_s", 0)))
         head = Text(f"{_number(numbers.get(self._subject.begun))} of {self._target:,} {self._subject.unit}, {elapsed}")
-        return Panel(Group(ProgressBar(total=1.0, completed=done), head, Text(""), table), title=self._title)
+        if narrow:
+            return Group(ProgressBar(total=1.0, completed=done, width=width), head, table)
+        return Panel(Group(ProgressBar(total=1.0, completed=done), head, Text(""), table), title=Text(self._title))
 
     def say(self, text: str) -> None:
         """Print above the table."""

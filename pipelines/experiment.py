@@ -183,6 +183,16 @@ class RecordedJudge(BaseModel):
     goal: str | None = None
 
 
+class CustomJudge(BaseModel):
+    """A class of the user's own, by dotted path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["custom"] = "custom"
+    path: str = Field(pattern=r"^[\w.]+:\w+$", description="package.module:Class; it is called with the goal")
+    goal: str | None = None
+
+
 JudgeConfig = Annotated[
     BuiltinJudge
     | RulesJudge
@@ -191,7 +201,8 @@ JudgeConfig = Annotated[
     | OpenAIJudge
     | RewardModelJudge
     | RubricJudge
-    | RecordedJudge,
+    | RecordedJudge
+    | CustomJudge,
     Field(discriminator="kind"),
 ]
 

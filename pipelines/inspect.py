@@ -6,7 +6,7 @@ the newest checkpoint, which may know more than the learner did when it used the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -97,11 +97,15 @@ def read_episodes(directory: RunDirectory) -> dict[str, Episode]:
     Raises:
         UserError: what is stored cannot be read.
     """
-    found: dict[str, Episode] = {}
     try:
-        batches = list(stored_rows(directory))
+        return episodes_in(list(stored_rows(directory)))
     except (OSError, ValueError) as error:
         raise UserError(f"{directory.root}: its experience cannot be read: {one_line(error)}") from None
+
+
+def episodes_in(batches: Sequence[pa.RecordBatch]) -> dict[str, Episode]:
+    """The episodes of some stored rows by id, in the order in which they begin there."""
+    found: dict[str, Episode] = {}
     for batch in batches:
         lengths = batch.column("env_reward").value_lengths()
         facts = [batch.column(name).to_pylist() for name in ("episode_id", "first_step", "ended", "success")]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
 from pipelines.errors import UserError
 from pipelines.experiment import (
     BuiltinJudge,
+    CustomJudge,
     JudgeConfig,
     OpenAIJudge,
     RecordedJudge,
@@ -106,6 +108,8 @@ def build_judge(config: AnyJudge, goal: str, threads: int = 1) -> Judge:
                 return build_reward_model_judge(config, threads)
             case VllmJudge():
                 return build_vllm_judge(config, goal)
+            case CustomJudge(path=path):
+                return _custom(path, goal)
             case RecordedJudge(path=path):
                 from rewards.judges.recorded import RecordedJudge as Recorded
 
@@ -114,6 +118,26 @@ def build_judge(config: AnyJudge, goal: str, threads: int = 1) -> Judge:
         raise UserError(f"judge {config.kind}: {explain(error)}") from None
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"judge {config.kind}: {str(error).splitlines()[0]}") from error
+
+
+def _custom(path: str, goal: str) -> Judge:
+    """A judge of the user's own.
+
+    Raises:
+        UserError: it cannot be loaded, or is no judge.
+    """
+    module, _, name = path.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), name)(goal)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"judge.path={path} cannot be loaded: {' '.join(str(error).split())}") from None
+    lacking = [member for member in ("fingerprint", "judge", "check") if not hasattr(made, member)]
+    if lacking:
+        raise UserError(
+            f"judge.path={path}: got a {type(made).__name__} without {', '.join(lacking)}; expected a judge, such as "
+            "`guerdon new judge` writes"
+        )
+    return cast(Judge, made)
 
 
 def _engine(model: str, device: str, threads: int) -> TransformersEngine:

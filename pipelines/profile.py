@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.charts import bar_chart
 from pipelines.errors import UserError
+from pipelines.reports.charts import bar_chart
 from pipelines.trial import Trial, trial
 
 # Who does each stage, and what it is. Stages of one process follow each other, those of several overlap.

@@ -19,6 +19,7 @@ import yaml
 from pipelines.run_directory import RunDirectory
 
 NOT_KNOWN = "–"
+MOST_LINES = 4000  # of metrics that are read: more than any drawing shows
 GROUPS = ("begun", "stored", "under_way", "given_up")
 """What became of the groups of a language run, in its ledger."""
 
@@ -35,6 +36,7 @@ class Records:
         ledger: the accounts.
         evaluation: what `guerdon evaluate` found, if it was run.
         missing: for people: what is not there.
+        every: each how many-th line of the metrics was read; 1: all.
     """
 
     directory: RunDirectory
@@ -44,6 +46,7 @@ class Records:
     ledger: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     missing: Sequence[str]
+    every: int = 1
 
     @property
     def name(self) -> str:
@@ -105,8 +108,13 @@ def read_records(directory: RunDirectory) -> Records:
             missing.append(f"{path.name} cannot be read: {error}")
             return []
 
+    try:
+        metrics, every = thinned_lines(directory.metrics)
+    except (OSError, ValueError) as error:
+        missing.append(f"{directory.metrics.name} cannot be read: {error}")
+        metrics, every = [], 1
     rows: list[dict[str, float]] = []
-    for line in lines(directory.metrics):
+    for line in metrics:
         row = {k: float(v) for k, v in line.items() if isinstance(v, (int, float)) and math.isfinite(v)}
         if "learnt_frames" not in row:
             continue
@@ -124,7 +132,34 @@ def read_records(directory: RunDirectory) -> Records:
         read(directory.ledger, json.loads, "not there; it is written at the first checkpoint and at the end"),
         read(evaluation, json.loads, ""),
         missing,
+        every,
     )
+
+
+def thinned_lines(path: Path, most: int = MOST_LINES) -> tuple[list[dict[str, Any]], int]:
+    """The JSON objects of a file of lines, each `every`-th of them where there are more than `most`, and `every`.
+
+    The last line is always among them. Lines that are cut short or no objects are left out; without a file, none.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no text.
+    """
+    if not path.is_file():
+        return [], 1
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+        every = -(-count // most) or 1
+        file.seek(0)
+        chosen = [line for place, line in enumerate(file) if (count - 1 - place) % every == 0 or place > count - 3]
+    found = []
+    for line in chosen:
+        try:
+            value = json.loads(line.decode("utf-8"))
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found, every
 
 
 # Numbers and facts -------------------------------------------------------------------------------------------------

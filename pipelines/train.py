@@ -15,7 +15,8 @@ import numpy as np
 from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
 from learners.descent import LearningDiverged
-from pipelines.display import Display, open_display
+from pipelines.display import EXPERIENCE, Display, open_display
+from pipelines.displays import Opened
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judges import build_judge, judge_identity, prepare_judge
@@ -68,7 +69,13 @@ def check(experiment: Experiment) -> str:
     return experiment.judge.goal or task.goal
 
 
-def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[[str], None] = print) -> RunDirectory:
+def train(
+    experiment: Experiment,
+    runs: Path,
+    resume: str | None,
+    say: Callable[[str], None] = print,
+    opened: Opened = open_display,
+) -> RunDirectory:
     """Run an experiment to its end, or go on with one.
 
     Args:
@@ -76,6 +83,7 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
         runs: directory of runs.
         resume: name or path of a run to go on with.
         say: prints what happens before the display is up.
+        opened: opens the display.
 
     Raises:
         UserError: something that a person can mend.
@@ -92,7 +100,7 @@ def train(experiment: Experiment, runs: Path, resume: str | None, say: Callable[
                 prepare_judge(config, _progress(say))
     say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
     title = f"{experiment.name}: {experiment.task}, {experiment.reward.source}"
-    display = open_display(title, experiment.frames, experiment.minutes)
+    display = opened(title, experiment.frames, experiment.minutes, EXPERIENCE)
     judge = judge_identity(experiment.judge, goal) if judged else ""
     if experiment.offline is None:
         run = Run(experiment, directory, display, judge)
@@ -143,7 +151,7 @@ def _finish(run: Run | LanguageRun, display: Display, status: str) -> None:
     Raises:
         UserError: of a run that went well, something could not be written. Where it failed, that is what is told.
     """
-    from pipelines.report import write_report
+    from pipelines.reports.page import write_report
 
     def artifacts() -> None:
         for path in (run.directory.report, run.directory.ledger, run.directory.config):
@@ -166,7 +174,7 @@ def _progress(say: Callable[[str], None]) -> Callable[[float, str], None]:
     shown = [-1.0]
 
     def show(fraction: float, text: str) -> None:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and say is print:
             print(f"\r{100 * fraction:3.0f} % {text:<60}", end="\n" if fraction >= 1 else "", flush=True)
         elif fraction - shown[0] >= 0.25 or fraction >= 1:
             shown[0] = fraction

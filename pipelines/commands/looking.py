@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.arguments import RUNS, Settings, known, run_and_values, take
+from pipelines.commands.completion import complete_runs
 
 app = typer.Typer()
 
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'", autocompletion=complete_runs)] = "last",
     settings: Settings = None,
 ) -> None:
     """Play seeded episodes with a run's policy; returns and task success with 95 % intervals.
@@ -34,7 +35,7 @@ def evaluate(
 
 @app.command()
 def chat(
-    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'", autocompletion=complete_runs)] = "last",
     settings: Settings = None,
 ) -> None:
     """Talk to the language model of a run, line by line.
@@ -49,7 +50,7 @@ def chat(
 
 @app.command()
 def inspect(
-    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'", autocompletion=complete_runs)] = "last",
     settings: Settings = None,
 ) -> None:
     """Show recorded episodes as text frames: message, action, every reward component, the verdict behind it.
@@ -72,7 +73,7 @@ def inspect(
 
 @app.command()
 def explain(
-    run: Annotated[str, typer.Argument(help="a run")] = "last",
+    run: Annotated[str, typer.Argument(help="a run", autocompletion=complete_runs)] = "last",
     row: Annotated[str, typer.Argument(help="id of a stored row or its beginning, its number, or `last`")] = "last",
     settings: Settings = None,
 ) -> None:
@@ -93,21 +94,29 @@ def explain(
 @app.command()
 def report(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]... [KEY=VALUE]...", help="runs; default: last")
+        list[str] | None,
+        typer.Argument(metavar="[RUN]... [KEY=VALUE]...", help="runs; default: last", autocompletion=complete_runs),
     ] = None,
+    live: Annotated[bool, typer.Option("--live", help="serve it while the run goes on, and renew it")] = False,
 ) -> None:
-    """Write a run's report as one page, or that of several side by side.
+    """Write a run's report as one page, or that of several side by side; runs that differ in their seed are one curve.
 
-    Keys: to=FILE (default: report.html in the first run), runs=DIRECTORY.
+    Keys: to=FILE (default: report.html in the first run), runs=DIRECTORY; with --live, port=0 (0: any that is free).
     """
     from pipelines.overrides import parse
-    from pipelines.report import summary, write_report
+    from pipelines.reports.page import write_report
+    from pipelines.reports.summary import summary
     from pipelines.run_directory import RunDirectory
 
     names = [word for word in words or [] if "=" not in word]
     values = parse([word for word in words or [] if "=" in word])
     runs = Path(str(take(values, "runs", RUNS)))
     directories = [RunDirectory.existing(name, runs) for name in names or ["last"]]
+    if live:
+        from pipelines.reports.live import serve_live
+
+        serve_live(directories, known(values, port=0)["port"])
+        return
     target = Path(str(known(values, to=str(directories[0].report))["to"]))
     write_report(directories, target)
     for directory in directories:
@@ -117,7 +126,7 @@ def report(
 
 @app.command()
 def ledger(
-    run: Annotated[str, typer.Argument(help="path, name, or 'last'")] = "last",
+    run: Annotated[str, typer.Argument(help="path, name, or 'last'", autocompletion=complete_runs)] = "last",
     settings: Settings = None,
 ) -> None:
     """Show the accounts of a run: what became of its experience and of its questions. Exit code 1: they do not balance.

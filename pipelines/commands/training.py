@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.arguments import RUNS, own_keys, split, take, with_file
+from pipelines.commands.completion import complete_training
 from pipelines.errors import UserError
 
 app = typer.Typer()
@@ -16,7 +17,12 @@ app = typer.Typer()
 @app.command()
 def train(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=VALUE]...",
+            help="recipe (default: main) and overrides",
+            autocompletion=complete_training,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the resolved experiment and stop")] = False,
 ) -> None:
@@ -24,21 +30,24 @@ def train(
 
     Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'),
     from=RUN (learn offline from what a run has stored; see docs/offline.md), and settings=FILE (overrides in YAML,
-    such as `guerdon tune` writes; those of the command line come before them).
+    such as `guerdon tune` writes; those of the command line come before them), display=auto (or live, lines, quiet, and
+    jsonl: one JSON object a line, for programs).
     """
     import yaml
 
+    from pipelines.displays import Displays
     from pipelines.language.stored import resolve_language
     from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
-    from pipelines.report import summary
+    from pipelines.reports.summary import summary
     from pipelines.train import resolve
     from pipelines.train import train as run_train
 
     recipe, rest = split(words)
     values = with_file(parse(rest))
     runs = Path(str(take(values, "runs", RUNS)))
+    display = Displays.of(str(take(values, "display", "auto")))
     resume = take(values, "resume", None)
     resume = None if resume is None else str(resume)  # a name of digits is read as a number
     if resume is not None and recipe is not None:
@@ -51,7 +60,7 @@ def train(
             return
         from pipelines.language.train import train as train_language
 
-        print(summary(train_language(language, runs, resume)))
+        display.end(train_language(language, runs, resume, display.say, display.open), summary)
         return
     if source is None:
         experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
@@ -62,13 +71,18 @@ def train(
     if dry_run:
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
-    print(summary(run_train(experiment, runs, resume)))
+    display.end(run_train(experiment, runs, resume, display.say, display.open), summary)
 
 
 @app.command()
 def profile(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=VALUE]...",
+            help="recipe (default: main) and overrides",
+            autocompletion=complete_training,
+        ),
     ] = None,
 ) -> None:
     """Train for a while, and show where the time of a frame goes, by stage and by process.
@@ -86,7 +100,12 @@ def profile(
 @app.command()
 def tune(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="recipe (default: main) and overrides")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=VALUE]...",
+            help="recipe (default: main) and overrides",
+            autocompletion=complete_training,
+        ),
     ] = None,
 ) -> None:
     """Find the number of actors, environments and threads for this machine; `train` takes the file by settings=FILE.

@@ -14,6 +14,7 @@ from cluster.supervision import RoleFailing
 from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
+from pipelines.displays import Opened
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
@@ -84,7 +85,11 @@ def check_model(experiment: LanguageExperiment, model: str) -> None:
 
 
 def train(
-    experiment: LanguageExperiment, runs: Path, resume: str | None = None, say: Callable[[str], None] = print
+    experiment: LanguageExperiment,
+    runs: Path,
+    resume: str | None = None,
+    say: Callable[[str], None] = print,
+    opened: Opened = open_display,
 ) -> RunDirectory:
     """Run a language experiment.
 
@@ -93,6 +98,7 @@ def train(
         runs: where runs go.
         resume: a run to go on with, instead of a new one.
         say: told what happens before the display opens.
+        opened: opens the display.
 
     Returns:
         The run, with its report.
@@ -119,7 +125,7 @@ def train(
     level = start_level(model)
     say(f"run {directory.root}, model {model}" + ("" if level is None else f", which begins at {level:.1%}"))
     title = f"{experiment.name}: {experiment.task}, {experiment.method}"
-    display = open_display(title, experiment.updates, experiment.minutes, LANGUAGE)
+    display = opened(title, experiment.updates, experiment.minutes, LANGUAGE)
     run = LanguageRun(experiment, directory, display, rewards, model)
     restored = None if resume is None else restored_or_left(run)
     status = "FAILED"

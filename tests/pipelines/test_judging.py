@@ -11,7 +11,8 @@ from pipelines.errors import UserError
 from pipelines.quarantine import canary_lines, lift_quarantine, quarantined
 from pipelines.reannotate import reannotate
 from pipelines.replay_tools import ledger_report
-from pipelines.report import summary, write_report
+from pipelines.reports.page import write_report
+from pipelines.reports.summary import summary
 from pipelines.served_judge import ForFallback, ServedJudge
 from pipelines.stored_run import StoredRun
 from pipelines.switch import request_switch

@@ -1,17 +1,11 @@
-"""What a run came to: one page for a browser, and a dozen lines for the terminal.
-
-A run that was cut short, or is still going on, gets a report too: it says what is missing.
-"""
+"""What a run came to, in a dozen lines for the terminal; of a run that was cut short, what is missing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.errors import UserError
 from pipelines.evidence import printable
-from pipelines.page import render_page
 from pipelines.records import (
     NOT_KNOWN,
     Records,
@@ -35,31 +29,6 @@ from pipelines.records import (
     untrained_text,
 )
 from pipelines.run_directory import RunDirectory
-
-
-def write_report(directories: Sequence[RunDirectory], target: Path) -> None:
-    """Write one page about one run, or about several side by side.
-
-    Args:
-        directories: the runs; what one of them lacks is said on the page.
-        target: file to write, replaced at once or not at all.
-
-    Raises:
-        UserError: the page cannot be written.
-    """
-    page = render_page([read_records(directory) for directory in directories])
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(page, encoding="utf-8", errors="replace")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"the report {target} cannot be written: {error.strerror}; mend that, then `guerdon report` makes it anew"
-        ) from None
 
 
 def summary(directory: RunDirectory) -> str:
