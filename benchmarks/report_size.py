@@ -103,8 +103,8 @@ def report(results: Path, stored: int, seconds: float, size: float, problems: li
         results / f"{NAME}.json",
         NAME,
         f"The report of a run with ten million stored steps, {LINES:,} lines of metrics and {CAPTIONS:,} judged "
-        f"captions that hold markup is made in less than {MOST_S:g} s, is smaller than {MOST_MB:g} MB, and a browser loads it "
-        "without a complaint.",
+        f"captions that hold markup is made in less than {MOST_S:g} s, is smaller than {MOST_MB:g} MB, and a browser "
+        "loads it without a complaint.",
         stored >= STEPS and seconds < MOST_S and size < MOST_MB and not problems,
         f"python -m benchmarks.report_size {words}".strip(),
         {

@@ -1,6 +1,6 @@
 """The command line: `guerdon COMMAND`, recipe names and `key=value`.
 
-Everything that can be set is a key of the experiment; there are no other flags than `--dry-run`. What a person can
+Everything that can be set is a key of the experiment; the only flags are `--dry-run` and `--live`. What a person can
 mend is said in one line, with exit code 2. A command is a function in a file of `pipelines/commands/`.
 """
 
