@@ -159,9 +159,8 @@ def _table_of(title: str, series: Sequence[Series], unit: str, percent: bool) ->
             around = f"{said(pair[0], percent)} to {said(pair[1], percent)}" if pair else ""
             rows.append((one.name, f"{x:,.0f}", said(y, percent), around))
     head = ("of", unit, "value", "95 % interval")
-    if not any(row[3] for row in rows):
-        head, rows = head[:3], [row[:3] for row in rows]
-    return table(head, rows, numbers=(1, 2, 3), label=title)
+    shown = 4 if any(row[3] for row in rows) else 3
+    return table(head[:shown], [row[:shown] for row in rows], numbers=(1, 2, 3), label=title)
 
 
 def said(value: float, percent: bool = False) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from envs.storage.store import Store, open_store
+from envs.storage.store import Position, Store, open_store
 from envs.trajectory import OBSERVATION
 from pipelines.reward_stage import RewardStage, layout_of
 from pipelines.run_directory import RunDirectory
@@ -146,7 +146,8 @@ def newest_batches(directory: RunDirectory) -> tuple[list[pa.RecordBatch], bool]
 
 
 def _newest(store: Store, most_rows: int, most_batches: int) -> tuple[list[pa.RecordBatch], bool]:
-    rows, chosen = 0, []
+    rows = 0
+    chosen: list[Position] = []
     places = list(store)
     for stored in reversed(places):
         if chosen and (rows + stored.rows > most_rows or len(chosen) == most_batches):

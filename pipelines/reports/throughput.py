@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from pipelines.profile import STAGES
@@ -36,11 +37,11 @@ def throughput(run: Records) -> str:
     )
 
 
-def over_time(rows: list[dict[str, float]] | list[object], name: str) -> list[tuple[float, float]]:
+def over_time(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
     """Microseconds a frame of one stage in each interval; a resumed run counts anew, which gives no point."""
     key = SECONDS + name
     found = []
-    places = [row for row in rows if isinstance(row, dict) and key in row]
+    places = [row for row in rows if key in row]
     size = max(1, len(places) // POINTS)
     for before, after in pairwise(places[::size]):
         frames, seconds = after["learnt_frames"] - before["learnt_frames"], after[key] - before[key]

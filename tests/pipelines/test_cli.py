@@ -138,6 +138,7 @@ def test_the_commands_and_their_options_are_exactly_these():
         "evaluate": {"arguments": ["run", "settings"], "options": []},
         "inspect": {"arguments": ["run", "settings"], "options": []},
         "report": {"arguments": ["words"], "options": ["--live"]},
+        "plan": {"arguments": ["words"], "options": []},
         "new": {"arguments": ["kind", "name", "settings"], "options": []},
         "ledger": {"arguments": ["run", "settings"], "options": []},
         "canaries": {"arguments": ["run", "settings"], "options": []},
