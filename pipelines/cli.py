@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import creating, looking, machine, planning, rewarding, storing, training
+from pipelines.commands import creating, looking, machine, planning, rewarding, storing, training, trusting
 from pipelines.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Guerdon: a workbench for learning from designed rewards.",
 )
-for commands in (training, planning, looking, rewarding, storing, machine, creating):
+for commands in (training, planning, looking, rewarding, trusting, storing, machine, creating):
     app.add_typer(commands.app)
 
 

@@ -1,0 +1,39 @@
+"""Commands that examine rewards and judges: `compare`, `evaluate-judge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.arguments import RUNS, Settings, known, take
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="extrinsic, a reward version, FILE.yaml (a view), package.module:function")],
+    b: Annotated[str, typer.Argument(help="another one")],
+    settings: Settings = None,
+) -> None:
+    """Say how far two rewards are apart over what a run has stored: EPIC, STARC, correlations, advantages, regret.
+
+    Keys: on=last, gamma= (the run's own), to=FILE (everything as JSON), runs=DIRECTORY.
+    """
+    from pipelines.overrides import parse
+    from pipelines.run_directory import RunDirectory
+    from pipelines.trust.distances import compare_rewards, write_distances
+
+    values = parse(settings or [])
+    runs = Path(str(take(values, "runs", RUNS)))
+    if isinstance(values.get("gamma"), int):
+        values["gamma"] = float(values["gamma"])
+    own = known(values, on="last", gamma=-1.0, to="")
+    gamma = own["gamma"] if "gamma" in values else None
+    found = compare_rewards(RunDirectory.existing(own["on"], runs), a, b, gamma)
+    if own["to"]:
+        write_distances(found, Path(own["to"]))
+    for line in found.lines():
+        typer.echo(line)
