@@ -54,11 +54,11 @@ class TabularMDP:
 
     def expected(self, reward: Floats) -> Floats:
         """Mean reward of a state and an action, r(s,a) = E_{S'~τ(s,a)}[R(s,a,S')] `[S, A]`."""
-        return np.einsum("sat,sat->sa", self.transition, reward)
+        return np.asarray(np.einsum("sat,sat->sa", self.transition, reward))
 
     def uniform(self) -> Floats:
         """The policy that takes every allowed action as often `[S, A]`."""
-        return self.mask / self.mask.sum(1, keepdims=True)
+        return np.asarray(self.mask / self.mask.sum(1, keepdims=True), np.float64)
 
     def values(self, policy: Floats, expected: Floats) -> Floats:
         """V^π `[S]` of a policy `[S, A]` under expected rewards `[S, A]`, by the linear Bellman equation."""
@@ -68,7 +68,7 @@ class TabularMDP:
 
     def action_values(self, values: Floats, expected: Floats) -> Floats:
         """r(s,a) + γ E[V(S')] `[S, A]`."""
-        return expected + self.gamma * self.transition @ values
+        return np.asarray(expected + self.gamma * self.transition @ values)
 
     def advantages(self, policy: Floats, expected: Floats) -> Floats:
         """A^π `[S, A]`; 0 where an action is not allowed."""
@@ -79,7 +79,7 @@ class TabularMDP:
         """Discounted visits η^π(s,a) = Σ_t γ^t P(S_t = s, A_t = a) `[S, A]`; they sum to 1/(1−γ)."""
         step = np.einsum("sa,sat->st", policy, self.transition)
         visits = np.linalg.solve(np.eye(len(step)) - self.gamma * step.T, self.start)
-        return visits[:, None] * policy
+        return np.asarray(visits[:, None] * policy)
 
     def worth(self, policy: Floats, expected: Floats) -> float:
         """J(π): expected discounted return from the start."""
@@ -96,4 +96,4 @@ class TabularMDP:
             if not better.any():
                 break
             policy = np.where(better[:, None], np.eye(policy.shape[1])[worth.argmax(1)], policy)
-        return policy
+        return np.asarray(policy)
