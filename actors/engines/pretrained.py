@@ -56,7 +56,7 @@ class Pretrained:
 
         Raises:
             FileNotFoundError: there is no such model, or it cannot be had.
-            ValueError: the device is unknown.
+            ValueError: the device is unknown or not there, or there is no tokenizer.
         """
         from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -65,6 +65,11 @@ class Pretrained:
             if config.num_threads == 1:  # or the tokenizer takes every core, and on a busy machine longer than one does
                 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self.device = torch.device(_best_device() if config.device == "auto" else config.device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"got device {config.device!r}, and torch finds no GPU here; expected 'cpu', or a CUDA build "
+                "of torch on a machine with a GPU"
+            )
         self.dtype = getattr(torch, config.dtype) if config.dtype != "auto" else _best_dtype(self.device)
         causal = task == "causal language model"
         loader = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
@@ -78,6 +83,11 @@ class Pretrained:
                 f"got model {config.model!r}, which cannot be loaded ({reason}); expected a directory in Hugging Face "
                 f"format or the id of a {task} on the hub: check the name and the network"
             ) from error
+        if not tokenizer("a word", add_special_tokens=False)["input_ids"]:  # made up of nothing, where its file lacks
+            raise ValueError(
+                f"got model {config.model!r}, whose tokenizer reads nothing; expected tokenizer.json beside the "
+                "weights: save the tokenizer there with save_pretrained"
+            )
         self.tokenizer: Any = tokenizer
         self.model: Any = model.to(self.device).eval()
         limits = [

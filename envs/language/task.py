@@ -20,6 +20,7 @@ scores is what the world paid and weight times value, over all weights there are
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,9 +124,31 @@ class TextTask(ABC):
     def gold(self, prompt: Prompt) -> tuple[str, ...]:
         """The replies of one episode, in order, that score 1; none where nobody knows any."""
 
+    def slip(self, prompt: Prompt, chance: random.Random) -> tuple[str, ...]:
+        """The replies of somebody who errs; by default the gold ones, with one digit of the last a step off.
+
+        Raises:
+            ValueError: the last gold reply has no digit.
+        """
+        *before, last = self.gold(prompt)
+        return (*before, slipped(last, chance))
+
     def reset(self, prompt: Prompt) -> TextEpisode:
         """Begin an episode; by default one of a single turn."""
         return SingleTurn()
+
+
+def slipped(reply: str, chance: random.Random) -> str:
+    """A reply with one digit of it one too many or too few, as by a carry that was forgotten.
+
+    Raises:
+        ValueError: it has no digit.
+    """
+    digits = [place for place, sign in enumerate(reply) if sign in "0123456789"]
+    if not digits:
+        raise ValueError(f"got tiny.slips for the answer {reply!r}; expected a digit in it: set tiny.slips=0")
+    place = chance.choice(digits)
+    return f"{reply[:place]}{(int(reply[place]) + chance.choice((1, 9))) % 10}{reply[place + 1 :]}"
 
 
 def episode_columns(

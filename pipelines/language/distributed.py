@@ -43,12 +43,13 @@ from cluster.placement import Ask
 from cluster.reservations import Reservation
 from cluster.scaler import Bounds
 from cluster.session import ray_session
-from cluster.supervision import Event, RoleLost, Supervised
+from cluster.supervision import RoleLost, Supervised
 from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
 from pipelines.draws import Draws
 from pipelines.errors import UserError
+from pipelines.language.delivery import Delivery, DirectDelivery
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport
 from pipelines.language.reward_pool import RewardPool
@@ -67,7 +68,6 @@ from rewards.verdicts import Verdict
 
 IDLE_S = 0.01  # how often a loop that has nothing to do looks again
 INSERTS = 5  # tries to store groups before they count as lost
-SYNCS = 2  # tries to give an engine its weights before it is replaced
 AIM = 4.0  # groups a reward worker that are as they should be: those it works on, and as many that wait
 HIRED_ROOM = Ask("rewards", 1, {})
 GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
@@ -131,8 +131,10 @@ class Loops:
             deadline_s=experiment.role_deadline_s,
             threads=experiment.learner_threads,
             room=rooms(asks["learner"], 1)[0],
+            concurrency=1 if engines.sync == "object_store" else 1 + len(self.engines),  # it learns, and sends to each
             on_event=run.event,
         )
+        self.learner_epoch = self.learner.epoch
         hosted = any(not part.waits for part in run.rewards.parts)
         self.reward_rooms = rooms(asks["rewards"], experiment.scaling.rewards.around(experiment.rewards.workers)[1])
         self.pool = RewardPool(experiment.rewards.workers if hosted else 0, self._reward_host)
@@ -144,7 +146,11 @@ class Loops:
                 batch=experiment.prompts, max_staleness=experiment.max_staleness, concurrency=experiment.prompts
             )
         )
-        self.has = [-1] * len(self.engines)  # version of each engine's weights
+        self.delivery = (
+            Delivery(run, self.board, self.engines)
+            if engines.sync == "object_store"
+            else DirectDelivery(run, self.board, self.engines, self.learner)
+        )
         self.waits = Waits(time.monotonic)
         self.too_old = 0  # groups, when the pressure on the engines was read last
         self.crew = Crew(self.engines, engines.count, self._knows_nothing, run.event)
@@ -192,7 +198,7 @@ class Loops:
             for index in range(self.crew.wanted):
                 self.crew.ready(index)  # they begin while the learner does
             version, weights = await self._persistently(self.learner, "first_weights", returns=2)
-            self.board.publish(version, weights)
+            self._publish(version, weights)
             waiting = sum(standing.waiting for standing in self.standing) + self.draws.pending * self.experiment.prompts
             self.admission.load_state_dict({"version": version, "waiting": waiting + len(owed)})
             await self._go_on_judging(owed)
@@ -267,7 +273,7 @@ class Loops:
 
     def _knows_nothing(self, index: int) -> None:
         """An engine's process begins: it has no weights yet."""
-        self.has[index] = -1
+        self.delivery.lost(index)
 
     def _resized(self, engines: int) -> None:
         """There are to be so many engines, which write a chunk of groups each."""
@@ -300,7 +306,7 @@ class Loops:
         await self._save()
         async with self.learning:
             self.learner.move("its node will go", to)
-            self._go_back()
+            self._went_back()
 
     # The loops ------------------------------------------------------------------------------------------------------
 
@@ -322,7 +328,7 @@ class Loops:
     async def _look(self) -> None:
         """See how well the policy does on the test split."""
         with suppress(RoleLost):  # it is looked at again after the next update
-            self.books.looked(await self.engines[0].call("succeed", self.board.newer_than(-1)))
+            self.books.looked(await self.engines[0].call("succeed", await self.delivery.with_call(0)))
 
     async def _rollout(self, index: int, count: int) -> tuple[list[GroupReport], Any] | None:
         """One call of one engine; None, and counted as lost, where it died. Its groups are played again."""
@@ -330,16 +336,17 @@ class Loops:
         for _ in groups:
             self.admission.started()
         version = self.board.version
-        weights = self.board.newer_than(self.has[index])
         try:
+            weights = await self.delivery.with_call(index)
             reports, rows = await self.engines[index].call("rollout", groups, weights, returns=2)
         except RoleLost:
             for _ in groups:
                 self.admission.lost()
             self.books.lost(groups)
-            self.has[index] = -1
+            self.delivery.lost(index)
             return None
-        self.has[index] = max(self.has[index], version)
+        if weights is not None:
+            self.delivery.arrived(index, version)
         return reports, rows
 
     async def _arrived(self, reports: list[GroupReport], reference: Any) -> None:
@@ -449,10 +456,11 @@ class Loops:
     async def _update(self) -> bool:
         """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
         async with self.learning:  # a checkpoint is made between two updates
+            self._went_back()  # it may have died of sending weights
             index = self.draws.next_share([s.waiting // self.experiment.prompts for s in self.standing])
             if index is None:
                 return False
-            number, again, epoch = self.draws.number(index), self.draws.again, self.learner.epoch
+            number, again = self.draws.number(index), self.draws.again
             try:
                 (reports, standing), rows = await self.shards[index].call("draw", number, self.board.version, returns=2)
                 self._stands(index, standing)
@@ -461,14 +469,14 @@ class Loops:
             except RoleLost:
                 await self._hold_back(index)
                 return True
+            if self._went_back():
+                return True
             try:
                 self.draws.drawn(index)
                 values = self.books.values_of(reports)
                 update, weights = await self.learner.call("learn", rows, values, returns=2)
             except RoleLost:
-                if self.learner.epoch != epoch:
-                    self._go_back()
-                else:
+                if not self._went_back():
                     self.draws.given_up()
                 await asyncio.sleep(IDLE_S)
                 return True
@@ -477,44 +485,30 @@ class Loops:
                 self.books.learnt(update)
             version = int(update.metrics["version"])
             if version > self.board.version:
-                self.board.publish(version, weights)
+                self._publish(version, weights)
                 self.admission.on_version(self.board.version)
             self.moved_at = time.monotonic()
         return True
 
-    def _go_back(self) -> None:
-        """The learner began again where it was saved last."""
+    def _publish(self, version: int, weights: Any) -> None:
+        self.board.publish(version, weights)
+        self.delivery.published(version)
+
+    def _went_back(self) -> bool:
+        """Whether the learner died since this was asked last, and so began again where it was saved."""
+        if self.learner.epoch == self.learner_epoch:
+            return False
+        self.learner_epoch = self.learner.epoch
         self.draws.back_to_frontier()
+        self.delivery.went_back()
         self.learnt = []
+        return True
 
     async def _sync(self, index: int) -> None:
         """Give an engine the newest weights as they come; one that does not take them in time is replaced."""
-        failures = 0
         while not self.books.done:
-            weights, version = self.board.newer_than(self.has[index]), self.board.version
-            running = self.engines[index].running
-            # A new engine gets its first weights with its first rollout.
-            if weights is None or self.has[index] < 0 or not running:
+            if not self.engines[index].running or not await self.delivery.keep_up(index):
                 await asyncio.sleep(IDLE_S)
-                continue
-            try:
-                await self.engines[index].call("receive", weights, deadline_s=self.experiment.engines.sync_deadline_s)
-            except RoleLost as error:
-                self.has[index] = -1
-                self._unsynced(index, "interrupted", version, error)
-            except Exception as error:  # a transfer that broke off: tried again, and then the engine is replaced
-                failures += 1
-                self._unsynced(index, "failed", version, error)
-                if failures >= SYNCS:
-                    self.engines[index].replace(f"weights of version {version} could not be given to it: {error}")
-                    self.has[index], failures = -1, 0
-            else:
-                failures = 0
-                self.has[index] = max(self.has[index], version)
-                self.books.status.syncs += 1
-
-    def _unsynced(self, index: int, what: str, version: int, error: Exception) -> None:
-        self.books.event(Event(time.time(), f"weights of engine-{index}", what, f"version {version}: {error}"))
 
     async def _take_turns(self) -> None:
         """In lockstep: everyone writes, everything is judged, the learner learns."""
@@ -565,10 +559,8 @@ class Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
-            epoch = self.learner.epoch
             states = {"learner": await self._persistently(self.learner, "state")}
-            if self.learner.epoch != epoch:
-                self._go_back()  # where it died just now, that state is the one that was saved before
+            self._went_back()  # where it died just now, that state is the one that was saved before
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
             self.states, frontier = states, self.draws.save()
             self.books.save(states, frontier, self.learnt)

@@ -56,6 +56,11 @@ class EnginesConfig(BaseModel):
     threads: int = Field(default=1, ge=1, description="threads of numerical libraries in an engine")
     deadline_s: float = Field(default=300.0, gt=0, description="a rollout that takes longer counts as a hang")
     sync_deadline_s: float = Field(default=60.0, gt=0, description="weights that take longer to arrive are a failure")
+    sync: Literal["object_store", "nccl", "gloo"] = Field(
+        default="object_store",
+        description="how weights come to engines of the distributed runner: by Ray's object store, or straight from "
+        "the learner's memory, 'nccl' from GPU to GPU and 'gloo' between processors",
+    )
     in_flight: bool = Field(default=True, description="new weights reach answers that are under way")
 
 
@@ -108,6 +113,9 @@ class LanguageExperiment(BaseModel):
     )
     learner_threads: int = Field(default=1, ge=1)
     learner_device: str = "cpu"
+    learner_gpus: float = Field(
+        default=0.0, ge=0, description="GPUs of the learner's process, fractions allowed; 0: a share of one"
+    )
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     engines: EnginesConfig = Field(default_factory=EnginesConfig)
     rewards: RewardsConfig = Field(default_factory=RewardsConfig)
@@ -147,6 +155,13 @@ class LanguageExperiment(BaseModel):
         least, most = self.scaling.engines.around(self.engines.count)
         if least < most and self.max_staleness == 0:
             raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.engines out, or raise it")
+        if self.engines.sync == "nccl":
+            places = {"learner_device": self.learner_device, "engines.device": self.engines.device}
+            if wrong := [f"{name}={place}" for name, place in places.items() if not place.startswith("cuda")]:
+                raise ValueError(
+                    f"engines.sync=nccl goes from GPU to GPU, but {' and '.join(wrong)}: set both to cuda, with "
+                    "learner_gpus and engines.gpus, or take engines.sync=gloo or object_store"
+                )
         return self
 
     @property
@@ -158,7 +173,7 @@ class LanguageExperiment(BaseModel):
         """Hash of what a resumed run must share with the run that it goes on with."""
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
-        free |= {"engines", "placement", "scaling", "role_deadline_s"}
+        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s"}
         return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
 
     @property

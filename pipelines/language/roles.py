@@ -9,7 +9,7 @@ import queue
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,14 @@ from safetensors.torch import save as pack_tensors
 
 from actors.language.rollout import Config as RolloutConfig
 from actors.language.rollout import Origin, rollout
+from cluster.weight_channel import Address, Backend
 from cluster.weights import Weights
 from envs.language.trajectory import to_batch
 from learners.language.learner import LanguageLearner
 from learners.language.presets import preset
 from learners.language.scorer import ValueHead
 from learners.language.token_batch import TokenBatch, build_token_batch
+from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
 from pipelines.language.models import causal_model, engine_for
@@ -51,7 +53,21 @@ class EngineRole:
         self._prompts = self._task.load("train", experiment.seed)
         self._order = PromptOrder(len(self._prompts), experiment.seed)
         self._engine, self._chats = engine_for(experiment, model)
-        self._news: queue.SimpleQueue[Weights] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Weights | Tensors] = queue.SimpleQueue()
+        self._taking: Taking | None = None
+
+    def take(self, address: Address, deadline_s: float) -> int:
+        """Take newer weights in straight from the learner, see `LearnerRole.send`; gives their version.
+
+        Raises:
+            SyncFailed: they did not arrive.
+        """
+        if self._taking is None:
+            engines = self._experiment.engines
+            self._taking = Taking(cast("Backend", engines.sync), engines.device)
+        news = self._taking.take(address, deadline_s)
+        self._news.put(news)
+        return news.version
 
     def receive(self, weights: Weights) -> int:
         """Take newer weights in; answers that are under way go on with them. Gives their version."""
@@ -112,7 +128,8 @@ class EngineRole:
             newest = self._news.get()
         if newest is None or newest.version <= self._engine.version:
             return None
-        return load_tensors(newest.blob), newest.version
+        tensors = newest.tensors if isinstance(newest, Tensors) else load_tensors(newest.blob)
+        return tensors, newest.version
 
 
 def report_of(group: int, rows: Sequence[Any], seconds: float) -> GroupReport:
@@ -176,6 +193,11 @@ class LearnerRole:
         )
         if state is not None:
             self.learner.load_state_dict(state["learner"])
+        engines = experiment.engines
+        self._sending: Sending | None = None
+        if experiment.runner == "distributed" and engines.sync != "object_store":
+            self._sending = Sending(engines.sync, experiment.learner_device)
+            self._sending.hold(self.learner.weights(), self.learner.version)
 
     def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[Update, Weights]:
         """Learn from whole groups, once; gives what there is to say, and the next weights.
@@ -188,6 +210,8 @@ class LearnerRole:
         steps = self.learner.steps
         skipped = steps.skipped
         metrics = self.learner.update(self._of_use(batch)) | metrics
+        if self._sending is not None:
+            self._sending.hold(self.learner.weights(), self.learner.version)
         return Update(metrics, steps.fault if steps.skipped > skipped else ""), self.weights()
 
     def _of_use(self, batch: TokenBatch) -> TokenBatch:
@@ -245,8 +269,24 @@ class LearnerRole:
         )
         return batch, metrics
 
+    def offer(self, engine: int) -> Address:
+        """Open a channel to an engine, which is to come to this address."""
+        assert self._sending is not None
+        return self._sending.offer(engine)
+
+    def send(self, engine: int, deadline_s: float) -> int:
+        """Send the newest weights to an engine, also while learning; gives their version.
+
+        Raises:
+            SyncFailed: they did not arrive.
+        """
+        assert self._sending is not None
+        return self._sending.send(engine, deadline_s)
+
     def weights(self) -> Weights:
-        """The current weights."""
+        """The current weights; empty where a channel brings them."""
+        if self._sending is not None:
+            return Weights(self.learner.version, b"")
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.learner.weights().items()}
         return Weights(self.learner.version, pack_tensors(tensors))
 

@@ -1,9 +1,9 @@
 """A small causal language model that Guerdon makes itself: a tokenizer of the task's words, and SFT.
 
 It is taught the task's gold replies until it succeeds as often as `start` says, and no longer: what a recipe begins
-with is then known. Of the demonstrations a share may have a slip, one digit of the answer too many or too few: so have
-those of people, and who only imitates them slips as often. The result is a directory in Hugging Face format like any
-other model's, kept per user.
+with is then known. Of the demonstrations a share may have a slip, such as a digit of the answer that is one off: so
+have those of people, and who only imitates them slips as often. The result is a directory in Hugging Face format like
+any other model's, kept per user.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import cross_entropy
 
-from envs.language.task import Message, Prompt, TextTask
+from envs.language.task import Message, Prompt, TextTask, slipped
 from rewards.judges.builtin.build import cache_directory
 
 OnProgress = Callable[[float, str], None]
@@ -48,7 +48,7 @@ class Config(BaseModel):
     heads: int = Field(4, ge=1)
     vocabulary: int = Field(400, ge=300, description="tokens at most: the bytes, and the most common words of the task")
     context: int = Field(256, ge=16, description="tokens of a conversation at most")
-    slips: float = Field(0.0, ge=0, lt=1, description="share of the demonstrations whose answer has a wrong digit")
+    slips: float = Field(0.0, ge=0, lt=1, description="share of the demonstrations that err, as the task does it")
     start: float = Field(0.3, gt=0, le=1, description="success at which it is taught no further")
     batch: int = Field(64, ge=1, description="conversations in a step")
     steps: int = Field(6000, ge=1, description="steps at most")
@@ -130,16 +130,16 @@ def demonstration(task: TextTask, prompt: Prompt, slip: random.Random | None = N
     Args:
         task: what is asked.
         prompt: where it begins.
-        slip: chooses the digit of the last reply that is one off; None: all are right.
+        slip: by which a reply errs (`TextTask.slip`); None: all are right.
 
     Raises:
-        ValueError: the task knows no gold reply, so that nobody can be taught by it; or there is no digit to get wrong.
+        ValueError: the task knows no gold reply, so that nobody can be taught by it; or none that errs.
     """
     replies = list(task.gold(prompt))
     if not replies:
         raise ValueError(f"task {task.name}: prompt {prompt.id} has no gold reply, so no model can be taught it by SFT")
     if slip is not None:
-        replies[-1] = slipped(replies[-1], slip)
+        replies = list(task.slip(prompt, slip))
     messages, episode = list(prompt.messages), task.reset(prompt)
     for reply in replies:
         turn = episode.step(reply)
@@ -147,19 +147,6 @@ def demonstration(task: TextTask, prompt: Prompt, slip: random.Random | None = N
         if turn.done:
             break
     return messages
-
-
-def slipped(reply: str, chance: random.Random) -> str:
-    """A reply with one digit of it one too many or too few, as by a carry that was forgotten.
-
-    Raises:
-        ValueError: it has no digit.
-    """
-    digits = [place for place, sign in enumerate(reply) if sign in "0123456789"]
-    if not digits:
-        raise ValueError(f"got tiny.slips for the answer {reply!r}; expected a digit in it: set tiny.slips=0")
-    place = chance.choice(digits)
-    return f"{reply[:place]}{(int(reply[place]) + chance.choice((1, 9))) % 10}{reply[place + 1 :]}"
 
 
 def lesson(tokenizer: Any, messages: Sequence[Message]) -> Lesson:
@@ -247,6 +234,8 @@ def train(directory: Path, task: TextTask, config: Config, measure: Measure, tel
     prompts = task.load("train", config.seed)
     some = [prompts[index] for index in range(min(len(prompts), 512))]
     conversations = [demonstration(task, prompt) for prompt in some]
+    if config.slips:  # who errs may use other words
+        conversations += [demonstration(task, prompt, random.Random(number)) for number, prompt in enumerate(some)]
     tokenizer = build_tokenizer([m["content"] for messages in conversations for m in messages], config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -18,6 +18,7 @@ from pipelines.displays import Opened
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
+from pipelines.language.rehearsal import rehearse
 from pipelines.language.rewards import JUDGE, RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
@@ -57,6 +58,11 @@ def check_model(experiment: LanguageExperiment, model: str) -> None:
     """
     task = task_of(experiment)
     engine, chats = engine_for(experiment, model)
+    if engine.max_tokens <= experiment.sampling.max_tokens:
+        raise UserError(
+            f"model {model} takes {engine.max_tokens} tokens in all, and sampling.max_tokens is "
+            f"{experiment.sampling.max_tokens}; expected room for a prompt: lower it, or take another model"
+        )
     try:
         report = validate(
             task,
@@ -108,8 +114,8 @@ def train(
     """
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    check(experiment)
     task = task_of(experiment)
+    rehearse(experiment, task, check(experiment))
     model = ensure_model(experiment, task, _progress(say))
     check_model(experiment, model)
     preferences = experiment.preferences

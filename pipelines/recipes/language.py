@@ -20,6 +20,8 @@ from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.rubric_judges import RubricJudge, TransformersModel
 
 RUBRIC = Path(__file__).parents[2] / "rewards" / "judges" / "rubrics" / "on-topic.yaml"
+# Taught by replies of any quality, as the comparisons are about: who imitates them writes all words that judges know.
+PRAISING = TinyConfig(hidden=64, context=128, slips=0.9, start=0.06, every=10)
 BUILTIN = "builtin"  # the small judge that Guerdon makes; for judgements worth having, name a model or a server
 
 
@@ -47,7 +49,7 @@ def agent() -> LanguageExperiment:
         name="agent",
         task="tools",
         task_options={"explain": False},
-        updates=200,
+        updates=80,
         prompts=64,
         learner=LearnerConfig(learning_rate=4e-4),
         sampling=SamplingConfig(max_tokens=32),
@@ -57,25 +59,31 @@ def agent() -> LanguageExperiment:
 
 
 def rlhf() -> LanguageExperiment:
-    """Preferences, a reward model that learns them, and PPO with a value head that follows it, gold reward beside."""
+    """Preferences, a reward model that learns them, and PPO with a value head that follows it, gold reward beside.
+
+    The reward model has seen that kind words are good, and hardly how many are too many: the gold reward rises with
+    the learned one, until the policy has found that out.
+    """
     return LanguageExperiment(
         name="rlhf",
         task="praise",
-        updates=150,
-        prompts=64,
+        task_options={"pairs": 6000},
+        updates=90,
+        prompts=128,
         group_size=1,
         method="ppo",
         learner=LearnerConfig(
-            learning_rate=1e-4,
+            learning_rate=2e-4,
             epochs=2,
             minibatches=2,
-            kl=Kl(coefficient=0.02, estimator="k1", where="reward"),
+            kl=Kl(coefficient=0.005, estimator="k1", where="reward"),
+            value_clip=None,  # rewards are logits: a value that may move by 0.2 an update would come too late
             returns=Returns(lambda_=0.95),
         ),
         sampling=SamplingConfig(max_tokens=32),
-        tiny=TinyConfig(hidden=64, context=128, start=0.02, every=5),
+        tiny=PRAISING,
         preferences=PreferencesConfig(
-            into="reward_model", steps=150, reward_model=RewardModelConfig(learning_rate=1e-3)
+            into="reward_model", steps=300, reward_model=RewardModelConfig(learning_rate=1e-3, centring=0.001)
         ),
         evaluate_every=20,
     )
@@ -86,29 +94,35 @@ def dpo() -> LanguageExperiment:
     return LanguageExperiment(
         name="dpo",
         task="praise",
+        task_options={"pairs": 6000},
         updates=200,
         learner=LearnerConfig(),
         sampling=SamplingConfig(max_tokens=32),
-        tiny=TinyConfig(hidden=64, context=128, start=0.02, every=5),
-        preferences=PreferencesConfig(into="policy", policy=PreferenceConfig(loss="dpo", learning_rate=3e-4)),
+        tiny=PRAISING,
+        # Several times faster, and both replies of a pair become unlikely: what neither says takes their place.
+        preferences=PreferencesConfig(into="policy", policy=PreferenceConfig(loss="dpo", learning_rate=5e-5)),
         evaluate_every=20,
     )
 
 
 def rubric_grpo() -> LanguageExperiment:
-    """GRPO by a rubric: a judge grades every answer by a rubric file; the task's own reward is recorded beside it."""
+    """GRPO by a rubric: a judge grades every answer by a rubric file; the task's own reward is recorded beside it.
+
+    The judge learns from long replies, too: one that has hardly seen any is soon led astray by kind words without end.
+    """
     return LanguageExperiment(
         name="rubric-grpo",
         task="praise",
-        updates=100,
+        task_options={"longest": 24, "brevity": 0.08},
+        updates=60,
         prompts=32,
-        learner=LearnerConfig(learning_rate=5e-4),
+        learner=LearnerConfig(learning_rate=2e-4),
         sampling=SamplingConfig(max_tokens=32),
         rewards=RewardsConfig(
             weights={"gold": 0.0},
             judge=RubricJudge(path=str(RUBRIC), model=TransformersModel(model=BUILTIN, device="cpu")),
         ),
-        tiny=TinyConfig(hidden=64, context=128, start=0.02, every=5),
+        tiny=PRAISING,
         evaluate_every=10,
     )
 

@@ -44,7 +44,7 @@ def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
 def language_asks(experiment: LanguageExperiment, node: str | None = None) -> dict[str, Ask]:
     """What a language run asks for to begin with; see `asks_of`."""
     place, engines = experiment.placement, experiment.engines
-    gpus = GPU_SHARE if experiment.learner_device.startswith("cuda") else 0.0
+    gpus = experiment.learner_gpus or (GPU_SHARE if experiment.learner_device.startswith("cuda") else 0.0)
     return {
         "replay": Ask.of(
             "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node

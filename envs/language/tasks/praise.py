@@ -40,6 +40,7 @@ class Config(BaseModel):
         sharpness: how surely the better of two replies is preferred: with probability sigmoid(sharpness times the
             difference of gold rewards).
         longest: words of a compared reply at most.
+        brevity: the chance that a compared reply ends before each of its words but the first.
         pairs: comparisons of each split.
         size: prompts of each split.
         test_share: of all prompts.
@@ -49,6 +50,7 @@ class Config(BaseModel):
 
     sharpness: float = Field(10.0, gt=0)
     longest: int = Field(12, ge=2)
+    brevity: float = Field(0.3, ge=0, le=1)
     pairs: int = Field(2000, ge=1)
     size: int = Field(ENDLESS, ge=1)
     test_share: float = Field(TEST_SHARE, gt=0, lt=1)
@@ -103,6 +105,10 @@ class Praise(TextTask):
         chance = random.Random(prompt.id)
         return (f"the {prompt.columns['thing']} is {' '.join(chance.sample(KIND, ENOUGH))}",)
 
+    def slip(self, prompt: Prompt, chance: random.Random) -> tuple[str, ...]:
+        """A reply of any quality, such as the comparisons are about."""
+        return (any_reply(chance, prompt.columns["thing"], self.config),)
+
     def _draw(self, chance: random.Random) -> Prompt:
         thing, place, other = chance.choice(THINGS), chance.choice(PLACES), chance.choice(PLACES)
         where = f"between the {place} and the {other}" if other != place else f"by the {place}"
@@ -131,22 +137,23 @@ class Comparisons(Sequence[Preference]):
             raise IndexError(f"got comparison {index}; there are {len(self)}")
         index %= len(self)
         chance, prompt = random.Random(f"{self._seed}/pair/{index}"), self._prompts[index % len(self._prompts)]
-        one, other = self._reply(chance, prompt), self._reply(chance, prompt)
-        while other == one:
-            other = self._reply(chance, prompt)
         thing = prompt.columns["thing"]
+        one, other = any_reply(chance, thing, self._config), any_reply(chance, thing, self._config)
+        while other == one:
+            other = any_reply(chance, thing, self._config)
         better = self._config.sharpness * (gold_praise(one, thing) - gold_praise(other, thing))
         if chance.random() < 0.5 * (1 + math.tanh(better / 2)):
             return Preference(prompt, one, other)
         return Preference(prompt, other, one)
 
-    def _reply(self, chance: random.Random, prompt: Prompt) -> str:
-        """A reply of any quality; long ones are rare, and kind words seldom said twice."""
-        words = ["the", chance.choice((prompt.columns["thing"], chance.choice(THINGS))), "is"]
-        kindness = chance.random()
-        for _ in range(chance.randint(1, max(1, self._config.longest - len(words)))):
-            if chance.random() < 0.3:
-                break
-            pool = KIND if chance.random() < kindness else chance.choice((UNKIND, PLAIN))
-            words.append(chance.choice(pool))
-        return " ".join(words)
+
+def any_reply(chance: random.Random, thing: str, config: Config) -> str:
+    """A reply of any quality; unless `brevity` is small, long ones are rare, and kind words seldom said twice."""
+    words = ["the", chance.choice((thing, chance.choice(THINGS))), "is"]
+    kindness = chance.random()
+    for _ in range(chance.randint(1, max(1, config.longest - len(words)))):
+        if chance.random() < config.brevity:
+            break
+        pool = KIND if chance.random() < kindness else chance.choice((UNKIND, PLAIN))
+        words.append(chance.choice(pool))
+    return " ".join(words)

@@ -122,6 +122,20 @@ def test_a_tokenizer_without_chat_template_is_refused_with_a_remedy(tmp_path):
         engine(save_model(tmp_path, template=None))
 
 
+def test_a_directory_without_a_tokenizer_is_refused_with_a_remedy(tmp_path):
+    directory = save_model(tmp_path)
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises((ValueError, FileNotFoundError), match=r"tokenizer|check the name"):
+        engine(directory)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_with_a_remedy(directory):
+    with pytest.raises(ValueError, match="torch finds no GPU"):
+        TransformersEngine(Config(model=str(directory), device="cuda"))
+
+
 def test_a_model_that_is_not_there_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="check the name"):
         engine(tmp_path / "nothing")

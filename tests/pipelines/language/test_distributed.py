@@ -76,12 +76,21 @@ def test_in_lockstep_both_runners_come_to_the_same_weights_bit_for_bit(tmp_path)
     assert told and {line["learner/staleness_max"] for line in told} == {0.0}
 
 
-class Faults(threading.Thread):
-    """Kills an engine, stops another, and ends the run when all that went wrong has been named and mended."""
+def test_weights_that_go_straight_from_learner_to_engine_are_the_same_bit_for_bit(tmp_path):
+    local = run(tmp_path)
+    direct = run(tmp_path, runner="distributed", engines=EnginesConfig(count=2, sync="gloo"))
+    one, other = weights(local), weights(direct)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert json.loads(direct.ledger.read_text())["balanced"]
 
-    def __init__(self, runs):
+
+class Faults(threading.Thread):
+    """Kills some roles, stops others, and ends the run when all that went wrong has been named and mended."""
+
+    def __init__(self, runs, named, signals):
         super().__init__(daemon=True)
-        self.runs, self.missing, self.over = runs, ["a run"], False
+        self.runs, self.named, self.signals = runs, named, signals
+        self.missing, self.over = ["a run"], False
 
     def run(self):
         began, broken = time.monotonic(), set()
@@ -91,11 +100,11 @@ class Faults(threading.Thread):
                 events = lines_of(path)
                 now = processes(events)
                 learning = any(line["updates"] >= 2 for line in lines_of(path.parent / "metrics.jsonl"))
-                for role, how in (("engine-0", signal.SIGKILL), ("engine-1", signal.SIGSTOP)):
+                for role, how in self.signals.items():
                     if learning and role in now and role not in broken:
                         broken.add(role)
                         os.kill(now[role], how)
-                self.missing = sorted(NAMED - {(event["role"], event["what"]) for event in events})
+                self.missing = sorted(self.named - {(event["role"], event["what"]) for event in events})
         if not self.over:
             os.kill(os.getpid(), signal.SIGTERM)  # as a person would stop it: it saves, and ends by itself
 
@@ -112,7 +121,7 @@ NAMED = {
 
 @pytest.mark.chaos
 def test_four_faults_are_named_and_mended_and_the_books_balance(tmp_path):
-    faults = Faults(tmp_path)
+    faults = Faults(tmp_path, NAMED, {"engine-0": signal.SIGKILL, "engine-1": signal.SIGSTOP})
     rewards = RewardsConfig(
         weights={"right": 0.0},
         functions={"hangs": "rewards_that_fail:hangs", "explodes": "rewards_that_fail:explodes"},
@@ -149,3 +158,29 @@ def test_four_faults_are_named_and_mended_and_the_books_balance(tmp_path):
     while any(map(alive, processes(events).values())) and time.monotonic() - began < 30:
         time.sleep(0.1)
     assert not any(map(alive, processes(events).values()))
+
+
+@pytest.mark.chaos
+def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp_path):
+    named = {
+        ("learner", "died"),
+        ("learner", "recovered"),
+        ("weights of engine-1", "interrupted"),
+        ("engine-1", "died"),  # it was stopped in the middle
+        ("engine-1", "recovered"),
+    }
+    faults = Faults(tmp_path, named, {"learner": signal.SIGKILL, "engine-1": signal.SIGSTOP})
+    faults.start()
+    engines = EnginesConfig(count=2, deadline_s=60.0, sync_deadline_s=3.0, sync="gloo")
+    try:
+        directory = run(tmp_path, runner="distributed", max_staleness=2, updates=10**6, engines=engines)
+    finally:
+        faults.over = True
+        faults.join()
+    assert not faults.missing
+    metrics = lines_of(directory.metrics)
+    assert 0 <= max(line.get("learner/staleness_max", 0) for line in metrics) <= 2
+    assert metrics[-1]["weight_syncs"] > 3
+    books = json.loads(directory.ledger.read_text())
+    assert books["balanced"] and ledger_report(directory).balanced and verify_stores(directory) == []
+    assert books["groups"]["begun"] == books["groups"]["stored"] + books["groups"]["under_way"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.groups import GroupReport, PromptOrder
-from pipelines.language.rewards import RewardSet
+from pipelines.language.rehearsal import rehearse
+from pipelines.language.rewards import Part, RewardSet
 from pipelines.language.stored import resolve_language
 from pipelines.language.tasks import task_of
 from pipelines.language.train import check
@@ -27,6 +29,13 @@ def needs_more(completion: str, colour: str) -> float:
 def too_few(completion: list[str]) -> list[float]:
     """Gives one value for any number of answers."""
     return [1.0]
+
+
+@reward(subject="row", batched=True)
+def hangs(completion: list[str]) -> list[float]:
+    """Takes its time."""
+    time.sleep(5)
+    return [0.0] * len(completion)
 
 
 def test_an_unknown_task_or_option_is_refused_with_its_nearest_name():
@@ -51,9 +60,35 @@ def test_a_reward_that_gives_the_wrong_number_of_values_is_a_fault_and_no_value(
     assert all(answer.value is None and "got 1 values for 2" in answer.cause for answer in answers)
 
 
+def test_a_reward_that_gives_the_wrong_number_of_values_is_refused_before_a_model_is_made(tmp_path):
+    experiment = LanguageExperiment(task="arithmetic")
+    functions = {"few": f"{__name__}:too_few"}
+    task, rewards = task_of(experiment), RewardSet(experiment, task_of(experiment))
+    part = Part("few", 1.0, "1", too_few)
+    rewards.parts += (part,)
+    given = experiment.model_copy(update={"rewards": RewardsConfig(functions=functions)})
+    with pytest.raises(UserError, match=r"rewards\.functions\.few: .*got 1 values for 3"):
+        rehearse(given, task, rewards)
+    rehearse(experiment, task, rewards)  # the task's own rewards are checked by the task's gold replies
+
+
+def test_a_reward_that_hangs_does_not_hold_up_its_rehearsal():
+    experiment = LanguageExperiment(
+        task="arithmetic", rewards=RewardsConfig(functions={"hangs": "a:b"}, deadline_s=0.1)
+    )
+    rewards = RewardSet(
+        LanguageExperiment(task="arithmetic", rewards=RewardsConfig(deadline_s=0.1)), task_of(experiment)
+    )
+    rewards.parts += (Part("hangs", 1.0, "1", hangs),)
+    began = time.monotonic()
+    rehearse(experiment, task_of(experiment), rewards)
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"engines": {"sync": "nccl"}}, "learner_device=cpu and engines.device=cpu: set both to cuda"),
         ({"method": "grop"}, "method: got 'grop'"),
         ({"prompts": 5, "engines": {"count": 2}}, "cannot share evenly"),
         ({"group_size": 1}, "compares the answers of a group"),

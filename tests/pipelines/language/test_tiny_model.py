@@ -6,9 +6,11 @@ import random
 
 import pytest
 
+from envs.language.task import slipped
 from envs.language.tasks.arithmetic import Arithmetic
-from envs.language.tasks.praise import Praise
-from pipelines.language.tiny_model import demonstration, slipped
+from envs.language.tasks.cipher import Cipher
+from envs.language.tasks.praise import Praise, gold_praise
+from pipelines.language.tiny_model import demonstration
 
 
 def test_a_slip_changes_one_digit_by_one():
@@ -35,7 +37,15 @@ def test_a_demonstration_ends_with_the_gold_reply_unless_it_slips():
     assert right[:-1] == wrong[:-1]
 
 
-def test_a_task_without_digits_refuses_slips():
+def test_a_task_may_err_in_its_own_way():
     task = Praise()
+    prompt = task.load("train", 0)[0]
+    said = {demonstration(task, prompt, random.Random(seed))[-1]["content"] for seed in range(50)}
+    assert len(said) > 20 and min(gold_praise(one, prompt.columns["thing"]) for one in said) < 0.2
+    assert said == {demonstration(task, prompt, random.Random(seed))[-1]["content"] for seed in range(50)}
+
+
+def test_a_task_whose_gold_reply_has_no_digit_refuses_slips():
+    task = Cipher()
     with pytest.raises(ValueError, match="expected a digit"):
         demonstration(task, task.load("train", 0)[0], random.Random(0))
