@@ -132,7 +132,8 @@ def measured(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any
 
 def kept(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any]:
     """The same, measured now unless the same settings were measured already."""
-    settings = experiment_of(recipe, seed).model_dump_json() + str(values["prompts"])
+    experiment = experiment_of(recipe, seed)
+    settings = f"{experiment.identity()} {experiment.updates} {experiment.evaluate_every} {values['prompts']}"
     name = f"{recipe}-seed-{seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.json"
     path = Path(values["work"]) / "measured" / name
     if not path.is_file():
