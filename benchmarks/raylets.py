@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipelines.errors import UserError
 STORE_MB = 100
 DRAIN_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 60.0
+STARTS = 3
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "PYTHONWARNINGS": "ignore"}
 # Runs that join inherit both, and so a token of this process's own.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -50,8 +51,9 @@ class Raylets:
         from ray.cluster_utils import Cluster
 
         self._store = store_mb * 2**20
-        head = {"num_cpus": head_cpus, "object_store_memory": self._store, "include_dashboard": False}
-        self._cluster = Cluster(head_node_args={**head, "_system_config": dict(system or {})}, initialize_head=True)
+        head: dict[str, Any] = {"num_cpus": head_cpus, "object_store_memory": self._store, "include_dashboard": False}
+        head["_system_config"] = dict(system or {})
+        self._cluster = _patiently(lambda: Cluster(head_node_args=dict(head), initialize_head=True))
         self.nodes: list[Any] = []
 
     @property
@@ -66,7 +68,9 @@ class Raylets:
 
     def add(self, cpus: float, **resources: float) -> Any:
         """Another node."""
-        node = self._cluster.add_node(num_cpus=cpus, object_store_memory=self._store, resources=resources)
+        node = _patiently(
+            lambda: self._cluster.add_node(num_cpus=cpus, object_store_memory=self._store, resources=resources)
+        )
         self.nodes.append(node)
         return node
 
@@ -193,6 +197,17 @@ class Elastic:
         for one in [self._process, *self._seen.values()]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start a node, again where a busy machine makes Ray's own half minute too short."""
+    for left in reversed(range(STARTS)):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out during startup" not in str(error) or not left:
+                raise
+    raise AssertionError("not reached")
 
 
 def _free_port() -> int:

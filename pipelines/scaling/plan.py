@@ -96,10 +96,18 @@ def plan_language(experiment: LanguageExperiment, updates: int, console: Console
 
 
 def _expect(experiment: Experiment | LanguageExperiment, asks: dict[str, Ask]) -> None:
-    """Where a cluster is named, see that it can give what is asked."""
-    if experiment.ray.address is not None:
+    """Where a cluster is named, see that it can give what is asked.
+
+    Raises:
+        UserError: it cannot, or nobody listens there.
+    """
+    if experiment.ray.address is None:
+        return
+    try:
         with ray_session(experiment.ray, needed_cpus(experiment)):
             expect_room(asks)
+    except ConnectionError as error:
+        raise UserError(str(error)) from None
 
 
 def table_of(asks: Mapping[str, Ask], memory_mb: Mapping[str, float]) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from rich.console import Console
 
@@ -38,10 +40,9 @@ def said(monkeypatch, tmp_path):
     )
 
     def say(recipe="catch", steps=0, nodes=1, cores=2, **values):
-        console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
+        console = Console(record=True, width=200, file=io.StringIO())
         experiment = apply(catch(), {key.replace("__", "."): value for key, value in values.items()})
         plan(recipe, [], experiment, steps, nodes, cores, 10.0, False, 1.0, console)
-        console.file.close()
         return console.export_text()
 
     return say
@@ -106,3 +107,8 @@ def test_a_trial_becomes_costs_by_part():
 def test_a_rate_that_makes_no_sense_is_said(monkeypatch):
     with pytest.raises(UserError, match="measure=true"):
         planning._time(float("inf"))
+
+
+def test_an_address_that_nobody_listens_at_is_said(said):
+    with pytest.raises(UserError, match=r"nobody listens at '127\.0\.0\.1:1'"):
+        said(ray__address="127.0.0.1:1")
