@@ -171,7 +171,6 @@ class Elastic:
         command += [f"--ray-client-server-port={_free_port()}", "--dashboard-agent-listen-port=0"]
         with self._log.open("wb") as log:
             self._process = psutil.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
-        self._seen: dict[int, psutil.Process] = {}
         self._started()
 
     def _started(self) -> None:
@@ -188,15 +187,15 @@ class Elastic:
 
     def shutdown(self) -> None:
         """End it, and every process that it started."""
+        started = [self._process]
         with suppress(psutil.NoSuchProcess):
-            for one in self._process.children(recursive=True):
-                self._seen[one.pid] = one
-        with suppress(psutil.NoSuchProcess):
+            started += self._process.children(recursive=True)
             self._process.send_signal(signal.SIGTERM)
         psutil.wait_procs([self._process], timeout=20.0)
-        for one in [self._process, *self._seen.values()]:
+        for one in started:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
+        psutil.wait_procs(started, timeout=20.0)
 
 
 def _patiently(start: Callable[[], Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from cluster.placement import Shape
 
+SHORTEST_NOTICE_S = 30.0  # what Google and Azure give before they take a spot machine back
 MANY = 10_000  # nodes of a kind without a limit
 
 
@@ -133,6 +134,3 @@ def seconds_left(leaves_at_s: float, now_s: float | None = None) -> float:
     """Until a node goes; of one that was not told when, as long as clouds give at least."""
     left = leaves_at_s - (time.time() if now_s is None else now_s)
     return max(0.0, min(left, SHORTEST_NOTICE_S)) if math.isinf(leaves_at_s) else max(0.0, left)
-
-
-SHORTEST_NOTICE_S = 30.0  # what Google and Azure give before they take a spot machine back

@@ -6,7 +6,7 @@ single node has the GPU, the memory or the label that one process needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -198,8 +198,9 @@ def _explain(ask: Ask, placed: int, asks: Sequence[Ask], nodes: Sequence[Shape],
     together = " each on another node" if ask.strategy == "STRICT_SPREAD" and ask.count > 1 else together
     together += " on the node of the driver" if ask.node is not None else ""
     others = "; ".join(f"{other.role} {other.count} × {amounts(other.bundle)}" for other in asks if other is not ask)
-    there = ", ".join(f"{shape.count} × {_node(shape)}" for shape in _grouped(nodes)) or "no node"
-    could = ", ".join(f"{shape.count} × {_node(shape)}" for shape in addable if shape.count) or "nothing that it told"
+    named = {"CPU", "GPU", *(name for one in asks for name in one.bundle)}
+    there = ", ".join(_grouped(nodes, named)) or "no node"
+    could = ", ".join(_grouped([shape for shape in addable if shape.count], named)) or "nothing that it told"
     return (
         f"{ask.role} asks for {alone}{together}, and there can never be room for more than {placed} of them"
         + (f" beside the other roles ({others})" if others else "")
@@ -208,19 +209,15 @@ def _explain(ask: Ask, placed: int, asks: Sequence[Ask], nodes: Sequence[Shape],
     )
 
 
-def _grouped(shapes: Sequence[Shape]) -> list[Shape]:
-    """Equal nodes as one, with their number."""
-    found: dict[str, Shape] = {}
+def _grouped(shapes: Sequence[Shape], named: Collection[str]) -> list[str]:
+    """Equal nodes as one, with their number; of their resources those that somebody asks for."""
+    found: dict[str, int] = {}
     for shape in shapes:
-        key = _node(shape)
-        count = shape.count + (found[key].count if key in found else 0)
-        found[key] = Shape(shape.resources, shape.labels, count)
-    return list(found.values())
-
-
-def _node(shape: Shape) -> str:
-    labels = {key: value for key, value in shape.labels.items() if not key.startswith("ray.io/node-id")}
-    return f"({amounts(shape.resources)}{', ' + _pairs(labels) if labels else ''})"
+        resources = {name: amount for name, amount in shape.resources.items() if name in named}
+        labels = {key: value for key, value in shape.labels.items() if key != "ray.io/node-id"}
+        text = f"({amounts(resources)}{', ' + _pairs(labels) if labels else ''})"
+        found[text] = found.get(text, 0) + shape.count
+    return [f"{count} × {text}" for text, count in found.items()]
 
 
 def amounts(bundle: Mapping[str, float]) -> str:

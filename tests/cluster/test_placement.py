@@ -13,8 +13,9 @@ GPU = Shape({"CPU": 8.0, "GPU": 1.0}, {"pool": "gpu"})
 
 
 def test_what_fits_by_sum_but_on_no_node_is_refused_with_what_was_asked_and_what_there_is():
+    nodes = [Shape({"CPU": 2.0, "memory": memory}, {"ray.io/node-id": str(memory)}) for memory in (5e9, 6e9)]
     with pytest.raises(Impossible) as refused:
-        check_room([Ask("learner", 1, {"CPU": 3.0})], [CPU2, CPU2])
+        check_room([Ask("learner", 1, {"CPU": 3.0})], nodes)
     text = str(refused.value)
     assert "learner asks for 1 × CPU 3" in text and "2 × (CPU 2)" in text and "could add nothing that it told" in text
 

@@ -16,6 +16,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from small import small
 
+from cluster.scaler import Bounds
+from cluster.scaler import Config as SpeedConfig
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines import checkpoint
@@ -23,6 +25,7 @@ from pipelines.language.experiment import EnginesConfig, RewardsConfig
 from pipelines.language.inspect import inspect_language
 from pipelines.language.train import train
 from pipelines.replay_tools import ledger_report, verify_stores
+from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 
 pytestmark = pytest.mark.cluster
 
@@ -184,3 +187,23 @@ def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp
     books = json.loads(directory.ledger.read_text())
     assert books["balanced"] and ledger_report(directory).balanced and verify_stores(directory) == []
     assert books["groups"]["begun"] == books["groups"]["stored"] + books["groups"]["under_way"]
+
+
+def test_engines_grow_while_the_learner_waits_for_them_and_what_they_write_is_counted(tmp_path):
+    speed = SpeedConfig(up_s=1, settle_s=1)
+    directory = run(
+        tmp_path,
+        runner="distributed",
+        updates=10**6,
+        minutes=0.4,
+        max_staleness=2,
+        prompts=8,
+        engines=EnginesConfig(count=1),
+        scaling=ScalingConfig(engines=Bounds(most=2), rewards=Bounds(most=2), speed=speed),
+    )
+    events = lines_of(directory.events)
+    grown = [e for e in events if e["role"] == "engines" and e["what"] == "scaled"]
+    assert grown and grown[0]["cause"].startswith("1 to 2"), events
+    assert "engine-1" in processes(events) and not [e for e in events if e["what"] == "died"]
+    books = json.loads(directory.ledger.read_text())
+    assert books["balanced"] and books["groups"]["stored"] > 0
