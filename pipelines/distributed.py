@@ -70,6 +70,7 @@ from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, sha
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure
+from pipelines.scaling.waiting import await_room
 from pipelines.served_judge import ForFallback, served_judge
 from pipelines.stages import SECONDS
 from rewards.annotation.annotator import Annotator
@@ -230,6 +231,8 @@ class _Loops:
         first: list[Supervised | LearnerGroup] = [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]
         roles = [*self.actors, *first, *([self.served.role] if self.served else [])]
         try:
+            needed = [*self.shards, *self.learner.roles, *([self.trainer] if self.trainer else [])]
+            await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
             for role in first:
                 role.start()
             await self._open_replay()

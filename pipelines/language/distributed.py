@@ -63,6 +63,7 @@ from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, room
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure, queue_pressure
+from pipelines.scaling.waiting import await_room
 from rewards.judges.judge import Answer
 from rewards.verdicts import Verdict
 
@@ -191,7 +192,9 @@ class Loops:
         """Start every role, run every loop until the run is done, save, and stop every role."""
         roles = [*self.shards, self.learner, *self.engines]
         try:
-            for role in [*self.shards, self.learner]:
+            needed = [*self.shards, self.learner]
+            await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
+            for role in needed:
                 role.start()
             self.pool.start()
             owed = await self._open_replay()

@@ -1,0 +1,38 @@
+"""Room that fits, and is taken for now, is waited for aloud and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from cluster.supervision import Supervised
+from pipelines.errors import UserError
+
+LOOK_S = 0.5
+
+
+async def await_room(roles: Iterable[Supervised], wait_s: float, say: Callable[[str], None]) -> None:
+    """Wait until there is room for roles without which a run cannot begin.
+
+    Args:
+        roles: that are not started yet.
+        wait_s: how long.
+        say: told once what is waited for.
+
+    Raises:
+        UserError: there was none in time.
+    """
+    held = {id(role.room.reservation): role.room.reservation for role in roles if role.room is not None}
+    deadline, told = time.monotonic() + wait_s, False
+    while missing := [reservation for reservation in held.values() if not reservation.placed]:
+        text = "; ".join(map(str, missing))
+        if not told:
+            say(f"waits for room: {text}")
+            told = True
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"no room within {wait_s:.0f} s (placement.wait_s) for {text}: others have it, or no node has come; "
+                "free some, ask for less, or wait longer"
+            )
+        await asyncio.sleep(LOOK_S)

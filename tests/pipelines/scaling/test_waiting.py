@@ -1,0 +1,46 @@
+"""Room is waited for aloud, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pipelines.errors import UserError
+from pipelines.scaling import waiting
+from pipelines.scaling.waiting import await_room
+
+
+class Reservation:
+    def __init__(self, looks):
+        self.looks = looks
+
+    @property
+    def placed(self):
+        self.looks -= 1
+        return self.looks < 0
+
+    def __str__(self):
+        return "learner: 1 × GPU 1"
+
+
+class Role:
+    def __init__(self, reservation):
+        self.room = type("Room", (), {"reservation": reservation})()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(waiting, "LOOK_S", 0.01)
+
+
+def test_what_is_waited_for_is_told_once_and_only_where_it_is_not_there():
+    said = []
+    shared = Reservation(3)
+    asyncio.run(await_room([Role(shared), Role(shared), Role(Reservation(0))], 5.0, said.append))
+    assert said == ["waits for room: learner: 1 × GPU 1"] and shared.looks == -1
+
+
+def test_room_that_does_not_come_in_time_ends_the_run_with_what_was_asked():
+    with pytest.raises(UserError, match=r"no room within 0 s .* for learner: 1 × GPU 1"):
+        asyncio.run(await_room([Role(Reservation(10**6))], 0.05, lambda text: None))
