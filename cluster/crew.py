@@ -31,7 +31,7 @@ class Crew:
         Args:
             roles: as many as there may ever be.
             wanted: how many are to work.
-            on_start: told the index of each process that begins, and so knows nothing.
+            on_start: told the index of each process that begins, and so knows nothing, or that has ended.
             on_event: told of those that join and leave.
             clock: in seconds.
         """
@@ -57,6 +57,7 @@ class Crew:
             if role.running:
                 role.stop()
                 role.epoch += 1  # what it sent last is told from what another one of its number will send
+                self._on_start(index)
                 self._tell(role, "left", f"{self.wanted} are enough")
             return False
         if role.running and role.node is not None and role.node in self.leaving:
