@@ -184,10 +184,10 @@ def measure(
     overrides: Mapping[str, Any],
     seconds: float,
     work: Path,
+    hop: float,
 ) -> tuple[list[dict[str, Cell]], list[float]]:
-    """All rows but those on paper, and the errors of the model."""
-    rows = hops(CALLS)
-    hop = float(rows[0]["median_s"] or 0.0)
+    """The rows of runs and fits, and the errors of the model."""
+    rows: list[dict[str, Cell]] = []
     fits: dict[str, Rates] = {}
     wrong: list[float] = []
     for recipe in recipes:
@@ -259,7 +259,10 @@ def main(arguments: Sequence[str]) -> int:
     results, seconds = Path(take("results", "docs/results")), float(take("seconds", SECONDS))
     recipes, layouts = take("recipes", list(RECIPES)), take("layouts", [list(one) for one in LAYOUTS])
     cores_each, gbit = int(take("paper_cores", PAPER_CORES)), float(take("paper_gbit", PAPER_GBIT))
-    rows, wrong = measure(recipes, layouts, values, seconds, work)
+    hop_rows = hops(CALLS)
+    with sigterm_interrupts():  # Ray has left another handler in the place of ours
+        rows, wrong = measure(recipes, layouts, values, seconds, work, float(hop_rows[0]["median_s"] or 0.0))
+    rows = [*hop_rows, *rows]
     costs = {
         str(row["name"]).removeprefix("cost "): float(row["value"] or 0.0)
         for row in rows
