@@ -191,16 +191,22 @@ def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp
 
 def test_engines_grow_while_the_learner_waits_for_them_and_what_they_write_is_counted(tmp_path):
     speed = SpeedConfig(up_s=1, settle_s=1)
-    directory = run(
-        tmp_path,
-        runner="distributed",
-        updates=10**6,
-        minutes=0.4,
-        max_staleness=2,
-        prompts=8,
-        engines=EnginesConfig(count=1),
-        scaling=ScalingConfig(engines=Bounds(most=2), rewards=Bounds(most=2), speed=speed),
-    )
+    until = Faults(tmp_path, {("engines", "scaled"), ("engine-1", "started")}, {})
+    until.start()
+    try:
+        directory = run(
+            tmp_path,
+            runner="distributed",
+            updates=10**6,
+            max_staleness=2,
+            prompts=8,
+            engines=EnginesConfig(count=1),
+            scaling=ScalingConfig(engines=Bounds(most=2), rewards=Bounds(most=2), speed=speed),
+        )
+    finally:
+        until.over = True
+        until.join()
+    assert not until.missing
     events = lines_of(directory.events)
     grown = [e for e in events if e["role"] == "engines" and e["what"] == "scaled"]
     assert grown and grown[0]["cause"].startswith("1 to 2"), events
