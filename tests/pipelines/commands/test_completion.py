@@ -43,6 +43,12 @@ def test_what_is_offered_is_kept_and_made_anew_when_it_is_broken(
     assert offered() == first
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is offered is kept, for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected", "never"),
@@ -53,12 +59,12 @@ def test_what_is_offered_is_kept_and_made_anew_when_it_is_broken(
         ("guerdon new re", "reward", "judge"),
     ],
 )
-def test_the_shell_gets_what_it_asks_for(tmp_path: Path, line: str, expected: str, never: str) -> None:
+def test_the_shell_gets_what_it_asks_for(cache: Path, line: str, expected: str, never: str) -> None:
     asked = {
         "_GUERDON_COMPLETE": "complete_bash",
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(line.split()) - 1),
-        "GUERDON_CACHE": str(tmp_path),
+        "GUERDON_CACHE": str(cache),
     }
     done = subprocess.run(
         [sys.executable, "-c", "from pipelines.cli import app; app(prog_name='guerdon')"],
