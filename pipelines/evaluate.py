@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from actors.evaluate import play
+from actors.policy import RecurrentPolicy
 from envs.contract import ContractViolation
+from envs.specs import EnvSpec
 from envs.trajectory import EpisodeEnd
 from envs.vector import VectorEnvironment
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.records import number_text, percent_text
-from pipelines.roles import PolicyLearner, task_of
+from pipelines.roles import PolicyLearner, policy_for, task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
 from rewards.shares import wilson
 
@@ -97,22 +100,33 @@ def _play(
         raise UserError(f"task {experiment.task}: {error}") from None
     try:
         here = experiment.model_copy(update={"learner_device": "cpu"})  # where the environments are
-        learner = PolicyLearner(here, vector.spec, tree["roles"]["learner"])
+        policy = _policy(here, vector.spec, tree["roles"])
     except KeyError as error:
         vector.close()
         raise UserError(f"the checkpoint lacks {error}; it was written by another version") from None
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         vector.close()
         reason = " ".join(str(error).split())
         raise UserError(
             f"the checkpoint does not fit this version of the code, config.yaml or the task: {reason[:300]}"
         ) from None
     try:
-        return play(vector, learner.policy, episodes, seed, greedy, _progress(episodes))
+        return play(vector, policy, episodes, seed, greedy, _progress(episodes))
     except ContractViolation as error:
         raise UserError(str(error)) from None
     finally:
         vector.close()
+
+
+def _policy(experiment: Experiment, spec: EnvSpec, roles: Mapping[str, Any]) -> RecurrentPolicy:
+    """The policy of a checkpoint, whichever engine trained it."""
+    if experiment.rllib is None:
+        return PolicyLearner(experiment, spec, roles["learner"]).policy
+    weights = roles["rllib"]["rl_module"]["default_policy"]
+    policy = policy_for(spec, experiment)
+    own = {k.removeprefix("policy."): torch.as_tensor(v) for k, v in weights.items() if k.startswith("policy.")}
+    policy.load_state_dict(own)
+    return policy
 
 
 def _progress(episodes: int) -> Callable[[int], None]:

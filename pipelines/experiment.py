@@ -18,6 +18,7 @@ from cluster.session import Config as RayConfig
 from learners.appo import Config as AppoConfig
 from learners.offline.behaviour_cloning import Config as BehaviourCloningConfig
 from learners.offline.iql import Config as IqlConfig
+from pipelines.rllib.settings import RllibConfig, unsupported
 from pipelines.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
 from pipelines.scaling.bounds import Config as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
@@ -306,11 +307,14 @@ class Experiment(BaseModel):
         default=600.0, gt=0, description="no update for this long ends the run with an error"
     )
     offline: OfflineConfig | None = Field(default=None, description="learn from a stored run instead of acting")
+    rllib: RllibConfig | None = Field(default=None, description="act and learn by RLlib instead of Guerdon's engine")
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:
         if self.offline is not None:
             return self
+        if self.rllib is not None and (problem := unsupported(self)):
+            raise ValueError(problem)
         fragment = self.actors.environments * self.actors.unroll_length
         if self.frames < fragment * self.batch_fragments:
             raise ValueError(
@@ -343,7 +347,8 @@ class Experiment(BaseModel):
         free |= {"prices", "cache", "budget", "fallback", "canaries", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}
-        exclude = {**dict.fromkeys(free, True), "offline": offline, "reward": _unset(self.reward)}
+        rllib: Any = True if self.rllib is None else {"train_s"}
+        exclude = {**dict.fromkeys(free, True), "offline": offline, "rllib": rllib, "reward": _unset(self.reward)}
         return hashlib.sha256(self.model_dump_json(exclude=exclude).encode()).hexdigest()[:16]
 
     @property

@@ -81,12 +81,20 @@ class RewardStage:
 
     def columns(self, rows: pa.RecordBatch) -> dict[str, Column]:
         """The columns that the view reads, `[N]` each, for all steps of all rows."""
-        columns = {"extrinsic": Column.full(unragged(rows.column("env_reward")))}
-        if self.model is not None:
-            columns["intrinsic"] = Column(*self.model.score(unragged(rows.column("caption_id"))))
-            columns["caption_count"] = Column.full(unragged(rows.column("caption_count")))
-        elif self.novelty is not None:
+        captions = (unragged(rows.column(name)) for name in ("caption_id", "caption_count"))
+        columns = self.caption_columns(unragged(rows.column("env_reward")), *captions)
+        if self.novelty is not None:
             columns["intrinsic"] = Column.full(self.novelty.score(outcomes(rows)))
+        return columns
+
+    def caption_columns(
+        self, env_reward: NDArray[np.float32], caption_id: NDArray[np.int64], caption_count: NDArray[np.int32]
+    ) -> dict[str, Column]:
+        """The columns that need no observations, from what the environment paid and captions, `[N]` each."""
+        columns = {"extrinsic": Column.full(env_reward)}
+        if self.model is not None:
+            columns["intrinsic"] = Column(*self.model.score(caption_id))
+            columns["caption_count"] = Column.full(caption_count)
         return columns
 
     def __call__(self, rows: pa.RecordBatch, learn: bool = True) -> ViewResult:

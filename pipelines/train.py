@@ -119,6 +119,10 @@ def train(
         with graceful_stop(run):
             if isinstance(run, OfflineRun):
                 run_offline(run, None if restored is None else restored.roles)
+            elif experiment.rllib is not None:
+                from pipelines.rllib.engine import run_rllib
+
+                run_rllib(run, restored)
             elif experiment.runner == "local":
                 run_local(run, restored)
             else:

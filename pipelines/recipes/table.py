@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.recipes import catch, minihack, nethack
+from pipelines.recipes import catch, minihack, nethack, rllib
 from pipelines.recipes.language import LANGUAGE_RECIPES
 
 RECIPES: dict[str, Callable[[], Experiment]] = {
@@ -21,6 +21,8 @@ RECIPES: dict[str, Callable[[], Experiment]] = {
     "nethack-staircase": nethack.nethack_staircase,
     "nethack-staircase-3": nethack.nethack_staircase_3,
     "nethack-staircase-4": nethack.nethack_staircase_4,
+    "rllib-appo": rllib.rllib_appo,
+    "rllib-ppo": rllib.rllib_ppo,
 }
 
 

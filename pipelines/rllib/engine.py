@@ -1,0 +1,160 @@
+"""`run_rllib`: an experiment on RLlib's engine: RLlib acts and learns, Guerdon judges and keeps the books."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.appo import APPOConfig
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from cluster.session import ray_session
+from envs.specs import EnvSpec
+from pipelines.errors import UserError
+from pipelines.experiment import Experiment
+from pipelines.rllib.connector import attach
+from pipelines.rllib.environment import CaptionedEnv, spaces_of
+from pipelines.rllib.keeper import Keeper, keeping
+from pipelines.rllib.module import GuerdonModule
+from pipelines.roles import role_seed, task_of
+from pipelines.run import Restored, Run
+
+LEARNER = "rllib"  # the role, in checkpoints
+
+
+def algorithm_config(experiment: Experiment, spec: EnvSpec, desk: Any, epoch: int) -> AlgorithmConfig:
+    """The experiment in RLlib's words.
+
+    Args:
+        experiment: with `rllib`.
+        spec: of its environment.
+        desk: where captions go and rewards come from.
+        epoch: frames learnt before; a resumed run plays other episodes.
+
+    Raises:
+        ValueError: the actions are not Discrete, or reward and algorithm do not go together.
+    """
+    assert experiment.rllib is not None
+    learner, actors = experiment.learner, experiment.actors
+    batch = experiment.batch_fragments * actors.environments * actors.unroll_length
+    appo = experiment.rllib.algorithm == "appo"
+    config = APPOConfig() if appo else PPOConfig()
+    observation, action = spaces_of(spec)
+    options = {"task": experiment.task, "task_options": dict(experiment.task_options)}
+    config.environment(CaptionedEnv, env_config=options, observation_space=observation, action_space=action)
+    config.framework("torch")
+    config.env_runners(
+        num_env_runners=actors.count,
+        num_envs_per_env_runner=actors.environments,
+        rollout_fragment_length=actors.unroll_length if appo else "auto",
+        sample_timeout_s=actors.deadline_s,
+    )
+    config.learners(num_learners=0)
+    model = {"spec": spec.to_json(), "policy": experiment.policy.model_dump(), "seed": experiment.seed}
+    config.rl_module(rl_module_spec=RLModuleSpec(module_class=GuerdonModule, model_config=model))
+    config.training(
+        train_batch_size_per_learner=batch,
+        lr=learner.learning_rate,
+        gamma=learner.gamma,
+        grad_clip=learner.max_grad_norm,
+        entropy_coeff=learner.entropy_coefficient,
+        vf_loss_coeff=learner.value_coefficient,
+        clip_param=learner.clip,
+        use_kl_loss=False,
+    )
+    config.grad_clip_by = "global_norm"
+    if appo:
+        config.training(
+            vtrace_clip_rho_threshold=learner.rho_bar,
+            num_aggregator_actors_per_learner=0,
+            circular_buffer_num_batches=1,
+            circular_buffer_iterations_per_batch=learner.epochs,
+            broadcast_interval=1,
+        )
+    else:
+        config.training(
+            lambda_=learner.lambda_,
+            num_epochs=learner.epochs,
+            minibatch_size=batch // learner.minibatches,
+            vf_clip_param=float("inf"),
+        )
+    config.reporting(min_time_s_per_iteration=experiment.rllib.train_s)
+    config.debugging(seed=role_seed(experiment, "episodes", epoch) >> 1, log_level="ERROR")
+    return attach(config, experiment.reward, desk)
+
+
+def run_rllib(run: Run, restored: Restored | None) -> None:
+    """Run to the end on Ray.
+
+    Args:
+        run: the books, restored already where the run is resumed.
+        restored: what it goes on from.
+
+    Raises:
+        UserError: Ray, the judge or RLlib could not be started, or nothing was learnt for `stall_timeout_s`.
+    """
+    experiment = run.experiment
+    environment = task_of(experiment).make()
+    spec = environment.spec
+    environment.close()
+    judge = experiment.serving.replicas * experiment.serving.cpus + 1 if experiment.reward.judged else 0
+    states = None if restored is None else restored.roles
+    with ray_session(experiment.ray, experiment.actors.count + 1 + int(judge)), keeping(run, states) as keeper:
+        try:
+            config = algorithm_config(experiment, spec, keeper.desk, run.status.learnt_frames)
+        except ValueError as error:
+            raise UserError(f"rllib: {error}") from None
+        torch.set_num_threads(experiment.learner_threads)
+        algorithm = config.build_algo()
+        try:
+            if states is not None:
+                _load(algorithm, states[LEARNER])
+            _train(algorithm, keeper)
+        finally:
+            algorithm.stop()
+
+
+def _train(algorithm: Algorithm, keeper: Keeper) -> None:
+    run = keeper.run
+    learnt, moved = run.status.learnt_frames, time.monotonic()
+    while not run.done:
+        result = algorithm.train()
+        found = result.get("learners", {}).get(DEFAULT_MODULE_ID, {})
+        numbers = {k: float(v) for k, v in found.items() if isinstance(v, (int, float)) or hasattr(v, "item")}
+        keeper.do(lambda numbers=numbers: run.status.latest.update(numbers))  # type: ignore[misc]
+        if run.status.learnt_frames > learnt:
+            learnt, moved = run.status.learnt_frames, time.monotonic()
+        elif time.monotonic() - moved > run.experiment.stall_timeout_s:
+            raise UserError(
+                f"RLlib has learnt nothing for {run.experiment.stall_timeout_s:.0f} s; raise stall_timeout_s, or look "
+                "into Ray's logs"
+            )
+        if run.checkpoint_due:
+            _save(algorithm, keeper)
+    _save(algorithm, keeper)
+
+
+def _save(algorithm: Algorithm, keeper: Keeper) -> None:
+    """A checkpoint of weights, optimiser and books, in the form of all runs: RLlib's own would be pickle."""
+    state = _state(algorithm)
+    keeper.do(lambda: keeper.run.save({LEARNER: state, **keeper.state()}, []))
+
+
+def _state(algorithm: Algorithm) -> dict[str, Any]:
+    """Weights and optimiser of the learner."""
+    components = [COMPONENT_RL_MODULE, COMPONENT_OPTIMIZER]
+    (result,) = algorithm.learner_group.foreach_learner(lambda learner: learner.get_state(components=components))
+    found = result.get()
+    return {name: found[name] for name in components}
+
+
+def _load(algorithm: Algorithm, state: Mapping[str, Any]) -> None:
+    """Go on from what `_state` gave, in the learner and in every env runner."""
+    algorithm.learner_group.foreach_learner(lambda learner: learner.set_state(dict(state)))
+    algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
