@@ -31,7 +31,7 @@ from pipelines.rllib.experience import (
 )
 
 
-def spaces_of(spec: EnvSpec) -> tuple[spaces.Dict, spaces.Discrete]:
+def spaces_of(spec: EnvSpec) -> tuple[spaces.Dict, Any]:
     """Observation and action space in Gymnasium's terms.
 
     Raises:

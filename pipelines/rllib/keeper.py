@@ -182,7 +182,7 @@ def keeping(run: Run, states: Mapping[str, Any] | None = None) -> Iterator[Keepe
             judge, goal = experiment.judge, task_of(experiment).goal
             factory = partial(served_judge, judge, goal, serve.threads, serve.batch_tokens, experiment.fallback_judge)
             service = stack.enter_context(serving("judge", factory, "ask", serve))
-        desk = ray.remote(num_cpus=0)(Desk).remote()
+        desk: Any = ray.remote(num_cpus=0)(Desk).remote()
         stack.callback(ray.kill, desk)
         keeper = Keeper(run, desk, service, states)
         try:

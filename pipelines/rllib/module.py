@@ -14,7 +14,7 @@ from actors.policy import Config, RecurrentPolicy
 from envs.specs import EnvSpec
 
 
-class GuerdonModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI):  # type: ignore[misc]
+class GuerdonModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI):
     """A policy without memory; its first weights are a function of the seed alone, the same as in Guerdon's engine.
 
     `model_config`: `spec` (an `EnvSpec` as JSON), `policy` (settings of the network), `seed`.
