@@ -202,6 +202,12 @@ def rows_of(found: Mapping[str, Any]) -> list[dict[str, Cell]]:
     return rows + [head | {"what": "curve"} | line for line in found["curve"]]
 
 
+def _told(values: Mapping[str, Any]) -> list[str]:
+    """The keys that decide what is measured, where they are not as they stand."""
+    keys = [key for key in ("recipes", "seeds", "fewer", "prompts") if values[key] != KEYS[key]]
+    return [f"{key}={json.dumps(values[key], separators=(',', ':')).replace(chr(34), '')}" for key in keys]
+
+
 def main() -> None:
     """Measure, and write the result."""
     values = {**KEYS, **parse(sys.argv[1:])}
@@ -222,7 +228,7 @@ def main() -> None:
         NAME,
         "On one core, in minutes for each seed: " + "; ".join(CLAIMS[one] for one in values["recipes"]) + ".",
         verdict,
-        "python -m benchmarks.lm_learning",
+        " ".join(["python -m benchmarks.lm_learning", *_told(values)]),
         figures,
         rows,
     )

@@ -155,6 +155,8 @@ class DirectDelivery(Delivery):
     async def _give(self, index: int) -> int:
         async with self._locks[index]:  # its loop and its next call may both want it
             engine, learner, deadline_s = self._engines[index], self._learner, self._deadline_s
+            if engine.fresh:  # a process that only begins is waited for as such: the sender's clock is for transfers
+                await engine.call("version", deadline_s=deadline_s)
             here, within_s = self._channels.pop(index, None), deadline_s + GRACE_S
             if here is None or here[1:] != (engine.epoch, learner.epoch):
                 address = await learner.call("offer", index, deadline_s=deadline_s)

@@ -56,6 +56,10 @@ class EngineRole:
         self._news: queue.SimpleQueue[Weights | Tensors] = queue.SimpleQueue()
         self._taking: Taking | None = None
 
+    def version(self) -> int:
+        """Of the weights it writes with."""
+        return self._engine.version
+
     def take(self, address: Address, deadline_s: float) -> int:
         """Take newer weights in straight from the learner, see `LearnerRole.send`; gives their version.
 
