@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import creating, looking, machine, planning, rewarding, storing, training, trusting
+from pipelines.commands import creating, deploying, looking, machine, planning, rewarding, storing, training, trusting
 from pipelines.errors import UserError
 
 app = typer.Typer(

@@ -1,0 +1,271 @@
+"""Manifests are made from one description, and hold what their publishers' schemas ask for; a mistake is found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from ray.autoscaler._private.util import fillout_defaults, validate_config
+
+from cluster.manifests.deployment import pieces
+from pipelines.errors import UserError
+from pipelines.manifests import HOUSE, deployment_of, write_manifests
+
+SCHEMAS = HOUSE / "tests/cluster/manifests/schemas"
+KUBERNETES = "1.34"
+EVERYTHING = {
+    "name": "lab",
+    "image": "registry.example/lab/guerdon:0.1.0",
+    "overrides": ["frames=1000000", "judge.kind=openai", "judge.url=http://judge:8000/v1", "judge.model=m"],
+    "redis": "redis:6379",
+    "cloud": "aws",
+    "token_secret": "lab-token",
+    "secret_env": ["OPENAI_API_KEY=judge/key"],
+    "tolerate": ["lab.example/spot=yes"],
+    "storage_class": "nfs",
+    "deadline_s": 86400,
+}
+DESCRIPTIONS: list[dict[str, Any]] = [{}, EVERYTHING, {"cloud": "gcp", "pools": [{"name": "all", "max_replicas": 2}]}]
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Of custom resources, by kind."""
+    found = {}
+    for path in SCHEMAS.glob("*.json"):
+        tree = json.loads(path.read_text())
+        found |= {kind: {**schema, "$defs": tree["$defs"]} for kind, schema in tree["kinds"].items()}
+    return found
+
+
+def problems(tree: dict[str, Any]) -> list[str]:
+    """What a resource's published schema has against it; pods inside of custom resources are looked at as pods."""
+    schema = schemas().get(tree["kind"])
+    if schema is None:
+        try:
+            kubernetes_validate.validate(tree, KUBERNETES, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            return [f"{'/'.join(map(str, error.path))}: {error.message}"]
+        return []
+    found = [
+        f"{'/'.join(map(str, error.path))}: {error.message}"
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(tree)
+    ]
+    for template in templates(tree):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": template["spec"]}
+        found += problems(pod)
+    return found
+
+
+def templates(tree: Any) -> list[dict[str, Any]]:
+    """The pod templates anywhere inside a resource."""
+    if isinstance(tree, list):
+        return [template for item in tree for template in templates(item)]
+    if not isinstance(tree, dict):
+        return []
+    own = [tree["template"]] if "containers" in tree.get("template", {}).get("spec", {}) else []
+    return own + [template for value in tree.values() for template in templates(value)]
+
+
+@pytest.fixture(params=DESCRIPTIONS, ids=["default", "everything", "small"])
+def written(request, tmp_path) -> Path:
+    write_manifests(request.param, tmp_path / "m")
+    return tmp_path / "m"
+
+
+def resources(written: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in sorted((written / "kubernetes").rglob("*.yaml")):
+        if path.name != "kustomization.yaml":
+            tree = yaml.safe_load(path.read_text())
+            found[tree["kind"]] = tree
+    return found
+
+
+def test_every_resource_fits_its_published_schema(written):
+    found = resources(written)
+    assert set(found) == {
+        *("Namespace", "PersistentVolumeClaim", "NetworkPolicy", "PodMonitor", "PrometheusRule"),
+        *("RayCluster", "RayJob", "RayService"),
+    }
+    assert [p for tree in found.values() for p in problems(tree)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("RayJob", ("spec", "entrypont"), "typo"),
+        ("RayJob", ("spec", "backoffLimit"), "three"),
+        ("RayCluster", ("spec", "autoscalerOptions", "version"), "v3"),
+        ("RayCluster", ("spec", "authOptions", "mode"), "open"),
+        ("RayCluster", ("spec", "headGroupSpec", "template", "spec", "containers", 0, "resources", "limits"), "4"),
+        ("RayCluster", ("spec", "workerGroupSpecs", 0, "template", "spec", "tolerations", 0, "effekt"), "NoSchedule"),
+        ("NetworkPolicy", ("spec", "ingress", 0, "form"), []),
+        ("PersistentVolumeClaim", ("spec", "accessModes"), "ReadWriteMany"),
+        ("PodMonitor", ("spec", "podMetricsEndpoints", 0, "porrt"), "metrics"),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0, "for"), "5 minutes"),
+    ],
+)
+def test_a_planted_mistake_is_found(kind, path, value, tmp_path):
+    write_manifests({}, tmp_path / "m")
+    tree = node = resources(tmp_path / "m")[kind]
+    assert problems(tree) == []
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    assert problems(tree)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_launcher_files_fit_the_schema_that_ray_brings(cloud, written):
+    tree = yaml.safe_load((written / f"launcher/{cloud}.yaml").read_text())
+    schema = json.loads((Path(sys.modules["ray"].__file__).parent / "autoscaler/ray-schema.json").read_text())
+    jsonschema.validate(tree, schema)
+    validate_config(fillout_defaults(tree))
+    with pytest.raises(jsonschema.ValidationError, match="max_worker"):
+        jsonschema.validate({**tree, "max_worker": 1}, schema)
+    with pytest.raises(ValueError, match="head_node_type"):
+        validate_config(fillout_defaults({**tree, "head_node_type": "nowhere"}))
+
+
+def test_image_python_and_ray_are_those_of_the_constraints(written):
+    constraints = (HOUSE / "constraints.txt").read_text()
+    ray = re.search(r"^ray==(.+)$", constraints, re.M)[1]
+    assert ray == importlib.metadata.version("ray")
+    found = resources(written)
+    assert found["RayCluster"]["spec"]["rayVersion"] == ray
+    assert found["RayJob"]["spec"]["rayClusterSpec"] == found["RayCluster"]["spec"]
+    images = {c["image"] for tree in found.values() for t in templates(tree) for c in t["spec"]["containers"]}
+    assert len(images) == 1
+    dockerfile = (written / "Dockerfile").read_text()
+    tested = re.search(r"Python (3\.\d+)", constraints)[1]
+    assert re.findall(r"^FROM python:(\S+?)-slim", dockerfile, re.M) == [tested, tested]
+    with pytest.raises(UserError, match=r"constraints\.txt, which has"):
+        deployment_of({"ray_version": "2.50.0"})
+
+
+def test_nobody_is_root_and_no_secret_is_inside(written):
+    for tree in resources(written).values():
+        for template in templates(tree):
+            for container in template["spec"]["containers"]:
+                security = container["securityContext"]
+                assert security["runAsNonRoot"] and security["runAsUser"] >= 1000
+                assert not security["allowPrivilegeEscalation"]
+                for variable in container["env"]:
+                    secret = re.search("KEY|TOKEN|SECRET|PASS", variable["name"])
+                    assert not (secret and "value" in variable), variable["name"]
+    dockerfile = (written / "Dockerfile").read_text()
+    assert re.findall(r"^USER (\d+):", dockerfile, re.M) == ["10001"]
+    assert not re.search(r"^(ADD|ARG|ENV) .*(TOKEN|KEY|SECRET|PASS|INDEX)", dockerfile, re.M)
+    assert dockerfile.index("constraints.txt") < dockerfile.index("COPY . .")
+
+
+def test_what_the_dockerfile_installs_is_what_pyproject_asks_for(tmp_path):
+    write_manifests({}, tmp_path / "m")
+    command = re.search(r'python -c "(.+?)" >', (tmp_path / "m/Dockerfile").read_text())[1]
+    command = command.replace("tomllib", "tomllib" if sys.version_info >= (3, 11) else "tomli")
+    done = subprocess.run([sys.executable, "-c", command], cwd=HOUSE, capture_output=True, text=True, check=True)
+    assert any(line.startswith("ray[") for line in done.stdout.splitlines())
+    assert len(done.stdout.splitlines()) > 20
+
+
+def test_the_job_trains_by_name_so_that_a_second_submission_goes_on(written):
+    job = resources(written)["RayJob"]["spec"]
+    words = job["entrypoint"].split()
+    assert words[:2] == ["guerdon", "train"] and "runs=/runs" in words
+    assert [word for word in words if word.startswith("run=")]
+    assert job["backoffLimit"] == 3
+    mounts = [t["spec"]["containers"][0]["volumeMounts"] for t in templates(job)]
+    assert all({"name": "runs", "mountPath": "/runs"} in mount for mount in mounts)
+
+
+def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
+    write_manifests(EVERYTHING, tmp_path / "m")
+    groups = resources(tmp_path / "m")["RayCluster"]["spec"]["workerGroupSpecs"]
+    spot, steady = (group["template"]["spec"] for group in groups)
+    assert {"key": "lab.example/spot", "operator": "Equal", "value": "yes", "effect": "NoSchedule"} in spot[
+        "tolerations"
+    ]
+    assert spot["nodeSelector"] == {"karpenter.sh/capacity-type": "spot"}
+    assert "nodeSelector" not in steady and [t["key"] for t in steady["tolerations"]] == ["nvidia.com/gpu"]
+    command = spot["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
+    grace_s = int(re.search(r"--deadline-remaining-seconds (\d+)", command)[1])
+    assert grace_s < spot["terminationGracePeriodSeconds"]
+
+
+def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
+    write_manifests(EVERYTHING, tmp_path / "m")
+    found = resources(tmp_path / "m")
+    assert found["RayCluster"]["spec"]["gcsFaultToleranceOptions"]["redisAddress"] == "redis://redis:6379"
+    assert {"ports": [{"port": 6379, "protocol": "TCP"}]} in found["NetworkPolicy"]["spec"]["egress"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("use", ["job", "cluster", "service"])
+def test_kustomize_builds_each_use(use, written):
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(written / "kubernetes" / use)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    kinds = sorted(tree["kind"] for tree in yaml.safe_load_all(done.stdout))
+    assert len(kinds) == 7 and "ConfigMap" in kinds
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "Lab_1"}, "lower-case letters"),
+        ({"name": "x" * 60}, "at most 40"),
+        ({"image": "guerdon:latest"}, "expected a version"),
+        ({"image": "guerdon"}, "expected a version"),
+        ({"head_memory": "16 GB"}, "quantity of Kubernetes"),
+        ({"head_cpu": "0"}, "quantity of Kubernetes"),
+        ({"imgae": "x"}, "imgae"),
+        ({"pools": [{"name": "a", "min_replicas": 9, "max_replicas": 2}]}, "above max_replicas"),
+        ({"pools": [{"name": "a"}, {"name": "a"}]}, "a name of its own"),
+        ({"pools": []}, "the head runs no work"),
+        ({"recipe": "minihak"}, "did you mean minihack"),
+        ({"overrides": ["framse=5"]}, "framse"),
+        ({"overrides": ["frames=5; curl evil"]}, "part of a command"),
+        ({"overrides": ["judge.api_key=sk-1"]}, "looks like a secret"),
+        ({"overrides": ["tracking.uri=http://me:pass@mlflow"]}, "looks like a secret"),
+        ({"secret_env": ["OPENAI_API_KEY=sk-1"]}, "secret_env"),
+        ({"redis": "redis"}, "redis"),
+        ({"cloud": "gcp", "drain_grace_s": 60}, "at most 25"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused_before_anything_is_written(values, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        write_manifests(values, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="not written by this command"):
+        write_manifests({}, tmp_path)
+    write_manifests({}, tmp_path / "m")
+    write_manifests({"name": "again"}, tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "m"] == ["notes.txt"]
+
+
+def test_what_was_written_is_a_description_that_gives_the_same(tmp_path):
+    write_manifests(EVERYTHING, tmp_path / "a")
+    write_manifests(yaml.safe_load((tmp_path / "a/deployment.yaml").read_text()), tmp_path / "b")
+    files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
+    assert all((tmp_path / "a" / f).read_text() == (tmp_path / "b" / f).read_text() for f in files)
+
+
+def test_quantities_are_numbers():
+    assert pieces("500m") == 0.5 and pieces("4") == 4 and pieces("1.5") == 1.5
+    assert pieces("16Gi") == 16 * 2**30 and math.isclose(pieces("2G"), 2e9)
