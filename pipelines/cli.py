@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Guerdon: a workbench for learning from designed rewards.",
 )
-for commands in (training, planning, looking, rewarding, trusting, storing, machine, creating):
+for commands in (training, planning, looking, rewarding, trusting, storing, deploying, machine, creating):
     app.add_typer(commands.app)
 
 

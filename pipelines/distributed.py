@@ -63,6 +63,7 @@ from pipelines.fitting import check_fits
 from pipelines.inference import ServedInference, ServedPolicy
 from pipelines.judging import annotator_for, examine_judge
 from pipelines.learner_group import LearnerGroup, Seat
+from pipelines.observing.exporter import RayMetrics
 from pipelines.replay_shard import ReplayShard, Standing
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Restored, Run
@@ -100,6 +101,7 @@ def run_distributed(run: Run, restored: Restored | None) -> None:
     with ray_session(experiment.ray, needed_cpus(experiment)):
         asks = asks_of(experiment, node_here())
         expect_room(asks)
+        run.on_report.append(RayMetrics(run.directory.root.name))
         if not experiment.reward.judged:
             asyncio.run(_Loops(run, spec, None, restored, asks).run())
             return
@@ -622,6 +624,10 @@ class _Loops:
             for task in self.attending:
                 if task.done():
                     task.result()
+            self.books.queues = {
+                "fragments": sum(standing.waiting for standing in self.standing),
+                "rollouts": self.admission.running,
+            }
             if self.books.report() and self.books.reward_begins_anew() and self.trainer is not None:
                 async with self.training:
                     await self._persistently(self.trainer, "begin_anew")

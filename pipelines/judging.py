@@ -39,6 +39,7 @@ def annotator_for(
         run.fallback_judges.add(judge)
         return judge, answers
 
+    run.budget = Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None
     annotator = Annotator(
         run.annotation,
         with_canaries(call),
@@ -47,7 +48,7 @@ def annotator_for(
         cache=VerdictCache(experiment.cache),
         hedging=hedging,
         permits=Permits(
-            Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None,
+            run.budget,
             RateLimit(experiment.rates) if experiment.rates.limited else None,
         ),
         fallback=None if fallback is None else with_canaries(noted),

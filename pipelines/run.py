@@ -7,9 +7,11 @@ and resumes in the same way wherever it runs.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -36,6 +38,7 @@ from pipelines.status import RunStatus
 from pipelines.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
 from rewards.annotation.ledger import AnnotationLedger
+from rewards.budget import Budget
 from rewards.canaries import Quarantine
 from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer, Question, QuestionKind
@@ -44,6 +47,8 @@ from rewards.pairs import PairSampler
 from rewards.questions import caption_question, judged_ids
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
+
+NUMBER = re.compile(r"-\d+$")
 
 
 class Restored(NamedTuple):
@@ -77,6 +82,9 @@ class Run:
         self.experiment, self.directory, self.display = experiment, directory, display
         self.reward_version = experiment.reward_version(judge_fingerprint)
         self.tracker: Tracker | NoTracker = NoTracker()
+        self.on_report: list[Callable[[Mapping[str, float]], None]] = []  # told the numbers of each report
+        self.queues: dict[str, float] = {}  # what waits in places that these books do not keep, by name
+        self.budget: Budget | None = None  # of the judge, where there is a limit
         self.status = RunStatus()
         self.annotation = self._empty_ledger()
         self.post: Callable[[Question, int], object] = self._post  # how a question goes out; a runner may know better
@@ -359,12 +367,23 @@ class Run:
             "judge/lag_s": books.lag_median_s,
             "judge/requests": books.batches,
             "judge/tokens": books.tokens,
+            "judge/cost": books.cost,
+            "judge/quarantined": len(self._barred),
+            "ledger/imbalance": imbalance(books.imbalance, self.shares),
+            "queue/questions": books.pending,
+            "queue/in_flight": books.in_flight,
+            **{f"queue/{name}": value for name, value in self.queues.items()},
+            **{f"judge/failed/{status}": n for status, n in books.failures.items()},
+            **{f"deaths/{role}": n for role, n in deaths_by_role(self.status.deaths).items()},
+            **({} if self.budget is None else {f"budget/left/{of}": share for of, share in self.budget.left().items()}),
             **{f"reward_model/{k}": v for k, v in self.reward_model.items()},
         }
         numbers = {k: float(v) for k, v in numbers.items() if v == v and abs(v) != float("inf")}
         self.display.show(numbers, self._lines())
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
         self.tracker.metrics(numbers, self.status.learnt_frames)
+        for told in self.on_report:
+            told(numbers)
         return True
 
     def _lines(self) -> dict[str, str]:
@@ -514,6 +533,20 @@ class Run:
             self._verdicts.collect()
             self._verdicts.close()
         self.directory.write_json(self.directory.ledger, self.accounts())
+
+
+def deaths_by_role(deaths: Mapping[str, int]) -> Counter[str]:
+    """Deaths of all processes of a role together: `env-actor-3` is an `env-actor`."""
+    found: Counter[str] = Counter()
+    for name, times in deaths.items():
+        found[NUMBER.sub("", name)] += times
+    return found
+
+
+def imbalance(questions: int, shares: Iterable[ReplayLedger]) -> int:
+    """Questions, fragments, rows and frames that the accounts miss, or have twice; 0 where they balance."""
+    experience = [abs(n) for share in shares for n in asdict(share.imbalance).values()]
+    return abs(questions) + sum(experience)
 
 
 def _former_books(found: dict[str, Any] | AnnotationLedger) -> dict[str, Any]:

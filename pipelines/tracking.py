@@ -31,6 +31,9 @@ class Config(BaseModel):
     enabled: bool = True
     uri: str | None = Field(default=None, description="tracking URI; None: an SQLite file beside the runs")
     experiment: str = "guerdon"
+    system_metrics: bool = Field(
+        default=False, description="whether processor, memory, disk and GPU of the driver's machine are tracked too"
+    )
 
 
 class Tracker:
@@ -88,6 +91,13 @@ class Tracker:
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(maxsize=256)
         self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)
         self._thread.start()
+        self._system: Any = None
+        if config.system_metrics:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # it warns where there is no GPU
+            self._system = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=self.uri)
+            self._system.start()
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers at a step (env frames); NaN and infinity are left out."""
@@ -127,6 +137,8 @@ class Tracker:
     def finish(self, status: str) -> None:
         """Send what waits (for at most 30 s) and end the run as FINISHED, FAILED or KILLED."""
         try:
+            if self._system is not None:
+                self._system.finish()
             self._queue.put(None, timeout=5.0)
             self._thread.join(timeout=30.0)
             self._client.set_terminated(self.run_id, status=status)

@@ -192,6 +192,17 @@ class Budget:
             ).fetchone()
             return Account(self._spent(), self._reserved(), *counts)
 
+    def left(self) -> dict[str, float]:
+        """Share of each limit that is neither spent nor reserved, by "requests", "tokens" and "money"."""
+        account = self.account()
+        return {
+            name: max(0.0, 1 - (spent + reserved) / limit) if limit else 0.0
+            for name, spent, reserved, limit in zip(
+                Amount._fields, account.spent, account.reserved, self._limits, strict=True
+            )
+            if limit is not None
+        }
+
     def close(self) -> None:
         """Close the file."""
         self._base.close()

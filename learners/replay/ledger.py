@@ -75,9 +75,14 @@ class ReplayLedger:
         return self.consumed + self.held
 
     @property
+    def imbalance(self) -> Count:
+        """What is missing in accepted = live + consumed + dropped."""
+        return self.accepted - sum(self.dropped.values(), self.live + self.consumed)
+
+    @property
     def balanced(self) -> bool:
         """Whether accepted = live + consumed + dropped, in fragments, rows and frames."""
-        return self.accepted == sum(self.dropped.values(), self.live + self.consumed)
+        return self.imbalance == Count()
 
 
 def combined(shares: Iterable[ReplayLedger]) -> ReplayLedger:

@@ -57,6 +57,7 @@ from pipelines.language.rewards import Columns, RewardHost, annotate
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
+from pipelines.observing.exporter import RayMetrics
 from pipelines.replay_shard import Standing
 from pipelines.run import Restored
 from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, rooms
@@ -87,6 +88,7 @@ def run_distributed(run: LanguageRun, restored: Restored | None) -> None:
     with ray_session(run.experiment.ray, needed_cpus(run.experiment)):
         asks = language_asks(run.experiment, node_here())
         expect_room(asks)
+        run.on_report.append(RayMetrics(run.directory.root.name))
         asyncio.run(Loops(run, restored, asks).run())
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
-from pipelines.run import Restored
+from pipelines.run import Restored, deaths_by_role, imbalance
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker
 from rewards.verdict_store import VerdictStore
@@ -62,6 +62,7 @@ class LanguageRun:
         self.experiment, self.directory, self.display = experiment, directory, display
         self.rewards, self.model = rewards, str(model)
         self.tracker: Tracker | NoTracker = NoTracker()
+        self.on_report: list[Callable[[Mapping[str, float]], None]] = []  # told the numbers of each report
         self.status = LanguageStatus()
         self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
         self.values: dict[str, dict[str, float | None]] = {part.name: {} for part in rewards.parts}
@@ -216,6 +217,11 @@ class LanguageRun:
             "judge/ok": float(self._settled - sum(self._failures.values())),
             "judge/failed": float(sum(self._failures.values())),
             "judge/pending": float(pending),
+            "queue/questions": float(pending),
+            "queue/groups": float(len(self.status.under_way)),
+            "ledger/imbalance": float(imbalance(self._asked - self._settled - pending, self.shares)),
+            **{f"judge/failed/{status}": float(n) for status, n in self._failures.items()},
+            **{f"deaths/{role}": float(n) for role, n in deaths_by_role(self.status.deaths).items()},
         }
         failures = ", ".join(f"{k} {v}" for k, v in sorted(self._failures.items())) or "none"
         lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
@@ -224,6 +230,8 @@ class LanguageRun:
         self.display.show(numbers, lines)
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
         self.tracker.metrics(numbers, self.status.updates)
+        for told in self.on_report:
+            told(numbers)
         return True
 
     def event(self, event: Event) -> None:

@@ -79,10 +79,15 @@ class Books:
     cost_saved: float
 
     @property
+    def imbalance(self) -> int:
+        """Questions asked that are not accounted for; below 0: more than were asked."""
+        waiting = self.shed + self.pending + self.in_flight
+        return self.asked - (self.ok + sum(self.failures.values()) + waiting + self.dropped)
+
+    @property
     def balanced(self) -> bool:
         """Whether every question asked is accounted for."""
-        waiting = self.shed + self.pending + self.in_flight
-        return self.asked == self.ok + sum(self.failures.values()) + waiting + self.dropped
+        return self.imbalance == 0
 
     @property
     def hit_rate(self) -> float:

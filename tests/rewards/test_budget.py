@@ -156,3 +156,13 @@ def test_a_budget_file_is_not_a_rate_file(tmp_path: Path) -> None:
     Budget(Config(file=path)).close()
     with pytest.raises(DatabaseForeign, match="expected a rate limits file"):
         RateLimit(RateConfig(requests_per_minute=1, file=path))
+
+
+def test_what_is_left_is_a_share_of_each_limit_and_no_limit_has_none():
+    budget = Budget(Config(requests=4, tokens=1000, tokens_a_question=100))
+    assert budget.left() == {"requests": 1.0, "tokens": 1.0}
+    reservation = budget.reserve(1)
+    assert budget.left() == {"requests": 0.75, "tokens": 0.9}
+    budget.settle(reservation, requests=1, tokens=50)
+    assert budget.left() == {"requests": 0.75, "tokens": 0.95}
+    assert Budget(Config(requests=0)).left() == {"requests": 0.0}
