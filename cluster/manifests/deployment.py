@@ -6,6 +6,7 @@ No secret is in it, nor can be: secrets are named, and live in the cluster or th
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -187,6 +188,12 @@ class Deployment(Part):
         return self
 
     @property
-    def training(self) -> list[str]:
-        """The command that trains; again under the same name, it goes on where it was."""
-        return ["guerdon", "train", self.recipe, f"run={self.name}", "runs=/runs", "ray.address=auto", *self.overrides]
+    def training(self) -> str:
+        """The command that trains, for a shell; given again, it goes on from the newest checkpoint of this name."""
+        runs = f"/runs/{self.name}"
+        same = shlex.join([f"runs={runs}", "ray.address=auto", *self.overrides])
+        newest = f"$(ls -1td {runs}/*/checkpoints/[0-9]*/ 2>/dev/null | head -n 1)"
+        again = f'guerdon train resume="${{saved%/checkpoints/*}}" {same}'
+        first = f"guerdon train {shlex.quote(self.recipe)} {same}"
+        script = f'saved={newest}; if [ -n "$saved" ]; then exec {again}; else exec {first}; fi'
+        return shlex.join(["sh", "-c", script])

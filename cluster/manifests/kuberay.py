@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 import yaml
@@ -53,7 +52,7 @@ def ray_cluster(deployment: Deployment) -> dict[str, Any]:
 def ray_job(deployment: Deployment) -> dict[str, Any]:
     """A run on a cluster of its own. A submission that failed is made again, and goes on from the run's checkpoint."""
     spec: dict[str, Any] = {
-        "entrypoint": shlex.join(deployment.training),
+        "entrypoint": deployment.training,
         "submissionMode": "K8sJobMode",
         "backoffLimit": deployment.retries,
         "shutdownAfterJobFinishes": True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import Any
 
 from cluster.manifests.deployment import Deployment, Pool, pieces
@@ -124,7 +123,7 @@ def _launched(deployment: Deployment, provider: dict[str, Any], types: dict[str,
 
 def submission(deployment: Deployment) -> str:
     """The command that trains on a launched cluster; the tunnel of `ray dashboard` carries it."""
-    return f"ray job submit --address http://127.0.0.1:8265 -- {shlex.join(deployment.training)}"
+    return f"ray job submit --address http://127.0.0.1:8265 -- {deployment.training}"
 
 
 def _type(pool: Pool, node_config: dict[str, Any]) -> dict[str, Any]:

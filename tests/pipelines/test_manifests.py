@@ -179,14 +179,29 @@ def test_what_the_dockerfile_installs_is_what_pyproject_asks_for(tmp_path):
     assert len(done.stdout.splitlines()) > 20
 
 
-def test_the_job_trains_by_name_so_that_a_second_submission_goes_on(written):
+def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(written, tmp_path):
     job = resources(written)["RayJob"]["spec"]
-    words = job["entrypoint"].split()
-    assert words[:2] == ["guerdon", "train"] and "runs=/runs" in words
-    assert [word for word in words if word.startswith("run=")]
     assert job["backoffLimit"] == 3
-    mounts = [t["spec"]["containers"][0]["volumeMounts"] for t in templates(job)]
-    assert all({"name": "runs", "mountPath": "/runs"} in mount for mount in mounts)
+    assert all(
+        {"name": "runs", "mountPath": "/runs"} in t["spec"]["containers"][0]["volumeMounts"] for t in templates(job)
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/guerdon").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "bin/guerdon").chmod(0o755)
+    name = yaml.safe_load((written / "deployment.yaml").read_text())["name"]
+    runs = tmp_path / "runs" / name
+    entrypoint = job["entrypoint"].replace("/runs/", f"{tmp_path}/runs/")
+
+    def words() -> list[str]:
+        environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+        done = subprocess.run(["sh", "-c", entrypoint], env=environment, capture_output=True, text=True, timeout=30)
+        return done.stdout.splitlines()
+
+    (runs / "a-1/checkpoints").mkdir(parents=True)
+    first = words()
+    assert first[:4] == ["train", "minihack", f"runs={runs}", "ray.address=auto"]
+    (runs / "a-1/checkpoints/000100").mkdir()
+    assert words() == ["train", f"resume={runs}/a-1", *first[2:]]
 
 
 def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
