@@ -546,7 +546,7 @@ def deaths_by_role(deaths: Mapping[str, int]) -> Counter[str]:
 def imbalance(questions: int, shares: Iterable[ReplayLedger]) -> int:
     """Questions, fragments, rows and frames that the accounts miss, or have twice; 0 where they balance."""
     experience = [abs(n) for share in shares for n in asdict(share.imbalance).values()]
-    return abs(questions) + sum(experience)
+    return abs(questions) + int(sum(experience))
 
 
 def _former_books(found: dict[str, Any] | AnnotationLedger) -> dict[str, Any]:
