@@ -14,8 +14,18 @@ from rewards.advantages.decoupled import Decoupled
 from rewards.advantages.effective_rank import EffectiveRankBonus
 from rewards.advantages.entropy_modulated import EntropyModulated
 from rewards.advantages.group_relative import GroupRelative
+from rewards.advantages.pareto_front import ParetoFront
 from rewards.advantages.position_relative import PositionRelative
+from rewards.advantages.reference_duel import ReferenceDuel
+from rewards.advantages.task_relative import TaskRelative
+from rewards.aggregation.base_and_bonus import BaseAndBonus
 from rewards.aggregation.directional import Directional
+from rewards.aggregation.first_known import FirstKnown
+from rewards.aggregation.geometric_mean import GeometricMean
+from rewards.aggregation.hypervolume import HypervolumeGuided
+from rewards.aggregation.lagrangian import Lagrangian
+from rewards.aggregation.log_tamed import LogTamed
+from rewards.aggregation.min_norm import MinNorm
 from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.credit.increments import Increments
 from rewards.credit.log_ratio_value import LogRatioValue
@@ -26,6 +36,7 @@ from rewards.credit.redistribute import Redistribute
 from rewards.credit.returns import Returns
 from rewards.credit.sibling_relative import SiblingRelative
 from rewards.credit.turning_point import TurningPoint
+from rewards.shaping.anneal import Anneal
 from rewards.shaping.clip import Clip
 from rewards.shaping.count_decay import CountDecay
 from rewards.shaping.gate import Gate
@@ -34,13 +45,17 @@ from rewards.shaping.normalise import Normalise
 from rewards.shaping.occupancy_penalty import OccupancyPenalty
 from rewards.shaping.potential import Potential
 from rewards.shaping.process_reward import ProcessReward
+from rewards.shaping.quartile_logistic import QuartileLogistic
 from rewards.shaping.reduce import Reduce
+from rewards.shaping.reference_relative import ReferenceRelative
 from rewards.shaping.scale import Scale
 from rewards.shaping.threshold import Threshold
+from rewards.shaping.tiers import Tiers
 from rewards.views.part import Part
 
 KINDS: tuple[type[Part], ...] = (
     # shaping
+    Anneal,
     Clip,
     CountDecay,
     Gate,
@@ -49,11 +64,20 @@ KINDS: tuple[type[Part], ...] = (
     OccupancyPenalty,
     Potential,
     ProcessReward,
+    QuartileLogistic,
     Reduce,
+    ReferenceRelative,
     Scale,
     Threshold,
+    Tiers,
     # aggregation
+    BaseAndBonus,
     Directional,
+    FirstKnown,
+    GeometricMean,
+    HypervolumeGuided,
+    Lagrangian,
+    LogTamed,
     WeightedSum,
     # credit
     Increments,
@@ -72,7 +96,11 @@ KINDS: tuple[type[Part], ...] = (
     EffectiveRankBonus,
     EntropyModulated,
     GroupRelative,
+    MinNorm,
+    ParetoFront,
     PositionRelative,
+    ReferenceDuel,
+    TaskRelative,
 )
 
 NAMES: dict[str, type[Part]] = {kind.model_fields["part"].default: kind for kind in KINDS}

@@ -256,7 +256,7 @@ class RewardView:
             for k, part in enumerate(self.config.parts):
                 if learn:
                     self._states[k] = part.update(table, self._states[k])
-                if part.output == REWARD and isinstance(part, WeightedSum):
+                if part.output == REWARD and type(part) is WeightedSum:  # what is made of one has other terms
                     contributions = part.contributions(table)
                     null_counts = {name: int((~table[name].valid).sum()) for name in part.inputs}
                 self._write(table, k, part)
