@@ -40,8 +40,8 @@ class TaskRelative(GroupRelative):
     example: ClassVar[Mapping[str, Any]] = {"of": "r"}
 
     part: Literal["task_relative"] = "task_relative"  # type: ignore[assignment]
-    baseline: Literal["group"] = "group"  # type: ignore[assignment]
-    scale: Literal["none"] = "none"  # type: ignore[assignment]
+    baseline: Literal["group"] = "group"
+    scale: Literal["none"] = "none"
     task: str = "task"
     decay: float = Field(0.99, ge=0, lt=1)
     smallest: float = Field(1e-3, gt=0, allow_inf_nan=False)

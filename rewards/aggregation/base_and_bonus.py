@@ -41,7 +41,8 @@ class BaseAndBonus(Several):
     def combined(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
         """The base, modulated by the bonus."""
         base, bonus = values
-        return np.clip(base * (1 - self.share + self.share * bonus), 0.0, 1.0)
+        found: Floats = np.clip(base * (1 - self.share + self.share * bonus), 0.0, 1.0)
+        return found
 
     def describe(self, terms: Mapping[str, str]) -> str:
         """The product."""

@@ -37,7 +37,7 @@ class FirstKnown(Several):
     def apply(self, table: Table, state: State) -> Column:
         """The first that is known; NULL where none is."""
         values, known = self.stacked(table)
-        return Column(self.combined(values, known).astype(np.float32), known.any(0))
+        return Column(self.combined(values, known).astype(np.float32), np.logical_or.reduce(known, axis=0))
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """The terms of the column that speaks."""

@@ -44,7 +44,7 @@ class HypervolumeGuided(WeightedSum):
 
     After each batch the means of all rewards are a point; if it enlarges the hypervolume of the points before it, it is
     kept, and the reward grows up to `high`; else it shrinks to `low`. An advantage that divides by the deviation of the
-    group would undo that: use `dr_grpo` or `rloo`. In the paper the point is of validation data; here it is of the batch.
+    group would undo that: use `dr_grpo` or `rloo`. In the paper the point is of validation data; here, of the batch.
 
     Source: Dynamic Reward Weighting (Lu et al. 2025), hypervolume-guided; m from 0.5 to 2 as in the released code. Its
     other scheme, by gradients, is `learners.objectives.influence`.

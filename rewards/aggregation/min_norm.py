@@ -37,7 +37,8 @@ class MinNorm(Several):
     def combined(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
         """The point nearest to 0."""
         found = np.maximum(values, 0.0) if self.positive else values
-        return np.clip(0.0, found.min(0), found.max(0))
+        nearest: Floats = np.clip(0.0, found.min(0), found.max(0))
+        return nearest
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """All of it to the objective whose advantage it is; of equals, to the first."""

@@ -66,7 +66,7 @@ class Several(Part):
     def apply(self, table: Table, state: State) -> Column:
         """What is made of them; NULL where one is."""
         values, known = self.stacked(table)
-        return Column(self.combined(values, known).astype(np.float32), known.all(0))
+        return Column(self.combined(values, known).astype(np.float32), np.logical_and.reduce(known, axis=0))
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """Equal shares for all columns: what holds only together is nobody's alone."""

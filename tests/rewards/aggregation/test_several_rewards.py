@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewards.aggregation.hypervolume import hypervolume
+from rewards.columns import Column
+from rewards.views.layout import Layout
+from rewards.views.part import Table
+from rewards.views.parts import part_of
+
+unit = st.floats(0, 1, width=16)
+
+
+def made(part, columns, state=None, level="episode"):
+    """What a part makes of columns by name; None is NULL."""
+    shown = {
+        name: Column(np.array([np.nan if v is None else v for v in values]), np.array([v is not None for v in values]))
+        for name, values in columns.items()
+    }
+    number = len(next(iter(columns.values())))
+    table = Table(shown, Layout.of([1] * number, [0] * number), dict.fromkeys(columns, level))
+    built = part_of(part)
+    found = built.apply(table, built.initial_state() if state is None else state)
+    return [round(float(v), 5) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
+
+
+def test_a_geometric_mean_of_equals_is_themselves_and_one_zero_or_negative_part_decides():
+    shown = {"a": [4, 0, -4, -4, 9, None], "b": [4, 7, 9, -9, 4, 1]}
+    assert made({"part": "geometric_mean", "preset": "krc", "of": ["a", "b"]}, shown) == [4, 0, -6, -6, 6, None]
+    assert made({"part": "geometric_mean", "of": ["a"]}, {"a": [3, -3]}) == [3, -3]
+
+
+def test_without_the_base_a_bonus_is_worth_nothing_and_with_all_of_it_the_base():
+    cme = {"part": "base_and_bonus", "preset": "cme", "of": ["done", "kept"]}
+    assert made(cme, {"done": [0, 1, 1, 0.5, None], "kept": [1, 1, 0, 0.5, 1]}) == [0, 1, 0.6, 0.4, None]
+    assert made({**cme, "share": 0.0}, {"done": [0.3], "kept": [0.9]}) == [0.3]
+
+
+@settings(max_examples=50, deadline=None)
+@given(unit, unit, unit)
+def test_base_and_bonus_rises_in_both(base, bonus, more):
+    cme = {"part": "base_and_bonus", "preset": "cme", "of": ["a", "b"]}
+    low, high = sorted((bonus, more))
+    one, two = made(cme, {"a": [base, base], "b": [low, high]})
+    three, four = made(cme, {"a": [low, high], "b": [base, base]})
+    assert one <= two and three <= four
+
+
+def test_the_min_norm_point_is_nearest_to_zero_and_equals_are_themselves():
+    shown = {"a": [1, -1, -3, 2, None], "b": [2, 2, -1, 2, 1]}
+    assert made({"part": "min_norm", "preset": "mgda", "of": ["a", "b"]}, shown) == [1, 0, -1, 2, None]
+    assert made({"part": "min_norm", "preset": "pama", "of": ["a", "b"]}, shown) == [1, 0, 0, 2, None]
+    assert made({"part": "min_norm", "preset": "pama", "of": ["a"]}, {"a": [1, -1]}) == [1, 0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-4, 4, width=16), min_size=2, max_size=5))
+def test_the_min_norm_point_is_the_least_square_over_the_simplex(values):
+    names = [f"a{k}" for k in range(len(values))]
+    found = made(
+        {"part": "min_norm", "preset": "mgda", "of": names}, {n: [v] for n, v in zip(names, values, strict=True)}
+    )
+    weights = np.linspace(0, 1, 401)  # an edge of the simplex is enough for numbers on a line
+    best = min(abs(w * max(values) + (1 - w) * min(values)) for w in weights)
+    assert abs(abs(found[0]) - best) < 0.02
+
+
+def test_only_what_scatters_more_than_the_mean_is_tamed_and_equal_scatter_leaves_the_sum():
+    wild, calm = [0.0, 4.0], [2.0, 2.2]
+    found = made({"part": "log_tamed", "preset": "paco", "of": ["wild", "calm"]}, {"wild": wild, "calm": calm})
+    assert found == [2.0, round(float(np.log(5) + 2.2), 5)]
+    same = made({"part": "log_tamed", "of": ["a", "b"], "weights": [1, 2]}, {"a": [0.0, 4.0], "b": [0.0, 4.0]})
+    assert same == [0, 12]
+    with pytest.raises(ValueError, match="expected rewards of at least 0"):
+        made({"part": "log_tamed", "of": ["a"]}, {"a": [-1.0]})
+
+
+def test_a_judge_is_heard_only_where_no_rule_knows_and_null_stays_where_nobody_does():
+    shown = {"rule": [1, None, 0, None], "judge": [0.2, 0.7, 0.9, None]}
+    assert made({"part": "first_known", "preset": "harmo", "of": ["rule", "judge"]}, shown) == [1, 0.7, 0, None]
+    assert made({"part": "first_known", "of": ["rule"]}, {"rule": [1, 0]}) == [1, 0]
+
+
+def test_weights_of_a_lagrangian_sum_to_the_number_of_terms_and_fall_beyond_the_point():
+    part = part_of({"part": "lagrangian", "preset": "mu_ppo", "of": "r", "limits": {"a": 0.5}, "rate": 1.0})
+    assert part.weights({"z": [0.0]}).tolist() == [1.5, 0.5]  # σ(0) = 1/2
+    table = Table({"r": Column.full([0.0]), "a": Column.full([1.5])})
+    after = part.update(table, part.initial_state())
+    assert after["z"] == [-1.0]  # one above the point, at rate 1
+    assert part.update(table, after)["z"] == [pytest.approx(-2.1)]  # and a tenth of the step before
+    assert part.weights({"z": [-40.0]}).tolist() == pytest.approx([2, 0])  # far beyond it, only r₀ counts
+    assert part.weights(after).sum() == pytest.approx(2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=4))
+def test_softmax_weights_are_one_in_size_and_a_frozen_one_is_a_weighted_sum(z):
+    limits = {f"c{k}": 0.0 for k in range(len(z))}
+    part = part_of({"part": "lagrangian", "preset": "direct_behaviour", "of": "r", "limits": limits, "rate": 0.0})
+    assert np.abs(part.weights({"z": z})).sum() == pytest.approx(1)
+    table = Table({name: Column.full([1.0]) for name in part.inputs})
+    assert part.update(table, part.initial_state())["z"] == [0.0] * len(z)
+
+
+def test_a_hypervolume_is_the_area_of_the_union_and_progress_sets_the_multiplier():
+    assert hypervolume([[2, 1], [1, 2]], [0, 0]) == 3
+    assert hypervolume([[1, 1, 1], [2, 0.5, 0.5]], [0, 0, 0]) == pytest.approx(1.25)
+    assert hypervolume(np.zeros((0, 2)), [0, 0]) == 0
+    part = part_of(
+        {"part": "hypervolume_guided", "preset": "hypervolume", "coefficients": {"a": 1, "b": 1}, "reference": [0, 0]}
+    )
+    first = part.update(Table({"a": Column.full([1.0]), "b": Column.full([1.0])}), part.initial_state())
+    assert first["multiplier"] == pytest.approx(0.5 + 1.5 * np.tanh(1))  # ΔHV = 1
+    again = part.update(Table({"a": Column.full([1.0]), "b": Column.full([0.5])}), first)
+    assert again == {"front": [[1.0, 1.0]], "multiplier": 0.5}  # no progress
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(unit, unit), min_size=1, max_size=6))
+def test_a_hypervolume_is_what_a_fine_grid_counts(points):
+    ticks = (np.arange(64) + 0.5) / 64
+    x, y = np.meshgrid(ticks, ticks)
+    inside = np.zeros_like(x, bool)
+    for a, b in points:
+        inside |= (x < a) & (y < b)
+    assert abs(hypervolume(points, [0, 0]) - inside.mean()) < 0.04
