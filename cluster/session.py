@@ -1,12 +1,12 @@
 """A Ray session: joined by address, or started on this machine and stopped again.
 
-A session that Guerdon starts asks for Ray's token where Ray does (2.59 and later: by default) and leaves no process
-behind. It asks for loopback, but Ray puts the machine's own address in its place and listens there: the token is what
-keeps others out.
+A session that Guerdon starts asks for Ray's token where Ray does (2.59 and later: by default), listens on loopback
+alone, and leaves no process behind.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
@@ -30,6 +30,11 @@ class Config(BaseModel):
     cpus: int | None = Field(default=None, ge=1, description="logical CPUs of a started Ray; None: as many as needed")
     object_store_mb: int = Field(default=400, ge=80, description="object store of a started Ray, MB")
     start_timeout_s: float = Field(default=90.0, gt=0)
+
+
+# Ray's switch, made for the firewalls of desktop systems: whether nodes are to be reached from other machines. Where
+# they are not, its processes keep the loopback address that they are given, and listen on no other.
+REACHABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class ClusterUnavailable(ConnectionError):
@@ -64,20 +69,23 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             if config.address is None:
-                ray.init(
-                    address="local",
-                    num_cpus=max(config.cpus or 0, needed_cpus),
-                    object_store_memory=config.object_store_mb * 2**20,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    configure_logging=True,
-                    logging_level=logging.ERROR,
-                    _node_ip_address="127.0.0.1",
-                )
+                with _loopback():
+                    ray.init(
+                        address="local",
+                        num_cpus=max(config.cpus or 0, needed_cpus),
+                        object_store_memory=config.object_store_mb * 2**20,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        configure_logging=True,
+                        logging_level=logging.ERROR,
+                        _node_ip_address="127.0.0.1",
+                    )
+                _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
             else:
                 _probe(config.address, config.start_timeout_s)
                 ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         except ClusterUnavailable:
+            ray.shutdown()
             raise
         except Exception as error:
             where = f"join Ray at {config.address!r}" if config.address else "start Ray on this machine"
@@ -91,6 +99,53 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
             yield str(ray.get_runtime_context().gcs_address)
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """Let a Ray that is started within keep to loopback; what is started elsewhere is none of its business."""
+    from ray._private import ray_constants
+
+    before, constant = os.environ.get(REACHABLE), ray_constants.ENABLE_RAY_CLUSTER
+    # The processes that Ray starts read the variable; this one has read it, if Ray was imported before.
+    os.environ[REACHABLE], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = constant
+        os.environ.pop(REACHABLE)
+        if before is not None:
+            os.environ[REACHABLE] = before
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can be reached from this machine alone: `localhost`, 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104."""
+    if host == "localhost":
+        return True
+    try:
+        found = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
+def token_is_asked() -> bool:
+    """Whether Ray's processes ask for the token: by default they do, from 2.59 on, where Guerdon starts them."""
+    return os.environ.get("RAY_AUTH_MODE", "").lower() in ("", "token")
+
+
+def _refuse_an_open_bind(gcs_address: str) -> None:
+    """A Ray that others reach, and that asks for no token, runs code for whoever comes.
+
+    Raises:
+        ClusterUnavailable: this one is of that kind.
+    """
+    if not is_loopback(gcs_address.rpartition(":")[0]) and not token_is_asked():
+        raise ClusterUnavailable(
+            f"Ray listens at {gcs_address}, which others reach, and RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} asks "
+            "for no token; expected a token or a loopback address: unset RAY_AUTH_MODE"
+        )
 
 
 def _probe(address: str, timeout_s: float) -> None:

@@ -11,7 +11,18 @@ from typing import NoReturn
 
 import typer
 
-from pipelines.commands import creating, deploying, looking, machine, planning, rewarding, storing, training, trusting
+from pipelines.commands import (
+    creating,
+    deploying,
+    jobs,
+    looking,
+    machine,
+    planning,
+    rewarding,
+    storing,
+    training,
+    trusting,
+)
 from pipelines.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Guerdon: a workbench for learning from designed rewards.",
 )
-for commands in (training, planning, looking, rewarding, trusting, storing, deploying, machine, creating):
+for commands in (training, jobs, planning, looking, rewarding, trusting, storing, deploying, machine, creating):
     app.add_typer(commands.app)
 
 

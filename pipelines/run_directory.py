@@ -100,24 +100,30 @@ class RunDirectory:
         return sorted(found, key=lambda path: int(path.parent.name))
 
     @classmethod
-    def create(cls, runs: Path, name: str) -> RunDirectory:
+    def create(cls, runs: Path, name: str, exactly: str | None = None) -> RunDirectory:
         """Make a new directory `runs/NAME-TIME` and lock it.
+
+        Args:
+            runs: where.
+            name: what its name begins with.
+            exactly: its name, instead.
 
         Raises:
             UserError: it cannot be written, or the disk is nearly full.
         """
-        if not NAME.fullmatch(name):
-            raise UserError(f"got run name {name!r}; expected letters, digits, '.', '_' and '-'")
+        if not NAME.fullmatch(exactly or name):
+            raise UserError(f"got run name {exactly or name!r}; expected letters, digits, '.', '_' and '-'")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
             runs.mkdir(parents=True, exist_ok=True)
             for attempt in range(1000):
-                root = runs / (f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
+                root = runs / (exactly or f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
                 try:
                     root.mkdir()
                     break
                 except FileExistsError:
-                    continue
+                    if exactly is not None:
+                        raise UserError(f"{root} is there already; go on with resume={root}") from None
         except OSError as error:
             raise UserError(f"cannot make a run directory below {runs}: {error.strerror}; set runs=DIRECTORY") from None
         run = cls(root)

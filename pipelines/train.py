@@ -75,6 +75,7 @@ def train(
     resume: str | None,
     say: Callable[[str], None] = print,
     opened: Opened = open_display,
+    name: str | None = None,
 ) -> RunDirectory:
     """Run an experiment to its end, or go on with one.
 
@@ -84,12 +85,16 @@ def train(
         resume: name or path of a run to go on with.
         say: prints what happens before the display is up.
         opened: opens the display.
+        name: of a new run; None: its experiment's and the time.
 
     Raises:
         UserError: something that a person can mend.
     """
     goal = check(experiment)
-    directory = RunDirectory.create(runs, experiment.name) if resume is None else RunDirectory.existing(resume, runs)
+    if resume is None:
+        directory = RunDirectory.create(runs, experiment.name, name)
+    else:
+        directory = RunDirectory.existing(resume, runs)
     if resume is not None:
         directory.lock()
         directory.check_space()

@@ -29,13 +29,15 @@ def train(
     """Run an experiment: acting, judging, reward modelling and learning, to a report.
 
     Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'),
-    from=RUN (learn offline from what a run has stored; see docs/offline.md), and settings=FILE (overrides in YAML,
-    such as `guerdon tune` writes; those of the command line come before them), display=auto (or live, lines, quiet, and
-    jsonl: one JSON object a line, for programs).
+    run=NAME (make the run of this name, or go on with it where it is there), from=RUN (learn offline from what a run
+    has stored; see docs/offline.md), and settings=FILE (overrides in YAML, such as `guerdon tune` writes; those of
+    the command line come before them), display=auto (or live, lines, quiet, and jsonl: one JSON object a line, for
+    programs).
     """
     import yaml
 
     from pipelines.displays import Displays
+    from pipelines.jobs.continuation import continued
     from pipelines.language.stored import resolve_language
     from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
@@ -46,13 +48,18 @@ def train(
 
     recipe, rest = split(words)
     values = with_file(parse(rest))
-    runs = Path(str(take(values, "runs", RUNS)))
+    runs = Path(str(take(values, "runs", RUNS))).expanduser()
     display = Displays.of(str(take(values, "display", "auto")))
-    resume = take(values, "resume", None)
+    resume, name = take(values, "resume", None), take(values, "run", None)
     resume = None if resume is None else str(resume)  # a name of digits is read as a number
     if resume is not None and recipe is not None:
         raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
     source = take(values, "from", None)
+    if name is not None:
+        if resume is not None or source is not None:
+            raise UserError(f"got run={name} beside resume= or from=; a run is gone on with by one of them")
+        resume = None if dry_run else continued(runs, str(name))
+    named = None if name is None else str(name)
     language = resolve_language(recipe, values, runs, resume) if source is None else None
     if language is not None:
         if dry_run:
@@ -60,7 +67,7 @@ def train(
             return
         from pipelines.language.train import train as train_language
 
-        display.end(train_language(language, runs, resume, display.say, display.open), summary)
+        display.end(train_language(language, runs, resume, display.say, display.open, named), summary)
         return
     if source is None:
         experiment = resolve(find_recipe(recipe or "main"), values, runs, resume)
@@ -71,7 +78,7 @@ def train(
     if dry_run:
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
-    display.end(run_train(experiment, runs, resume, display.say, display.open), summary)
+    display.end(run_train(experiment, runs, resume, display.say, display.open, named), summary)
 
 
 @app.command()

@@ -96,6 +96,7 @@ def train(
     resume: str | None = None,
     say: Callable[[str], None] = print,
     opened: Opened = open_display,
+    name: str | None = None,
 ) -> RunDirectory:
     """Run a language experiment.
 
@@ -105,6 +106,7 @@ def train(
         resume: a run to go on with, instead of a new one.
         say: told what happens before the display opens.
         opened: opens the display.
+        name: of a new run; None: its experiment's and the time.
 
     Returns:
         The run, with its report.
@@ -124,7 +126,10 @@ def train(
         experiment = following(experiment, made)
     experiment = with_tiny_judge(experiment, _progress(say))
     rewards = check(experiment)
-    directory = RunDirectory.create(runs, experiment.name) if resume is None else RunDirectory.existing(resume, runs)
+    if resume is None:
+        directory = RunDirectory.create(runs, experiment.name, name)
+    else:
+        directory = RunDirectory.existing(resume, runs)
     if resume is not None:
         directory.lock()
         directory.check_space()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from cluster.session import ClusterUnavailable, Config, ray_session
+from cluster.session import ClusterUnavailable, Config, _refuse_an_open_bind, is_loopback, ray_session
 from cluster.weights import WeightsBoard
 
 
@@ -35,3 +39,67 @@ def test_the_board_hands_out_what_is_newer_and_only_rises():
     for version in (5, 4):
         with pytest.raises(ValueError, match="expected one after 5"):
             board.publish(version, "again")
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.3", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("::ffff:192.0.2.2", False),
+        ("192.0.2.2", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_no_other_machine_reaches(host, loopback):
+    assert is_loopback(host) is loopback
+
+
+def test_an_open_bind_without_a_token_is_refused(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(ClusterUnavailable, match=r"listens at 192\.0\.2\.2:6379.*unset RAY_AUTH_MODE"):
+        _refuse_an_open_bind("192.0.2.2:6379")
+    _refuse_an_open_bind("127.0.0.1:6379")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    _refuse_an_open_bind("192.0.2.2:6379")
+
+
+STARTED = """
+import os, psutil, ray
+from cluster.session import Config, ray_session
+with ray_session(Config(object_store_mb=80), 1):
+    @ray.remote
+    class Host:
+        def pid(self): return os.getpid()
+    host = Host.remote()
+    ray.get(host.pid.remote(), timeout=60)
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        for connection in process.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                print("LISTENS", connection.laddr.ip)
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_a_started_ray_listens_on_loopback_alone_with_and_without_a_token(mode):
+    """In a process of its own: Ray reads the mode once."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED],
+        env={**os.environ, "RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": "0123456789abcdef" * 2},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    hosts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LISTENS")]
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(hosts) > 3 and all(is_loopback(host) for host in hosts), hosts

@@ -65,3 +65,17 @@ def test_a_module_of_the_same_name_is_named(tmp_path):
 def test_another_checkout_than_the_one_that_runs_is_refused(tmp_path):
     with pytest.raises(HouseError, match="for the name 'actors'; expected"):
         check_house(tmp_path)
+
+
+def test_a_job_uses_the_checkout_that_it_brought_where_a_node_has_one_too(tmp_path, monkeypatch):
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for place in (mine, theirs):
+        for folder in FOLDERS:
+            (place / folder).mkdir(parents=True)
+    monkeypatch.setattr("pipelines.house.places", lambda folder: [mine / folder, theirs / folder])
+    with pytest.raises(HouseError):
+        check_house(mine)
+    monkeypatch.setenv("GUERDON_JOB", "1")
+    check_house(mine)
+    with pytest.raises(HouseError):
+        check_house(theirs)

@@ -1,0 +1,109 @@
+"""`LocalHead`: a Ray head with its jobs server on loopback, in its own folder, that can be killed and started anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+
+from benchmarks.training import CHECKOUT
+
+MARK = "GUERDON_LOCAL_HEAD"
+START_S = 180.0
+
+
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class LocalHead:
+    """One head at a time; every process that it starts carries a mark."""
+
+    def __init__(self, place: Path, cpus: int = 6, mode: str = "token") -> None:
+        """Refer to a head below `place`, with a token of its own; nothing is started yet."""
+        place.mkdir(parents=True, exist_ok=True)
+        self.place, self.cpus, self._mark = place, cpus, uuid.uuid4().hex
+        self.token = place / "token"
+        self.token.write_text(uuid.uuid4().hex + uuid.uuid4().hex)
+        self.token.chmod(0o600)
+        self.mode, self.address = mode, ""
+        self.started: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of processes that may talk to it."""
+        kept = {key: value for key, value in os.environ.items() if key not in ("RAY_ADDRESS", "RAY_AUTH_TOKEN")}
+        kept |= {"RAY_AUTH_MODE": self.mode, "RAY_AUTH_TOKEN_PATH": str(self.token), "RAY_USAGE_STATS_ENABLED": "0"}
+        return {
+            **kept,
+            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONUNBUFFERED": "1",
+            "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
+        }
+
+    def start(self) -> None:
+        """Start it on free ports, and wait until the jobs server answers."""
+        port, dashboard = free_port(), free_port()
+        self.address = f"http://127.0.0.1:{dashboard}"
+        with (self.place / "head.log").open("ab") as log:
+            self.started = subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
+                 "--node-ip-address=127.0.0.1",
+                 f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}",
+                 f"--dashboard-agent-listen-port={free_port()}", f"--dashboard-agent-grpc-port={free_port()}",
+                 f"--runtime-env-agent-port={free_port()}", f"--metrics-export-port={free_port()}",
+                 f"--ray-client-server-port={free_port()}", f"--num-cpus={self.cpus}",
+                 f"--object-store-memory={150 * 2**20}",
+                 "--disable-usage-stats", f"--temp-dir={self.place / 'r'}"],
+                env={**self.environment, MARK: self._mark, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+                cwd=self.place, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self.started.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the head did not start:\n{(self.place / 'head.log').read_text()[-3000:]}")
+            time.sleep(0.5)
+
+    def _answers(self) -> bool:
+        import httpx
+
+        try:
+            headers = {"Authorization": f"Bearer {self.token.read_text()}"} if self.mode == "token" else {}
+            return httpx.get(f"{self.address}/api/jobs/", headers=headers, timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs because of it, its jobs included."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill(self) -> int:
+        """SIGKILL to all of it at once, as when its machine is lost; gives how many processes that were."""
+        victims = self.processes()
+        for process in victims:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        psutil.wait_procs(victims, timeout=30)
+        for late in self.processes():  # those that were being started
+            late.kill()
+        if self.started is not None:
+            self.started.wait(timeout=30)
+        return len(victims)

@@ -1,0 +1,67 @@
+"""`run=NAME`: a run that is made where it is not there, and gone on with where it is.
+
+The same command started again, after a crash, a pre-emption or on purpose, continues at the frontier of the newest
+whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipelines import checkpoint
+from pipelines.errors import UserError
+from pipelines.run_directory import NAME, RunDirectory
+
+LET_GO_S = 90.0  # how long a driver that lost its cluster may take to die
+
+
+def continued(
+    runs: Path,
+    name: str,
+    wait_s: float = LET_GO_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str | None:
+    """The run to go on with, by its path; None where it is to be made.
+
+    What was begun and never saved is moved aside, not deleted.
+
+    Args:
+        runs: folder of runs.
+        name: of the run.
+        wait_s: how long another process may still write there.
+        clock: in seconds.
+        sleep: waits that many seconds.
+
+    Raises:
+        UserError: it is no name, or another process writes there.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"got run={name!r}; expected letters, digits, '.', '_' and '-'")
+    root = runs / name
+    if root.is_symlink():
+        raise UserError(f"{root} is a link; expected a folder, or nothing: name the run itself")
+    if not root.exists():
+        return None
+    directory, deadline = RunDirectory(root), clock() + wait_s
+    while True:
+        try:
+            directory.lock()
+            break
+        except UserError:
+            if clock() > deadline:
+                raise
+            sleep(1.0)
+    try:
+        if directory.config.is_file() and checkpoint.numbers(directory.checkpoints):
+            return str(root)
+        number = 1
+        while (aside := runs / f"{name}.unsaved-{number}").exists():
+            number += 1
+        os.rename(root, aside)
+        return None
+    finally:
+        directory.unlock()
