@@ -221,7 +221,15 @@ def head(place: Path, overrides: Mapping[str, Any]) -> list[dict[str, Cell]]:
     with raylets() as cluster:
         again = LiveRun(place, ["resume=last"], {"ray.address": cluster.address})
         try:
-            again.until(lambda: again.metrics().get("learnt_frames", 0) > at + 2000, 240, "learning")
+            # The run went on after it was saved, until Ray ended it: what it said then is not what it says now.
+            again.until(lambda: any(e["what"] == "resumed" for e in again.events), 240, "resumption")
+            resumed = time.time()
+
+            def learns() -> bool:
+                last = again.metrics()
+                return last["time"] > resumed and last["learnt_frames"] > at + 2000
+
+            again.until(learns, 240, "learning")
             back_s = time.time() - since
             finish(again)
             made = row(again, "head, killed", Part([("head", since)]), named=1, recovered=1, seconds=[back_s])
