@@ -30,6 +30,7 @@ from rewards.canaries import Config as CanaryConfig
 from rewards.models.classification import Config as ClassificationConfig
 from rewards.models.ranking import Config as RankingConfig
 from rewards.models.retrieval import Config as RetrievalConfig
+from rewards.monitors.suite import Config as MonitorsConfig
 from rewards.novelty.count import Config as CountConfig
 from rewards.novelty.rnd import Config as RndConfig
 from rewards.prices import Prices
@@ -287,6 +288,7 @@ class Experiment(BaseModel):
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
     fallback: FallbackConfig = Field(default_factory=FallbackConfig)
     canaries: CanaryConfig = Field(default_factory=CanaryConfig)
+    monitors: MonitorsConfig = Field(default_factory=MonitorsConfig)
     rates: RatesConfig = Field(default_factory=RatesConfig)
     hedging: HedgingConfig = Field(default_factory=HedgingConfig)
     serving: ServingConfig = Field(default_factory=ServingConfig)
@@ -344,7 +346,7 @@ class Experiment(BaseModel):
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "learner_device", "learners", "runner", "replay"}
         free |= {"placement", "scaling", "role_deadline_s"}
-        free |= {"prices", "cache", "budget", "fallback", "canaries", "rates", "hedging"}
+        free |= {"prices", "cache", "budget", "fallback", "canaries", "monitors", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}
         rllib: Any = True if self.rllib is None else {"train_s"}

@@ -19,7 +19,11 @@ from pipelines.errors import UserError
 AnyExperiment = TypeVar("AnyExperiment", bound=BaseModel)
 
 SHORT = {"reward": "reward.source", "judge": "judge.kind", "fallback": "fallback.judge.kind"}
-OPEN = (["rewards", "weights"], ["rewards", "functions"])  # of language experiments: names that a task or a user gives
+OPEN = (
+    ["rewards", "weights"],
+    ["rewards", "functions"],
+    ["monitors", "actions"],
+)  # of language experiments: names that a task or a user gives
 KINDS = ("builtin", "rules", "transformers", "openai", "recorded")  # pydantic counts them among the keys
 
 

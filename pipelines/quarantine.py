@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,7 +20,7 @@ from pipelines.experiment import Experiment
 from pipelines.overrides import explain
 from pipelines.records import branch, canary_line
 from pipelines.run_directory import RunDirectory
-from rewards.canaries import CanaryWatch, Quarantine
+from rewards.canaries import CanaryWatch
 from rewards.canary_file import read_canaries
 
 
@@ -42,6 +43,15 @@ def canary_watch(experiment: Experiment) -> CanaryWatch | None:
         return CanaryWatch(canaries, experiment.canaries)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+class Evidence(Protocol):
+    """Why a judge is not believed; as text, for people."""
+
+    @property
+    def judge(self) -> str:
+        """Its fingerprint."""
+        ...
 
 
 class Entry(BaseModel):
@@ -80,8 +90,8 @@ def quarantined(directory: RunDirectory) -> dict[str, Entry]:
     return found
 
 
-def put_in_quarantine(directory: RunDirectory, quarantine: Quarantine, reward_version: str) -> None:
-    """Remember that a judge failed its canaries."""
+def put_in_quarantine(directory: RunDirectory, quarantine: Evidence, reward_version: str) -> None:
+    """Remember that a judge is not believed."""
     entry = Entry(judge=quarantine.judge, reward_version=reward_version, why=str(quarantine), time=time.time())
     directory.quarantine.mkdir(exist_ok=True)
     replace_file(_path(directory, entry.judge), [entry.model_dump_json(indent=1).encode() + b"\n"])

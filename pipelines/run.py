@@ -30,18 +30,19 @@ from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
-from pipelines.quarantine import canary_watch, put_in_quarantine, quarantined
+from pipelines.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
 from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
 from pipelines.stages import SECONDS
 from pipelines.status import RunStatus
 from pipelines.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
+from pipelines.trust.watching import OF_EPISODES, Suspicion, Watch, check_gold, of_episodes
 from rewards.annotation.ledger import AnnotationLedger
 from rewards.budget import Budget
-from rewards.canaries import Quarantine
 from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer, Question, QuestionKind
+from rewards.monitors.suite import Alarm
 from rewards.pairs import Config as PairConfig
 from rewards.pairs import PairSampler
 from rewards.questions import caption_question, judged_ids
@@ -96,6 +97,8 @@ class Run:
         self._anew = False  # whether the reward has become another one
         self._former: list[dict[str, Any] | AnnotationLedger] = []  # books of reward versions that are asked no more
         self._constancy = ConstancyDetector()
+        check_gold(experiment.monitors, OF_EPISODES, experiment.judged)
+        self.watch = Watch(experiment.monitors, directory, display.say, self.note, self._suspected)
         self._refused: float | None = None  # the switch that was refused last, by its time
         self.pairs = PairSampler(PairConfig(seed=experiment.seed))
         self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
@@ -234,8 +237,8 @@ class Run:
         anew, self._anew = self._anew, False
         return self._switched() or anew
 
-    def quarantine(self, found: Quarantine) -> None:
-        """A judge has failed its canaries: what it says, and said, is not believed until a person lifts that."""
+    def quarantine(self, found: Evidence) -> None:
+        """A judge has failed its canaries, or a monitor suspects it: what it says, and said, is not believed until a person lifts that."""
         put_in_quarantine(self.directory, found, self.reward_version)
         self._forget(found.judge)
         self.note("quarantined", f"reward version {self.reward_version}: {found}")
@@ -331,6 +334,13 @@ class Run:
         counts = [self.annotated(fragment) for fragment in fragments]
         shares = {"captioned": sum(c for c, _ in counts), "annotated": sum(a for _, a in counts)}
         self.status.learnt({**metrics, **shares})
+        seen = of_episodes(metrics, fragments, self.experiment.monitors.gold or "return")
+        self.stopping = self.stopping or self.watch.observe(seen)
+
+    def _suspected(self, alarm: Alarm) -> None:
+        """A monitor asks for the quarantine of who judges."""
+        if self._judge and self._judge not in self._barred:
+            self.quarantine(Suspicion(self._judge, f"{alarm.monitor}: {alarm.message}"))
 
     # Reporting ------------------------------------------------------------------------------------------------------
 
@@ -399,12 +409,13 @@ class Run:
             lines["fallback"] = f"{by_fallback} of the verdicts"
         if self._barred:
             lines["quarantine"] = f"not believed: {', '.join(sorted(self._barred))}"
+        lines |= self.watch.line
         if self.status.frames:
             lines["asked"] = f"{100 * books.asked / self.status.frames:.3f} % of observations"
         if self.status.deaths:
             lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
         if not self.experiment.reward.judged:
-            lines = {k: v for k, v in lines.items() if k == "deaths"}
+            lines = {k: v for k, v in lines.items() if k in ("deaths", "alarms")}
         return lines
 
     def event(self, event: Event) -> None:
@@ -473,6 +484,7 @@ class Run:
             "fallback_judges": sorted(self.fallback_judges),
             "canaries": None if self.canaries is None else self.canaries.state_dict(),
             "barred": sorted(self._barred),
+            "watch": self.watch.state_dict(),
             "pairs": self.pairs.state_dict(),
             "frontier": list(frontier),
             "accepted": [[*writer, following] for writer, following in self._accepted.items()],
@@ -518,6 +530,8 @@ class Run:
             for judge in self.canaries.report():
                 if self.canaries.quarantine_of(judge) is not None and judge not in self._barred:
                     self.canaries.lift(judge)  # by a person, since it was saved
+        if (saved := tree.get("watch")) is not None:
+            self.watch.load_state_dict(saved)
         self._anew = self._barred != frozenset(tree.get("barred", []))
         self._begin_with_what_is_known()
         self._accepted = {(actor, epoch): following for actor, epoch, following in tree["accepted"]}

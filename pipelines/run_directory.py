@@ -5,6 +5,7 @@ RUN/
   config.yaml        the resolved experiment
   metrics.jsonl      one line a report interval
   events.jsonl       deaths, recoveries, degradations, checkpoints
+  alarms.jsonl       what the hacking monitors found, see pipelines/trust/watching.py
   ledger.json        the accounts, at the end of the run and at each checkpoint
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
@@ -59,6 +60,11 @@ class RunDirectory:
     def events(self) -> Path:
         """Events, JSON lines."""
         return self.root / "events.jsonl"
+
+    @property
+    def alarms(self) -> Path:
+        """Alarms of the monitors, JSON lines."""
+        return self.root / "alarms.jsonl"
 
     @property
     def ledger(self) -> Path:

@@ -22,6 +22,7 @@ from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
+from rewards.monitors.suite import Config as MonitorsConfig
 
 TINY = "tiny"
 
@@ -132,6 +133,7 @@ class LanguageExperiment(BaseModel):
     replay: ReplayConfig = Field(default_factory=ReplayConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    monitors: MonitorsConfig = Field(default_factory=MonitorsConfig)
     record_mb: int = Field(default=16, ge=0, description="answers to keep after they were learnt from, MB")
     report_every_s: float = Field(default=5.0, gt=0)
     stall_timeout_s: float = Field(default=600.0, gt=0, description="no update for this long ends the run")
@@ -173,7 +175,7 @@ class LanguageExperiment(BaseModel):
         """Hash of what a resumed run must share with the run that it goes on with."""
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
-        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s"}
+        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s", "monitors"}
         return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
 
     @property

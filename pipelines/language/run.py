@@ -27,9 +27,12 @@ from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
+from pipelines.quarantine import put_in_quarantine, quarantined
 from pipelines.run import Restored, deaths_by_role, imbalance
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker
+from pipelines.trust.watching import Answers, Suspicion, Watch, check_gold
+from rewards.monitors.suite import Alarm
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
@@ -71,6 +74,13 @@ class LanguageRun:
         self._failures: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
+        weights = {part.name: part.weight for part in rewards.parts}
+        check_gold(experiment.monitors, tuple(weights), bool(weights))
+        held_out = [name for name, weight in weights.items() if not weight]
+        self._gold = experiment.monitors.gold or (held_out[0] if held_out else "")
+        self._answers = Answers(weights, self._gold)
+        self.watch = Watch(experiment.monitors, directory, display.say, self.note, self._suspected)
+        self._barred = frozenset(quarantined(directory))  # reward versions that are not believed
         self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
         self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
         self._started = time.monotonic()
@@ -131,6 +141,7 @@ class LanguageRun:
             values = {verdict.subject: verdict.value for verdict in own}
             self.values[part.name] |= values
             self.status.judged(part.name, list(values.values()))
+            self._answers.judged(part.name, list(values.values()))
             for verdict in own:
                 if verdict.status is not Status.OK:
                     self._failures[verdict.status.value] += 1
@@ -165,7 +176,11 @@ class LanguageRun:
     def values_of(self, reports: Sequence[GroupReport]) -> dict[str, dict[str, float | None]]:
         """The verdicts on some groups, by reward and row."""
         rows = [row for report in reports for row in report.row_ids]
-        return {name: {row: values.get(row) for row in rows} for name, values in self.values.items()}
+        barred = {part.name for part in self.rewards.parts if part.version in self._barred}
+        return {
+            name: {row: None if name in barred else values.get(row) for row in rows}
+            for name, values in self.values.items()
+        }
 
     def looked(self, success: Success) -> None:
         """The test split was looked at."""
@@ -176,9 +191,20 @@ class LanguageRun:
     def learnt(self, update: Update) -> None:
         """The learner finished an update."""
         self.status.learnt(update.metrics)
+        self.stopping = self.stopping or self.watch.observe(self._answers.taken(update.metrics))
         if update.fault:
             self._faults[update.fault] += 1
             self.event(Event(time.time(), "learner", "skipped a step", f"update {self.status.updates}: {update.fault}"))
+
+    def _suspected(self, alarm: Alarm) -> None:
+        """A monitor asks for a quarantine: of the reward that weighs most, and is not the one that is held out."""
+        paying = [part for part in self.rewards.parts if part.weight and part.name != self._gold]
+        if paying and (part := max(paying, key=lambda one: abs(one.weight))).version not in self._barred:
+            found = Suspicion(part.version, f"{part.name}: {alarm.monitor}: {alarm.message}")
+            put_in_quarantine(self.directory, found, part.version)
+            self._barred |= {part.version}
+            self.note("quarantined", str(found))
+            self.display.say(str(found))
 
     # Reporting ------------------------------------------------------------------------------------------------------
 
@@ -210,6 +236,7 @@ class LanguageRun:
             return False
         self._reported = time.monotonic()
         self._verdicts.collect()
+        self._barred = frozenset(quarantined(self.directory))  # a person may have lifted one
         self.status.elapsed_s = self.elapsed_s
         pending = sum(self._open.values())
         numbers = self.status.summary() | {
@@ -227,7 +254,7 @@ class LanguageRun:
         lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
         if self.status.deaths:
             lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
-        self.display.show(numbers, lines)
+        self.display.show(numbers, lines | self.watch.line)
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
         self.tracker.metrics(numbers, self.status.updates)
         for told in self.on_report:
@@ -311,6 +338,7 @@ class LanguageRun:
             "roles": dict(roles),
             "status": self.status.state_dict(),
             "frontier": list(frontier),
+            "watch": self.watch.state_dict(),
             "mlflow_run": self.tracker.run_id,
         }
         path = checkpoint.save(
@@ -339,6 +367,8 @@ class LanguageRun:
                 )
         self.status.load_state_dict(tree["status"])
         self._elapsed_before = self.status.elapsed_s
+        if (saved := tree.get("watch")) is not None:
+            self.watch.load_state_dict(saved)
         for version in self._verdicts.versions():  # what is stored is what was asked and answered
             if version.component in self.values:
                 self._asked += version.subjects

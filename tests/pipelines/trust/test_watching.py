@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from envs.trajectory import EpisodeEnd, Fragment
+from pipelines.errors import UserError
+from pipelines.trust.watching import Answers, check_gold
+from rewards.monitors.suite import Config
+
+
+def fragment(length=9, paid=1.0):
+    return Fragment((0, 0, 0), 0, 9, 1, {}, {}, [EpisodeEnd("e", paid, length, paid > 0, False)])
+
+
+def watched(books, small, path, **settings):
+    run = books(small({"reward.source": "retrieval", "monitors.warm_up": 3, **settings}), path)
+    metrics = {"reward_intrinsic": 0.1, "reward_extrinsic": 0.5, "entropy": 1.0}
+    for _ in range(6):
+        run.learnt(metrics, [fragment()])
+    return run, metrics
+
+
+def test_an_alarm_warns_is_written_down_and_shown(books, small, tmp_path):
+    run, metrics = watched(books, small, tmp_path / "run")
+    assert not run.directory.alarms.exists()
+    for _ in range(8):
+        run.learnt({**metrics, "reward_intrinsic": 0.9}, [fragment(40, -1.0)])
+    found = list(run.directory.lines(run.directory.alarms))
+    assert {"gold", "divergence", "length"} <= {one["monitor"] for one in found}
+    assert set(found[0]) == {"time", "monitor", "kind", "value", "threshold", "action", "message"}
+    assert "gold" in run.watch.line["alarms"] and run.stopping is None
+    assert any(one["what"] == "alarm" for one in run.directory.lines(run.directory.events))
+    run.close()
+
+
+def test_an_alarm_stops_the_run_with_its_reason(books, small, tmp_path):
+    run, metrics = watched(books, small, tmp_path / "run", **{"monitors.actions.length": "stop"})
+    for _ in range(8):
+        run.learnt(metrics, [fragment(40)])
+    assert run.stopping.startswith("monitor length: ") and run.done
+    run.close()
+
+
+def test_an_alarm_puts_the_judge_in_quarantine(books, small, tmp_path):
+    run, metrics = watched(books, small, tmp_path / "run", **{"monitors.action": "quarantine"})
+    run.asks_through(lambda question, version: None, lambda judge: None, "rules")
+    for _ in range(8):
+        run.learnt(metrics, [fragment(paid=-1.0)])
+    assert run.accounts()["quarantined"] == ["rules"] and run.annotation.held
+    run.close()
+
+
+def test_what_does_not_fit_is_refused_before_the_run(books, small, tmp_path):
+    with pytest.raises(UserError, match=r"monitors.gold: got 'truth'; expected one of return, success"):
+        books(small({"monitors.gold": "truth"}), tmp_path / "run")
+    with pytest.raises(UserError, match="no judge is asked"):
+        check_gold(Config(action="quarantine"), (), judged=False)
+    with pytest.raises(UserError, match="action"):
+        small({"monitors.action": "shout"})
+
+
+def test_answers_are_weighed_and_gold_is_held_out():
+    answers = Answers({"judge": 2.0, "gold": 0.0}, "gold")
+    answers.judged("judge", [1.0, None, 0.0])
+    answers.judged("gold", [1.0, 1.0, None])
+    seen = answers.taken({"own_tokens": 30.0, "answers": 3.0, "entropy": 0.5, "reward_judge": 0.5})
+    assert (seen.proxy, seen.gold, seen.length, seen.entropy) == (1.0, 1.0, 10.0, 0.5)
+    assert seen.components == {"judge": 1.0}
+    assert answers.taken({"reward": 0.3}).proxy == pytest.approx(0.3) and np.isfinite(seen.proxy_spread)
