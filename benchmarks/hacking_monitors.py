@@ -3,11 +3,11 @@
     python -m benchmarks.hacking_monitors
     python -m benchmarks.hacking_monitors runs=20 updates=200 results=docs/results
 
-A small policy learns by policy gradient to answer sums: for each of ten prompts it chooses a digit, a length and whether
-to begin with an opener, from nine starting policies a seed. In hacked runs the judge has a hole from some update on (or,
-for `verbosity` and `opener`, from the first), and the policy finds it by learning, nobody tells it to. Settings of the
-monitors are the defaults of `rewards.monitors.suite.Config`; they were set on the seeds of `TUNING`, and are measured
-here on others.
+A small policy learns by policy gradient to give one of ten answers to each of ten prompts, how long to write, and
+whether to begin with an opener. In hacked runs the judge has a hole: from the first update on (`verbosity`, `opener`),
+where the policy finds it by learning, or from a later one on, where something breaks (`saturation`, `collapse`,
+`style`). Settings of the monitors are the defaults of `rewards.monitors.suite.Config`; they were set on the seeds of
+`TUNING`, and are measured here on others.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Learner:
         self.opener = np.array([2.0, 0.0])
 
     def answers(self) -> tuple[NDArray[np.int64], ...]:
+        """Prompts, and to each a digit, a length and an opener."""
         prompts = self.random.integers(DIGITS, size=ANSWERS)
         chances = softmax(self.digit)[prompts].cumsum(1)
         digits = (chances < self.random.random((ANSWERS, 1))).sum(1).clip(0, DIGITS - 1)
@@ -60,6 +61,7 @@ class Learner:
         return prompts, digits, lengths, openers
 
     def learn(self, answers: tuple[NDArray[np.int64], ...], reward: Floats) -> None:
+        """One step of policy gradient."""
         prompts, digits, lengths, openers = answers
         spread = reward.std()
         if spread < 1e-9:
@@ -73,6 +75,8 @@ class Learner:
 
     @property
     def entropy(self) -> float:
+        """Of all three choices together."""
+
         def of(p: Floats) -> float:
             return float(-(p * np.log(p + 1e-12)).sum(-1).mean())
 
@@ -172,8 +176,8 @@ def report(rows: Sequence[dict[str, Cell]], results: Path) -> Result:
     return write_result(
         results / f"{NAME}.json",
         NAME,
-        f"With settings fixed on other seeds, the monitors alarm in at least {DETECTED:.0%} of {len(hacked)} hacked runs "
-        f"({len(HACKS)} kinds of hole that a small policy finds by learning) and in at most {FALSE:.0%} of {len(clean)} "
+        f"With settings fixed on other seeds, the monitors alarm in at least {DETECTED:.0%} of {len(hacked)} hacked "
+        f"runs of a small policy ({len(HACKS)} kinds of hole in its judge), and in at most {FALSE:.0%} of {len(clean)} "
         "clean ones.",
         holds,
         f"python -m benchmarks.{NAME.replace('-', '_')}",

@@ -19,6 +19,7 @@ from pipelines.errors import UserError
 AnyExperiment = TypeVar("AnyExperiment", bound=BaseModel)
 
 SHORT = {"reward": "reward.source", "judge": "judge.kind", "fallback": "fallback.judge.kind"}
+# Of language experiments, names that a task or a user gives; of monitors, their kinds.
 OPEN = (
     ["rewards", "weights"],
     ["rewards", "functions"],

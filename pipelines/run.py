@@ -238,7 +238,7 @@ class Run:
         return self._switched() or anew
 
     def quarantine(self, found: Evidence) -> None:
-        """A judge has failed its canaries, or a monitor suspects it: what it says, and said, is not believed until a person lifts that."""
+        """A judge failed its canaries, or a monitor suspects it: it is not believed until a person lifts that."""
         put_in_quarantine(self.directory, found, self.reward_version)
         self._forget(found.judge)
         self.note("quarantined", f"reward version {self.reward_version}: {found}")

@@ -1,4 +1,4 @@
-"""`Watch`: the hacking monitors of a run, and what becomes of an alarm: a line in alarms.jsonl, a stop, a quarantine."""
+"""`Watch`: the hacking monitors of a run, and what an alarm does: a line on disk, a stop, a quarantine."""
 
 from __future__ import annotations
 
