@@ -180,7 +180,7 @@ def report(rows: Sequence[dict[str, Cell]], results: Path) -> Result:
         f"runs of a small policy ({len(HACKS)} kinds of hole in its judge), and in at most {FALSE:.0%} of {len(clean)} "
         "clean ones.",
         holds,
-        f"python -m benchmarks.{NAME.replace('-', '_')}",
+        f"python -m benchmarks.{NAME.replace('-', '_')} runs={len(hacked) // len(HACKS)}",
         figures,
         rows,
     )

@@ -29,6 +29,7 @@ from pipelines.roles import task_of
 from pipelines.run import Run, graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.tracking import start_tracker
+from pipelines.trust.watching import OF_EPISODES, check_gold
 
 if TYPE_CHECKING:
     from pipelines.language.run import LanguageRun
@@ -91,6 +92,7 @@ def train(
         UserError: something that a person can mend.
     """
     goal = check(experiment)
+    check_gold(experiment.monitors, OF_EPISODES, experiment.judged)
     if resume is None:
         directory = RunDirectory.create(runs, experiment.name, name)
     else:

@@ -37,3 +37,20 @@ def compare(
         write_distances(found, Path(own["to"]))
     for line in found.lines():
         typer.echo(line)
+
+
+@app.command(name="evaluate-judge")
+def evaluate_judge(
+    target: Annotated[str, typer.Argument(help="builtin, rules, a URL, a model's directory, a function, or a run")],
+    settings: Settings = None,
+) -> None:
+    """Say how good a judge or reward model is: accuracy, calibration, consistency, best of N, one right among many.
+
+    Keys: data=FILE (JSONL or Parquet: prompt, chosen, rejected), samples=50, repeats=3, seed=0, goal=, rubric=, model=,
+    device=, threads=, runs=.
+    """
+    from pipelines.overrides import parse
+    from pipelines.trust.evaluating import evaluate_judge as run_evaluation
+
+    for line in run_evaluation(target, parse(settings or [])):
+        typer.echo(line)

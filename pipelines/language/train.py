@@ -28,6 +28,7 @@ from pipelines.run import graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import start_tracker
 from pipelines.train import _finish, _flat, _progress
+from pipelines.trust.watching import check_gold
 
 
 def check(experiment: LanguageExperiment) -> RewardSet:
@@ -44,6 +45,8 @@ def check(experiment: LanguageExperiment) -> RewardSet:
                     f"task {task.name} has no prompts in its {split} split; look at its data and test_share"
                 )
         rewards = RewardSet(experiment, task)
+        names = [part.name for part in rewards.parts]
+        check_gold(experiment.monitors, names, bool(names))
         rewards.check([*task.load("train", experiment.seed)[0].columns])
     except (ValueError, OSError) as error:
         raise UserError(f"task {task.name}: {error}") from None

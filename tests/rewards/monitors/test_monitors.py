@@ -113,5 +113,5 @@ def test_state_goes_on_where_it_was(cut):
 
 def test_what_is_null_is_no_observation_and_no_zero():
     seen = observed([np.nan, 1.0, 0.0], [1.0, np.nan, 0.0])
-    assert (seen.proxy, seen.gold, seen.disagreement) == (0.5, 0.5, 0.0)
+    assert (seen.proxy, seen.gold, seen.disagreement) == (0.5, 0.5, None)
     assert observed([np.nan]).proxy is None and Observation().dominance is None
