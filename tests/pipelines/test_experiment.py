@@ -35,6 +35,7 @@ FREE = {
     "budget.requests": 9,
     "fallback.counts": False,
     "canaries.share": 0.5,
+    "monitors.patience": 7,
     "rates.requests_per_minute": 9,
     "hedging.at_most": 0.01,
 }
