@@ -1,4 +1,4 @@
-"""The pages do what they say: their commands and examples run, and the README's tree is the tree on disk.
+"""The pages do what they say: their commands and examples run.
 
 The blocks of a page run in its order, in one temporary directory:
 
@@ -19,12 +19,9 @@ from typing import NamedTuple
 
 import pytest
 
-from pipelines.house import FOLDERS
-
 HOUSE = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# ([\w/]+\.py)\n")
-BRANCH = re.compile(r"^(?P<indent>(?:[│ ]   )*)[├└]── (?P<name>\S+)(?:  +(?P<caption>\S.*))?$")
 BLOCK_TIMEOUT_S = 1200  # a block takes seconds; a loaded machine may need minutes
 
 
@@ -92,29 +89,6 @@ def run_page(page: str, where: Path, name: str = "page") -> int:
     return executed
 
 
-def tree_of(page: str) -> dict[str, str]:
-    """Paths of the last tree drawn on a page, folders with a closing slash, and their captions."""
-    found: dict[str, str] = {}
-    above: list[str] = []
-    for line in blocks(page)[-1].text.splitlines():
-        if (branch := BRANCH.match(line)) is not None:
-            depth = len(branch["indent"]) // 4
-            above[depth:] = [branch["name"]]
-            found["".join(above)] = branch["caption"] or ""
-    return found
-
-
-def tree_offences(page: str, house: Path) -> list[str]:
-    """Where a page's tree and the disk disagree: entries that are not there, modules of the rooms that it lacks."""
-    drawn = tree_of(page)
-    modules = {str(path.relative_to(house)) for folder in FOLDERS for path in (house / folder).rglob("*.py")}
-    return [
-        *(f"{path}: drawn, but not there" for path in drawn if not (house / path).exists()),
-        *(f"{path}: drawn without a caption" for path, caption in drawn.items() if not caption),
-        *(f"{path}: not in the tree; give it a line and a caption" for path in sorted(modules - set(drawn))),
-    ]
-
-
 PAGES = ["README.md", *sorted(str(path.relative_to(HOUSE)) for path in (HOUSE / "docs").glob("*.md"))]
 SHOWN_ONLY = {"docs/design.md", "docs/judges.md", "docs/methods.md"}  # pages with nothing to run
 
@@ -130,11 +104,6 @@ def test_what_a_page_shows_runs(page, tmp_path):
 def test_every_fence_on_a_page_is_seen(page):
     text = (HOUSE / page).read_text(encoding="utf-8")
     assert 2 * len(blocks(text)) == len(re.findall(r"^ *```", text, re.M))
-
-
-def test_the_readme_draws_the_tree_that_is_there():
-    found = tree_offences((HOUSE / "README.md").read_text(encoding="utf-8"), HOUSE)
-    assert not found, "README.md, the tree:\n" + "\n".join(found)
 
 
 def test_a_saved_file_is_there_for_the_next_block_and_an_export_lasts(tmp_path):
@@ -158,19 +127,3 @@ def test_a_saved_file_is_there_for_the_next_block_and_an_export_lasts(tmp_path):
 def test_a_block_that_fails_is_named_with_its_line_and_its_output(page, message, tmp_path):
     with pytest.raises(AssertionError, match=message):
         run_page(page, tmp_path)
-
-
-def test_a_wrong_tree_is_named(tmp_path):
-    for file in ("envs/catch.py", "envs/maps/rooms.py", "README.md"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
-    page = (
-        "```text\n.\n├── README.md   this\n├── envs/       worlds\n│   ├── catch.py\n│   ├── lost.py  gone\n"
-        "│   └── maps/    maps\n└── LICENSE     terms\n```\n"
-    )
-    assert tree_offences(page, tmp_path) == [
-        "envs/lost.py: drawn, but not there",
-        "LICENSE: drawn, but not there",
-        "envs/catch.py: drawn without a caption",
-        "envs/maps/rooms.py: not in the tree; give it a line and a caption",
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ else:
     import tomli as tomllib  # pytest brings it where Python does not
 
 HOUSE = Path(__file__).resolve().parents[2]
+BRANCH = re.compile(r"^(?P<indent>(?:[│ ]   )*)[├└]── (?P<name>\S+)(?:  +(?P<caption>\S.*))?$")
 BESIDE_THE_ROOMS = {"benchmarks", "chaos", "docs", "end_to_end", "house"}
 
 
@@ -52,25 +54,24 @@ def tree_offences(house: Path) -> list[str]:
     ]
 
 
-def captions(readme: str) -> list[str]:
-    """The folders that the tree of the README names, by their paths."""
-    folders, above = list[str](), list[str]()
-    for line in readme.partition("\n## The tree\n")[2].splitlines():
-        indent, branch, name = line.partition("── ")
-        name = name.split(" ")[0]
-        if branch and name.endswith("/"):
-            above = [*above[: len(indent) // 4], name.rstrip("/")]
-            folders.append("/".join(above))
-    return folders
+def tree_of(page: str) -> dict[str, str]:
+    """Paths of the tree at the end of a page, folders with a closing slash, and their captions."""
+    found, above = dict[str, str](), list[str]()
+    for line in page.partition("\n## The tree\n")[2].splitlines():
+        if (branch := BRANCH.match(line)) is not None:
+            above[len(branch["indent"]) // 4 :] = [branch["name"]]
+            found["".join(above)] = branch["caption"] or ""
+    return found
 
 
 def caption_offences(house: Path) -> list[str]:
-    """Folders of Python files without a caption in the tree of the README, and captions without a folder."""
-    named = captions((house / "README.md").read_text(encoding="utf-8"))
-    found = {name.replace(".", "/") for name in packages_on_disk(house)}
+    """Where the README's tree and the disk disagree: what is not there, what has no caption, folders it lacks."""
+    drawn = tree_of((house / "README.md").read_text(encoding="utf-8"))
+    folders = {name.replace(".", "/") + "/" for name in packages_on_disk(house)}
     return [
-        *(f"README.md, the tree: {name}/ has no caption" for name in sorted(found - set(named))),
-        *(f"README.md, the tree: there is no folder {name}/" for name in named if not (house / name).is_dir()),
+        *(f"README.md, the tree: {path} is drawn, but not there" for path in drawn if not (house / path).exists()),
+        *(f"README.md, the tree: {path} is drawn without a caption" for path, caption in drawn.items() if not caption),
+        *(f"README.md, the tree: {path} is not drawn; give it a caption" for path in sorted(folders - set(drawn))),
     ]
 
 
@@ -92,17 +93,20 @@ def test_tests_mirror_the_rooms():
     assert not found, "\n".join(found)
 
 
-def test_each_folder_has_its_caption_in_the_tree_of_the_readme():
+def test_the_readme_draws_the_folders_that_are_there():
     found = caption_offences(HOUSE)
     assert not found, "\n".join(found)
 
 
-def test_a_folder_without_a_caption_and_a_caption_without_a_folder_are_named(tmp_path):
+def test_a_wrong_tree_is_named(tmp_path):
     plant(tmp_path, "envs/catch.py", "envs/maps/rooms.py")
-    (tmp_path / "README.md").write_text("\n## The tree\n├── envs/      worlds\n│   └── gone/   nothing\n└── LICENSE\n")
+    (tmp_path / "README.md").write_text(
+        "# A\n├── not/   this one\n\n## The tree\n├── README.md   this\n├── envs/\n│   └── gone/   nothing\n"
+    )
     assert caption_offences(tmp_path) == [
-        "README.md, the tree: envs/maps/ has no caption",
-        "README.md, the tree: there is no folder envs/gone/",
+        "README.md, the tree: envs/gone/ is drawn, but not there",
+        "README.md, the tree: envs/ is drawn without a caption",
+        "README.md, the tree: envs/maps/ is not drawn; give it a caption",
     ]
 
 
