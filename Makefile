@@ -11,7 +11,7 @@ PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
 
-.PHONY: help train test check unit learning learning-minihack vllm clean
+.PHONY: help train test check unit learning learning-minihack vllm docs clean
 
 help:
 	@echo "make train     set up and train with the default recipe; ARGS=\"key=value ...\" overrides it"
@@ -21,6 +21,7 @@ help:
 	@echo "make learning  tests that train until a return is reached, many minutes"
 	@echo "make learning-minihack  the experiment behind docs/results/learning-minihack.json, an hour on two cores"
 	@echo "make vllm      tests of the vLLM judge, with vLLM for CPUs in an environment of its own"
+	@echo "make docs      the documentation as a site, in site/"
 	@echo "make clean     remove $(VENV) and caches; runs/ stays"
 
 train: $(VENV)/.ready
@@ -54,6 +55,10 @@ learning-minihack: $(VENV)/.ready-dev
 vllm:
 	@.ci/vllm $(VENV)-vllm $(ARGS)
 
+docs: $(VENV)/.ready-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
 clean:
-	rm -rf $(VENV) build guerdon.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site guerdon.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find actors benchmarks cluster envs examples learners pipelines rewards tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -89,8 +89,19 @@ def run_page(page: str, where: Path, name: str = "page") -> int:
     return executed
 
 
-PAGES = ["README.md", *sorted(str(path.relative_to(HOUSE)) for path in (HOUSE / "docs").glob("*.md"))]
-SHOWN_ONLY = {"docs/design.md", "docs/judges.md", "docs/methods.md"}  # pages with nothing to run
+PAGES = [
+    "README.md",
+    *sorted(
+        str(path.relative_to(HOUSE)) for folder in ("docs", "docs/how-to") for path in (HOUSE / folder).glob("*.md")
+    ),
+]
+SHOWN_ONLY = {
+    "docs/design.md",
+    "docs/faq.md",
+    "docs/glossary.md",
+    "docs/judges.md",
+    "docs/methods.md",
+}  # pages with nothing to run
 
 
 @pytest.mark.slow
