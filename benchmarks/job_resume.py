@@ -1,7 +1,7 @@
 """`job-resume`: a submitted job, its head killed with all that runs there, started again, and the job resumed.
 
     python -m benchmarks.job_resume
-    python -m benchmarks.job_resume kills=3 frames=60000
+    python -m benchmarks.job_resume kills=3 frames=40000
 
 A Ray head with its jobs server listens on loopback, in a folder of its own. `guerdon submit` sends a run; SIGKILL
 ends the head and everything on it, driver, roles and replay; the head is started again, with an empty memory, and
@@ -31,6 +31,7 @@ from pipelines.run_directory import RunDirectory
 NAME = "job-resume"
 RUN = "resumed"
 DEADLINE_S = 400.0
+STEP = 2000  # frames that must be learnt from, and saved, before the next kill
 SETTINGS = {
     "actors.count": 2,
     "actors.environments": 4,
@@ -78,12 +79,12 @@ class Command:
 
 
 def wait_for_checkpoint(run: RunDirectory, beyond: int, command: Command) -> int:
-    """The number of the newest checkpoint, once it is larger than `beyond` and something came after it."""
+    """The number of the newest checkpoint, once it is well beyond `beyond` and something was learnt after it."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         found = checkpoint.numbers(run.checkpoints)
         lines = list(run.lines(run.metrics))
-        if found and found[-1] > beyond and lines and lines[-1]["learnt_frames"] > found[-1]:
+        if found and found[-1] >= beyond + STEP and lines and lines[-1]["learnt_frames"] > found[-1]:
             return found[-1]
         if command.process.poll() is not None:
             raise AssertionError(f"it ended before it was killed; raise frames:\n{command.output[-3000:]}")
@@ -132,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     values: dict[str, Any] = parse(arguments)
     work = Path(str(values.pop("work", f"runs/{NAME}"))).resolve() / time.strftime("%H%M%S")
     results, mode = Path(str(values.pop("results", "docs/results"))), str(values.pop("mode", "token"))
-    kills, frames = int(values.pop("kills", 2)), int(values.pop("frames", 150_000))
+    kills, frames = int(values.pop("kills", 2)), int(values.pop("frames", 30_000))
     head = LocalHead(work, mode=mode)
     run = RunDirectory(work / "runs" / RUN)
     rows: list[dict[str, Cell]] = []

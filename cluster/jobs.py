@@ -42,7 +42,8 @@ class Jobs:
         import ray
         from ray.job_submission import JobSubmissionClient
 
-        logging.getLogger("ray").setLevel(logging.ERROR)  # what it says in passing would stand between the job's lines
+        for name in ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # what they say would stand between the job's lines
         self.client: JobSubmissionClient = self._ask(lambda: JobSubmissionClient(self.address))
         theirs = getattr(self.client, "_server_ray_version", None) or ray.__version__
         if theirs != ray.__version__:
