@@ -136,6 +136,8 @@ def test_the_commands_and_their_options_are_exactly_these():
     assert found == {
         "train": {"arguments": ["words"], "options": ["--dry-run"]},
         "evaluate": {"arguments": ["run", "settings"], "options": []},
+        "compare": {"arguments": ["a", "b", "settings"], "options": []},
+        "evaluate-judge": {"arguments": ["target", "settings"], "options": []},
         "inspect": {"arguments": ["run", "settings"], "options": []},
         "report": {"arguments": ["words"], "options": ["--live"]},
         "plan": {"arguments": ["words"], "options": []},
