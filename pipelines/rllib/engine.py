@@ -73,8 +73,10 @@ def algorithm_config(experiment: Experiment, spec: EnvSpec, desk: Any, epoch: in
         config.training(
             vtrace_clip_rho_threshold=learner.rho_bar,
             num_aggregator_actors_per_learner=0,
-            circular_buffer_num_batches=1,
-            circular_buffer_iterations_per_batch=learner.epochs,
+            # Its circular buffer drops batches that nobody has learnt from yet; a short queue makes the sampler wait.
+            use_circular_buffer=False,
+            simple_queue_size=1,
+            num_epochs=learner.epochs,
             broadcast_interval=1,
         )
     else:
