@@ -16,7 +16,7 @@ EXAMPLES = {  # its words, and what it must print
     "reannotate_and_retrain": (["frames=2000"], "contrary"),
     "rubric_grpo": (["updates=1", "prompts=4", "evaluate_every=0"], "pass@1"),
 }
-TESTED_ELSEWHERE = {"trl_reward", "verl_reward"}  # tests/pipelines/test_serve_rewards.py
+TESTED_ELSEWHERE = {"rllib_rewards", "trl_reward", "verl_reward"}  # beside what they show
 
 
 def test_every_example_is_short_and_tested():
