@@ -9,6 +9,7 @@ import pytest
 from pipelines.experiment import Experiment
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
+from pipelines.recipes.table import find_recipe
 
 FREE = {
     "name": "other",
@@ -78,15 +79,21 @@ def test_where_the_source_of_an_offline_run_lies_is_free_and_what_it_holds_is_no
     assert len({identity(), identity(store="5678"), identity(algorithm="vtrace"), identity(burn_in=3)}) == 4
 
 
+def test_how_often_rllib_is_looked_at_is_free_and_whether_it_learns_is_not():
+    recipe = find_recipe("rllib-ppo")
+    assert apply(recipe, {"rllib.train_s": 9.0}).identity() == recipe.identity()
+    assert apply(recipe, {"rllib": None}).identity() != recipe.identity()
+
+
 def test_a_run_that_acts_has_the_identity_that_it_had_before_there_was_offline_learning():
     free = {key.split(".")[0] for key in FREE}
-    text = catch().model_dump_json(exclude={**dict.fromkeys(free | {"offline"}, True), "reward": {"view"}})
+    text = catch().model_dump_json(exclude={**dict.fromkeys(free | {"offline", "rllib"}, True), "reward": {"view"}})
     assert catch().identity() == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_every_key_is_either_free_or_bound():
     """A key that is added has to be put on one of the two sides, here and in `identity`."""
-    said = {key.split(".")[0] for key in (*FREE, *BOUND)}
+    said = {key.split(".")[0] for key in (*FREE, *BOUND)} | {"rllib"}  # not every experiment can have it: see above
     assert said == set(Experiment.model_fields)
 
 

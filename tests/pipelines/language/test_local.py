@@ -65,7 +65,7 @@ def test_a_run_learns_balances_and_can_be_looked_at(tmp_path, capsys):
     with pytest.raises(UserError, match="expected one of the 48 stored ones"):
         list(inspect_language(directory, "nothing", 1))
     page = directory.report.read_text()
-    assert "tokens/s" in page and "assistant │" in page and "could not be made" not in page
+    assert "tokens/s" in page and "assistant" in page and "Most rewarded" in page and "could not be made" not in page
 
 
 def test_two_runs_of_one_seed_are_the_same_bit_for_bit_and_another_seed_is_not(tmp_path):
