@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -47,6 +49,23 @@ def actor(sizes, inference, index=0):
     return Unroll(vectors, policy(1), 12, 7, index, 0, inference)
 
 
+def leaves(column):
+    """The numbers of a column, whatever lists they lie in."""
+    while pa.types.is_nested(column.type):
+        column = column.flatten()
+    return column
+
+
+def alike(rows, same):
+    """Equal, floats up to their last bits: calls that are answered together are one product of other matrices."""
+    for name in rows.schema.names:
+        one, other = leaves(rows.column(name)), leaves(same.column(name))
+        if pa.types.is_floating(one.type):
+            np.testing.assert_allclose(one.to_numpy(False), other.to_numpy(False), atol=1e-5, err_msg=name)
+        else:
+            assert one == other, name
+
+
 @pytest.fixture
 def server():
     server = InferenceServer(policy())
@@ -61,7 +80,8 @@ def test_a_server_gives_an_actor_what_its_own_policy_gives_it(server, sizes):
     here.load_weights(5, pack_weights(policy(2)))
     for _ in range(3):
         (one, rows), (other, same) = here.rollout(), there.rollout()
-        assert rows == same
+        assert rows.schema == same.schema and len(rows) == len(same)
+        alike(rows, same)
         assert one.policy_version == other.policy_version == 5 and one.episodes == other.episodes
 
 

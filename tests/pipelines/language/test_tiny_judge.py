@@ -29,4 +29,4 @@ def test_a_judge_that_is_named_is_left_alone_and_one_that_cannot_be_made_is_refu
     experiment = rubric_grpo()
     assert experiment.rewards.judge.model.model == BUILTIN
     with pytest.raises(UserError, match="has no pairs"):
-        with_tiny_judge(experiment.model_copy(update={"task": "arithmetic"}))
+        with_tiny_judge(experiment.model_copy(update={"task": "arithmetic", "task_options": {}}))
