@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as pack_tensors
@@ -248,6 +249,7 @@ class LearnerRole:
         metrics = {
             "answers": float(rows.num_rows),
             "tokens": float(sum(len(one) for one in rows.column("token_ids"))),
+            "own_tokens": float(pc.sum(pc.list_flatten(rows.column("loss_mask"))).as_py() or 0),  # of all answers
             "reward_nulls": float((~known).sum()),
             "staleness_max": float(self.learner.version - min(rows.column("policy_version_min").to_pylist())),
             "groups_without_signal": float(np.mean([len(np.unique(reward[valid])) < 2 for reward, valid in groups])),

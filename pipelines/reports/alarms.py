@@ -11,19 +11,18 @@ from pipelines.records import NOT_KNOWN, number_text
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import clean, table
 
-FILE = "alarms.jsonl"
 SHOWN = 100
 
 
 def alarms(run: RunData) -> str:
     """The alarms of a run, the newest last; empty where it has none."""
-    path = run.directory.root / FILE
+    path = run.directory.alarms
     if not path.is_file():
         return ""
     try:
         found = [line for line in run.directory.lines(path) if isinstance(line, dict)]
     except (OSError, ValueError) as error:
-        return table((), (), note=f"{FILE} cannot be read: {error}")
+        return table((), (), note=f"{path.name} cannot be read: {error}")
     rows = []
     for line in found[-SHOWN:]:
         at = line.get("time")
@@ -40,7 +39,7 @@ def alarms(run: RunData) -> str:
         )
     note = "No monitor has raised an alarm." if not found else f"{len(found):,} alarms."
     if len(found) > SHOWN:
-        note += f" The latest {SHOWN} are shown; all are in {FILE}."
+        note += f" The latest {SHOWN} are shown; all are in {path.name}."
     head = ("time (UTC)", "monitor", "kind", "value", "threshold", "action", "what it says")
     return table(head, rows, numbers=(3, 4), note=note, label="Alarms")
 

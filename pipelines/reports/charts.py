@@ -78,7 +78,7 @@ def line_chart(
         )
     for index, one in enumerate(drawn):
         style = f"s{index % COLOURS}" + (" again" if index >= COLOURS else "")
-        title = f"<title>{escape(one.name)}</title>"
+        title = f"<title>{text(one.name, 80)}</title>"  # as in the data: the script finds lines by it
         if one.interval:
             edges = [(x, pair[1]) for (x, _), pair in zip(one.points, one.interval, strict=True)]
             edges += [(x, pair[0]) for (x, _), pair in zip(one.points, one.interval, strict=True)][::-1]

@@ -35,7 +35,7 @@ def costs(run: RunData) -> str:
             for batch in store.batches():
                 _count(batch, statuses, sums, latencies)
     except (OSError, ValueError, pa.ArrowException) as error:
-        return f'<p class="none">{table((), (), note=f"The verdicts cannot be read: {one_line(error)}")}</p>'
+        return table((), (), note=f"The verdicts cannot be read: {one_line(error)}")
     rows = []
     for name in sorted(statuses, key=lambda one: -statuses[one].total())[:SHOWN]:
         total, ok = statuses[name].total(), statuses[name][Status.OK.value]

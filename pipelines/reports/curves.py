@@ -88,7 +88,7 @@ def component_figures(groups: Sequence[Group]) -> str:
     charts = []
     for group in groups:
         prefix = "learner/reward_"
-        keys = dict.fromkeys(key for run in group.runs for key in (run.rows[-1] if run.rows else {}))
+        keys = dict.fromkeys(key for run in group.runs for row in run.rows for key in row)
         names = [key for key in keys if key.startswith(prefix) and key != "learner/reward_nulls"][:MOST_COMPONENTS]
         series = [
             Series(key.removeprefix(prefix), one.points, one.interval)

@@ -43,7 +43,7 @@ class LivePage:
         """Changes when a run has written something: size and time of its small files."""
         found = []
         for directory in self._directories:
-            for path in (directory.metrics, directory.events, directory.ledger, directory.root / "alarms.jsonl"):
+            for path in (directory.metrics, directory.events, directory.ledger, directory.alarms):
                 try:
                     status = path.stat()
                     found.append((status.st_size, status.st_mtime_ns))

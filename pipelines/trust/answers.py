@@ -87,9 +87,8 @@ class AnswerRewards:
         except (OSError, ValueError) as error:
             raise UserError(f"{directory.verdicts} cannot be read: {one_line(error)}") from None
         self._said = {(v.component, v.subject): v.value for v in verdicts}
-        self._components = {v.reward_version: v.component for v in verdicts} | {
-            v.component: v.component for v in verdicts
-        }
+        self._by_version = {(v.reward_version, v.subject): v.value for v in verdicts}
+        self._versions = dict.fromkeys(v.reward_version for v in verdicts)
         self._rows = pa.Table.from_batches([to_batch(answers)])
 
     def __call__(self, word: str) -> Values:
@@ -119,9 +118,12 @@ class AnswerRewards:
             except ValueError as error:
                 raise UserError(f"{word}: {one_line(error)}") from None
             return np.where(seen.weight > 0, seen.reward, np.nan).astype(np.float64)
-        if (component := self._components.get(word)) is None:
-            known = ", ".join(self._components) or "none: nothing is judged"
+        if word in columns:
+            return columns[word].values.astype(np.float64)
+        if word not in self._versions:
+            known = ", ".join([*columns, *self._versions])
             raise UserError(
                 f"got reward {word!r}; expected reward, a view (FILE.yaml), package.module:function, or one of {known}"
             )
-        return columns[component].values.astype(np.float64)
+        said = [self._by_version.get((word, one.row_id)) for one in self._answers]
+        return np.array([np.nan if value is None else value for value in said])

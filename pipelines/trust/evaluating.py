@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +67,16 @@ def read_problems(path: Path, most: int) -> list[Problem]:
     """
     try:
         if path.suffix == ".parquet":
-            rows = pq.read_table(path).slice(0, most).to_pylist()
+            rows = list(enumerate(pq.read_table(path).slice(0, most).to_pylist(), 1))
         else:
             with path.open(encoding="utf-8") as file:
-                lines = [line for line in file if line.strip()][:most]
-            rows = [json.loads(line) for line in lines]
-    except (OSError, ValueError, pa.ArrowException) as error:
+                lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+                rows = [(number, json.loads(line)) for number, line in islice(lines, most)]
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise UserError(f"data: {path} cannot be read: {one_line(error)}; expected JSONL or Parquet") from None
     if not rows:
         raise UserError(f"data: {path} is empty; expected lines with {', '.join(COLUMNS)}")
-    return [_problem(path, number, row) for number, row in enumerate(rows, 1)]
+    return [_problem(path, number, row) for number, row in rows]
 
 
 def _problem(path: Path, number: int, row: Any) -> Problem:
@@ -88,7 +89,8 @@ def _problem(path: Path, number: int, row: Any) -> Problem:
             f"data: {path}, line {number}: got {', '.join(sorted(there)) or type(row).__name__}; expected texts "
             f"{', '.join(COLUMNS)} (rejected: one or a list)"
         )
-    return Problem(str(texts[0]), str(texts[1]), wrong, str(there.get("answer") or ""))
+    answer = there.get("answer")  # 0 is one
+    return Problem(str(texts[0]), str(texts[1]), wrong, "" if answer is None else str(answer))
 
 
 def sums(count: int, seed: int) -> list[Problem]:

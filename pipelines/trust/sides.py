@@ -49,7 +49,7 @@ def read_view(path: Path) -> RewardView:
         return RewardView(ViewConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error)}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path}: {one_line(error)}; expected a view: name and parts, see docs/views.md") from None
 
 
@@ -138,6 +138,10 @@ class StepRewards:
         view = read_view(path)
         columns = {"caption_count": Column.full(self._experience.flat("caption_count"))}
         for name in view.inputs:
+            if name.endswith((".yaml", ".yml")):  # or one that names itself would never end
+                raise UserError(
+                    f"{path}: got {name!r} as a column; expected extrinsic, caption_count or reward versions"
+                )
             if name not in columns:
                 values = self(name).astype(np.float32)
                 columns[name] = Column(values, ~np.isnan(values))

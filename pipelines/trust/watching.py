@@ -76,7 +76,7 @@ class Watch:
             note: writes an event down: what, and its cause.
             quarantine: puts the judge in quarantine.
         """
-        self._monitors, self._directory = Monitors(config), directory
+        self._config, self._monitors, self._directory = config, Monitors(config), directory
         self._say, self._note, self._quarantine = say, note, quarantine
         self._counts: Counter[str] = Counter()
 
@@ -105,10 +105,12 @@ class Watch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on; what another version of the monitors has saved is left, and they begin anew."""
+        restored = Monitors(self._config)  # apart: what fails half-way leaves nothing behind
         try:
-            self._monitors.load_state_dict(state["monitors"])
-        except (KeyError, ValueError) as error:
-            self._note("monitors begin anew", str(error))
+            restored.load_state_dict(state["monitors"])
+            self._monitors = restored
+        except (KeyError, TypeError, ValueError) as error:
+            self._note("monitors begin anew", f"{type(error).__name__}: {error}")
         self._counts = Counter(state.get("counts", {}))
 
 
@@ -148,7 +150,8 @@ class Answers:
         seen = {
             "length": length / answers if length is not None and answers else None,
             "entropy": metrics.get("entropy"),
-            "components": {n: self._weights[n] * metrics.get(f"reward_{n}", 0.0) for n in paying},
+            # one that is NULL throughout an update has no mean, and is no component of it
+            "components": {n: self._weights[n] * metrics[f"reward_{n}"] for n in paying if f"reward_{n}" in metrics},
         }
         if not paying or len({len(columns[name]) for name in paying}) != 1 or not len(columns[paying[0]]):
             return Observation(proxy=metrics.get("reward"), **seen)  # type: ignore[arg-type]

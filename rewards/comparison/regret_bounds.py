@@ -45,7 +45,9 @@ def regret_of(world: TabularMDP, a: Floats, b: Floats, canonical_a: Floats, cano
     top, bottom = world.worth(best, a), world.worth(worst, a)
     regret = max(0.0, top - world.worth(followed, a))
     span = top - bottom
-    size, distance = norm(canonical_a), norm(standardised(canonical_a) - standardised(canonical_b))
+    # a reward that is shaping alone has rounding for its canonical form, which stands for 0
+    unit_a, unit_b = standardised(canonical_a, 2, norm(a)), standardised(canonical_b, 2, norm(b))
+    size, distance = norm(canonical_a), norm(unit_a - unit_b)
     share = regret / span if span > 1e-9 * (1 + abs(top)) else None
     return Regret(regret, share, starc_bound(size, distance, world.gamma))
 
@@ -95,7 +97,7 @@ def most_over(coverage: Floats, world: TabularMDP, policies: tuple[Floats, ...],
             with np.errstate(divide="ignore", invalid="ignore"):
                 most = max(most, float(np.nanmax(np.where(met > 0, met / coverage, 0.0))))
             following = met.sum((0, 1))
-            if np.allclose(following, state, atol=1e-12):
+            if np.allclose(following, state, rtol=0, atol=1e-12):
                 break
             state = following
     return most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,8 +97,6 @@ def best_of_n(scores: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]
     """
     if n < 1:
         raise ValueError(f"got n={n}; expected at least 1")
-    from math import comb
-
     found = []
     for own, worth in zip(scores, gold, strict=True):
         known = [(s, g) for s, g in zip(own, worth, strict=True) if not (np.isnan(s) or np.isnan(g))]

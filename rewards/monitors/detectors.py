@@ -18,7 +18,8 @@ class Cusum:
         z = side · (x − μ) / σ,   S ← max(0, S + z − slack),   alarm when S ≥ threshold
 
     For independent normal observations around the reference the mean number between two false alarms is about
-    exp(2·slack·(threshold + 1.166)) (Siegmund 1985, for large thresholds); with slack ½ and threshold 12 over 500,000.
+    exp(2·slack·(threshold + 1.166)) / (2·slack²) (Siegmund 1985, for large thresholds); with slack ½ and threshold 12
+    over a million.
     μ and σ are estimated, and learning moves every stream: thresholds are measured, see docs/monitors.md.
 
     Attributes:

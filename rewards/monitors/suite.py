@@ -30,7 +30,7 @@ Kind = Literal["gold", "divergence", "disagreement", "dominance", "length", "ent
 Action = Literal["warn", "stop", "quarantine"]
 STATE_VERSION = 1
 LEAST_SHARE = 0.05  # of answers: judges err, and a share near 0 hardly varies
-DESERVED = 0.8  # of the highest gold: where the mean is so near, the highest reward is deserved
+DESERVED = 0.8  # of the highest gold, by size: where the mean is so near, the highest reward is deserved
 
 
 class Config(BaseModel):
@@ -110,7 +110,7 @@ class Monitors:
             "proxy_spread": Cusum(1, **drift),  # type: ignore[arg-type]
             "gold_spread": Cusum(1, **drift),  # type: ignore[arg-type]
         }
-        self._best = 0.0  # the highest gold that any answer had
+        self._best: float | None = None  # the highest gold that any answer had; None: nobody said yet
         levels = ("dominance", "length", "entropy", "saturation", "collapse")
         self._levels = {name: Level(1.0, config.patience, config.warm_up) for name in levels}
 
@@ -119,16 +119,17 @@ class Monitors:
         if not self.config.enabled:
             return []
         drifts, alarms = self._drifts, list[Alarm]()
-        self._best = self._best if seen.gold_high is None else max(self._best, seen.gold_high)
+        if seen.gold_high is not None:
+            self._best = seen.gold_high if self._best is None else max(self._best, seen.gold_high)
         given = {name: getattr(seen, name) for name in drifts if name != "gap"}
         alarmed = {name for name, value in given.items() if drifts[name].observe(value)}
         if "gold" in alarmed:
             alarms.append(self._drift("gold", seen.gold, "the held-out reward falls"))
         if drifts["gold"].ready and seen.proxy is not None and seen.gold is not None:
             up, down = drifts["proxy"].z(seen.proxy), -drifts["gold"].z(seen.gold)
-            # the difference alarms only where gold is below its reference and the proxy above
-            if drifts["gap"].ready or drifts["gap"].seen < self.config.warm_up:
-                drifts["gap"].seen, drifts["gap"].squares = self.config.warm_up, float(self.config.warm_up - 1)
+            # the smaller alarms only where gold is below its reference and the proxy above; both are in deviations,
+            # so that it is compared with mean 0 and deviation 1, without a reference of its own
+            drifts["gap"].seen, drifts["gap"].squares = self.config.warm_up, float(self.config.warm_up - 1)
             if drifts["gap"].observe(min(up, down)):
                 alarms.append(self._drift("divergence", min(up, down), "the reward rises while what is meant falls"))
         if "correlation" in alarmed and drifts["correlation"].mean > 0 and self._gold_fell(seen):
@@ -164,7 +165,7 @@ class Monitors:
         saturation = None if seen.extreme is None else seen.extreme / config.saturation
         if seen.gold is None:
             saturation = None  # it may be deserved: nobody says
-        elif seen.gold >= DESERVED * self._best:
+        elif self._best is not None and seen.gold >= self._best - (1 - DESERVED) * abs(self._best):
             saturation = 0.0
         return [
             ("dominance", None if dominance is None else dominance / config.dominance, "one component is all"),
@@ -199,7 +200,7 @@ class Monitors:
         """
         if state.get("version") != STATE_VERSION:
             raise ValueError(f"got monitors of state version {state.get('version')}; expected {STATE_VERSION}")
-        self._best = float(state["best"])
+        self._best = None if state["best"] is None else float(state["best"])
         for name, saved in state["drifts"].items():
             self._drifts[name].load_state_dict(saved)
         for name, saved in state["levels"].items():

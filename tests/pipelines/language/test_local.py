@@ -12,14 +12,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from small import small
 
+from envs.language.trajectory import to_batch
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.language.experiment import RewardsConfig
-from pipelines.language.inspect import explain_language, inspect_language
+from pipelines.language.inspect import explain_language, inspect_language, stored_answers
 from pipelines.language.policy import chat, evaluate_language
+from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import is_language, resolve_language
 from pipelines.language.train import train
 from pipelines.replay_tools import ledger_report, verify_stores
+from pipelines.stored_experience import stored_verdicts
+from pipelines.trust.distances import compare_rewards
 
 pytestmark = pytest.mark.slow
 
@@ -97,3 +101,21 @@ def test_what_cannot_be_judged_is_null_and_leaves_the_loss(tmp_path):
     assert 0 < failed < 32 and books["balanced"]
     assert any("no opinion of odd answers" in cause for cause in books["verdicts"]["causes"])
     assert list(directory.lines(directory.metrics))[-1]["learner/reward_nulls"] > 0
+
+
+def test_two_rewards_of_answers_are_compared_and_lengths_are_of_all_answers(tmp_path):
+    directory = run(tmp_path, updates=1)
+    answers = stored_answers(directory)
+    _, tree, _ = checkpoint.load(directory.checkpoints)
+    role = LearnerRole(small(updates=1), tree["model"], None)
+    (version,), name = {verdict.reward_version for verdict in stored_verdicts(directory)}, "right"
+    found = compare_rewards(directory, name, version)
+    assert (found.unit, found.both, found.starc) == ("answer", 16, pytest.approx(0, abs=1e-6))
+    with pytest.raises(UserError, match=f"got reward 'nobody'; expected .* or one of {name}, .*{version}"):
+        compare_rewards(directory, name, "nobody")
+    # only the answers of the first group differ: the others are left out of the loss, and not of their mean length
+    first = answers[0].group_id
+    values = {name: {one.row_id: float(one.group_id == first and one.member == 0) for one in answers}}
+    metrics = role.learn([to_batch(answers)], values)[0].metrics
+    assert (metrics["sequences"], metrics["answers"]) == (4, 16)
+    assert metrics["own_tokens"] == sum(int(one.loss_mask.sum()) for one in answers)

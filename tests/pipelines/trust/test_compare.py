@@ -93,6 +93,11 @@ def test_what_cannot_be_compared_is_said(stored, here, tmp_path):
     (tmp_path / "bad.yaml").write_text("name: x\nparts: []\n")
     with pytest.raises(UserError, match=r"bad.yaml: parts"):
         compare_rewards(run, "extrinsic", str(tmp_path / "bad.yaml"))
+    (tmp_path / "itself.yaml").write_text(
+        f"name: x\nparts:\n- {{part: weighted_sum, coefficients: {{'{tmp_path / 'itself.yaml'}': 1.0}}}}\n"
+    )
+    with pytest.raises(UserError, match=r"itself.yaml' as a column; expected extrinsic"):
+        compare_rewards(run, "extrinsic", str(tmp_path / "itself.yaml"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"cannot be read|no stored experience"):
         compare_rewards(RunDirectory(tmp_path / "empty"), "extrinsic", "extrinsic")

@@ -39,9 +39,14 @@ def test_files_are_read_and_what_is_malformed_is_named(tmp_path, judge):
     bad.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n{"prompt": "a", "chosen": 3}\n')
     with pytest.raises(UserError, match=r"line 2: got chosen, prompt; expected texts prompt, chosen, rejected"):
         read_problems(bad, 10)
-    bad.write_text("no json")
-    with pytest.raises(UserError, match="cannot be read"):
+    bad.write_text('\n\n{"prompt": "a", "chosen": "b", "rejected": "c", "answer": 0}\n\n{"prompt": "a"}\n')
+    assert read_problems(bad, 1)[0].answer == "0"
+    with pytest.raises(UserError, match=r"line 5: got prompt"):
         read_problems(bad, 10)
+    for said in ("no json", "[" * 200_000):
+        bad.write_text(said)
+        with pytest.raises(UserError, match="cannot be read"):
+            read_problems(bad, 10)
     bad.write_text("")
     with pytest.raises(UserError, match="is empty"):
         read_problems(bad, 10)

@@ -3,7 +3,7 @@ import pytest
 
 from envs.trajectory import EpisodeEnd, Fragment
 from pipelines.errors import UserError
-from pipelines.trust.watching import Answers, check_gold
+from pipelines.trust.watching import Answers, Watch, check_gold
 from rewards.monitors.suite import Config
 
 
@@ -66,3 +66,15 @@ def test_answers_are_weighed_and_gold_is_held_out():
     assert (seen.proxy, seen.gold, seen.length, seen.entropy) == (1.0, 1.0, 10.0, 0.5)
     assert seen.components == {"judge": 1.0}
     assert answers.taken({"reward": 0.3}).proxy == pytest.approx(0.3) and np.isfinite(seen.proxy_spread)
+    assert answers.taken({"reward": 0.3}).components == {}  # NULL throughout: no component, and none that pays 0
+
+
+def test_a_state_that_cannot_be_read_leaves_nothing_behind(books, small, tmp_path):
+    run, _ = watched(books, small, tmp_path / "run")
+    fresh = Watch(Config(), run.directory, lambda said: None, run.note, lambda alarm: None)
+    empty, broken = fresh.state_dict(), run.watch.state_dict()
+    broken["monitors"]["drifts"]["of another version"] = {}
+    fresh.load_state_dict(broken)
+    assert fresh.state_dict() == empty
+    assert any(one["what"] == "monitors begin anew" for one in run.directory.lines(run.directory.events))
+    run.close()
