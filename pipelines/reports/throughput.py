@@ -20,8 +20,7 @@ def throughput(run: Records) -> str:
     if not counted:
         return ""
     last = counted[-1]
-    names = dict.fromkeys(key.removeprefix(SECONDS) for row in counted for key in row if key.startswith(SECONDS))
-    whole = {name: seconds for name in names if (seconds := in_all(counted, name)) > 0}
+    whole = {key.removeprefix(SECONDS): v for key, v in last.items() if key.startswith(SECONDS) and v > 0}
     if not whole:
         return ""
     frames, unit = last["learnt_frames"], run.unit[:-1]
@@ -38,17 +37,8 @@ def throughput(run: Records) -> str:
     )
 
 
-def in_all(rows: Sequence[Mapping[str, float]], name: str) -> float:
-    """Seconds of one stage over all rows; a resumed run counts anew, and what it counted before is added."""
-    total = before = 0.0
-    for seconds in (row[SECONDS + name] for row in rows if SECONDS + name in row):
-        total += seconds - before if seconds >= before else seconds
-        before = seconds
-    return total
-
-
 def over_time(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
-    """Microseconds a frame of one stage in each interval; a resumed run counts anew, which gives no point."""
+    """Microseconds a frame of one stage in each interval; where a resumed run went back there is no point."""
     key = SECONDS + name
     found = []
     places = [row for row in rows if key in row]
