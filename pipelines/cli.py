@@ -20,6 +20,7 @@ from pipelines.commands import (
     planning,
     rewarding,
     storing,
+    sweeping,
     training,
     trusting,
 )
@@ -31,7 +32,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Guerdon: a workbench for learning from designed rewards.",
 )
-for commands in (training, jobs, planning, looking, rewarding, trusting, storing, deploying, machine, creating):
+for commands in (
+    training,
+    sweeping,
+    jobs,
+    planning,
+    looking,
+    rewarding,
+    trusting,
+    storing,
+    deploying,
+    machine,
+    creating,
+):
     app.add_typer(commands.app)
 
 

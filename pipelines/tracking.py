@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.errors import UserError
 
+PARENT_RUN = "GUERDON_MLFLOW_PARENT"  # environment variable: the MLflow run below which a new one is shown
 SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
@@ -74,7 +75,9 @@ class Tracker:
             else:
                 ident = found.experiment_id
             if resume is None:
-                self.run_id = self._client.create_run(ident, run_name=name).info.run_id
+                parent = os.environ.get(PARENT_RUN)
+                tags = {"mlflow.parentRunId": parent} if parent else None
+                self.run_id = self._client.create_run(ident, run_name=name, tags=tags).info.run_id
                 params = [Param(k, str(v)[:500]) for k, v in parameters.items() if not SECRET.search(k)]
                 for start in range(0, len(params), 100):
                     self._client.log_batch(self.run_id, params=params[start : start + 100])

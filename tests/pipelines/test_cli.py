@@ -160,6 +160,7 @@ def test_the_commands_and_their_options_are_exactly_these():
         "methods": {"arguments": ["words"], "options": []},
         "profile": {"arguments": ["words"], "options": []},
         "tune": {"arguments": ["words"], "options": []},
+        "sweep": {"arguments": ["words"], "options": []},
         "replay inspect": {"arguments": ["run", "settings"], "options": []},
         "replay verify": {"arguments": ["run", "settings"], "options": []},
         "replay export": {"arguments": ["run", "settings"], "options": []},

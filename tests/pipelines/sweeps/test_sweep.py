@@ -1,0 +1,109 @@
+"""`guerdon sweep`: refusals before anything starts, and a sweep with a pruned trial, as its user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import checkpoint
+from pipelines.errors import UserError
+from pipelines.run_directory import RunDirectory
+from pipelines.sweeps.sweep import Settings, plan_sweep, resume_sweep, start_sweep
+
+LOCAL = ["runner=local", "frames=2000", "tracking.enabled=false"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["policy.hiden=[16,32]"], "did you mean hidden"),
+        (["policy.hidden=[16,many]"], "policy.hidden"),
+        (["actors.count=uniform(1,9)", "seed=[1]"], "integer"),
+        (["learner.learning_rate=uniform(-1,1)"], "greater than 0"),
+        (["seed=[1,2]", "run=mine"], "leave it out"),
+        (["seed=[1,2]", "ray.address=127.0.0.1:6379"], "cores of this machine"),
+        (["frames=[1000,2000]"], "pruner=none"),
+        (["seed=[1,2]", "frames=none"], "frames"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused_and_leaves_nothing(words, said, tmp_path):
+    with pytest.raises(UserError, match=said):
+        start_sweep("catch", [*words, "runner=local"], tmp_path, Settings())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"samples": 0}, {"concurrent": -1}, {"mode": "best"}, {"pruner": "hyperband"}, {"name": "../up"}]
+)
+def test_settings_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(UserError, match=f"got {next(iter(wrong))}"):
+        Settings(**wrong)
+
+
+def test_too_many_trials_are_refused(tmp_path):
+    with pytest.raises(UserError, match="1001 trials"):
+        plan_sweep("catch", ["seed=[1]", "runner=local"], tmp_path, Settings(samples=1001))
+
+
+def test_a_name_that_is_taken_and_a_sweep_that_is_not_there_are_refused(tmp_path):
+    (tmp_path / "nets").mkdir()
+    with pytest.raises(UserError, match="resume=nets"):
+        start_sweep("catch", ["seed=[1,2]", "runner=local"], tmp_path, Settings(name="nets"))
+    with pytest.raises(UserError, match="no sweep"):
+        resume_sweep("nets", tmp_path)
+    with pytest.raises(UserError, match="no sweep"):
+        resume_sweep("../nets", tmp_path)
+
+
+def test_a_trial_asks_for_the_cores_of_its_largest_run(tmp_path):
+    def cpus(*words):
+        return plan_sweep("catch", words, tmp_path, Settings()).cpus
+
+    assert cpus("seed=[1,2]", "runner=local") == 1
+    few, many = cpus("seed=[1,2]", "actors.count=2"), cpus("actors.count=[2,5]")
+    assert few > 2 and many == few + 3
+
+
+def test_language_recipes_count_updates(tmp_path):
+    plan = plan_sweep("rlvr", ["seed=[1,2]", "updates=40"], tmp_path, Settings())
+    assert (plan.time_key, plan.horizon, plan.cpus) == ("updates", 40, 1)
+
+
+def guerdon(where, *words):
+    command = [sys.executable, "-m", "pipelines.cli", "sweep", *words]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=240, env=dict(os.environ))
+
+
+def test_more_than_one_recipe_is_refused(tmp_path):
+    done = guerdon(tmp_path, "catch", "minihack", "seed=[1,2]")
+    assert done.returncode == 2 and "2 recipes" in done.stderr
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+def test_a_sweep_prunes_saves_and_is_gone_on_with(tmp_path):
+    """One at a time, a better one first: ASHA stops those that come after and do worse, after they have saved."""
+    space = ["learner.learning_rate=[0.01,0.0000001]", "policy.hidden=[16,32]"]
+    small = ["actors.environments=1", "actors.unroll_length=10", "report_every_s=0.1", "concurrent=1", "name=nets"]
+    sharper = ["metric=learner/entropy", "mode=min"]  # told apart by the first look: a policy that hardly learns
+    done = guerdon(tmp_path, "catch", *space, *small, *sharper, *LOCAL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    root = tmp_path / "runs" / "nets"
+    rows = json.loads((root / "sweep.json").read_text())["trials"]
+    assert len(rows) == 4 and {row["status"] for row in rows} == {"finished", "pruned"}
+    assert {(r["values"]["learner.learning_rate"], r["values"]["policy.hidden"]) for r in rows} == {
+        (rate, hidden) for rate in (0.01, 1e-7) for hidden in (16, 32)
+    }
+    for row in rows:
+        directory = RunDirectory(root / row["trial"])
+        tree = checkpoint.load(directory.checkpoints)[1]
+        assert tree and directory.report.is_file()
+        last = list(directory.lines(directory.metrics))[-1]["learnt_frames"]
+        assert (last >= 2000) if row["status"] == "finished" else (row["steps"] <= last < 2000)
+    again = guerdon(tmp_path, "resume=nets")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads((root / "sweep.json").read_text())["trials"] == rows

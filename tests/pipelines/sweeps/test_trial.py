@@ -1,0 +1,23 @@
+"""A trial: which line of metrics is news, what it is called, and what a run's process is not told."""
+
+from __future__ import annotations
+
+from pipelines.sweeps.trial import trial_name, unseen, without_ray
+
+
+def test_the_next_line_is_further_and_holds_the_metric():
+    lines = [{"learnt_frames": 10}, {"learnt_frames": 20, "r": 0.0}, {"learnt_frames": 30, "r": None}]
+    lines += [{"learnt_frames": 40, "r": 1.0}]
+    assert unseen(lines, -1, "learnt_frames", "r") == lines[1]  # a zero is a number
+    assert unseen(lines, 20, "learnt_frames", "r") == lines[3]  # a NULL is none
+    assert unseen(lines, 40, "learnt_frames", "r") is None
+    assert unseen(lines, -1, "updates", "r") is None
+
+
+def test_a_trial_is_called_by_its_number():
+    assert trial_name("3f2a1_00012") == "trial-00012"
+
+
+def test_a_run_knows_nothing_of_the_worker_that_starts_it_but_the_token():
+    told = {"RAY_JOB_ID": "1", "RAY_RAYLET_PID": "2", "RAY_AUTH_MODE": "token", "PATH": "/bin", "RAY_TMPDIR": "/t"}
+    assert without_ray(told) == {"RAY_AUTH_MODE": "token", "PATH": "/bin", "RAY_TMPDIR": "/t"}
