@@ -61,6 +61,8 @@ def check_training(deployment: Deployment) -> None:
         UserError: says which.
     """
     values = parse(deployment.overrides)
+    if "ray.address" in values:
+        raise UserError("overrides: got ray.address; a run is on the cluster that these manifests make: leave it out")
     if resolve_language(deployment.recipe, values, HOUSE, None) is None:
         apply(find_recipe(deployment.recipe), values)
 

@@ -41,7 +41,9 @@ def network_policy(deployment: Deployment) -> dict[str, Any]:
     submitter = {"podSelector": {"matchLabels": {"ray.io/originated-from-crd": "RayJob"}}}
     dashboard = [{"port": PORTS["dashboard"], "protocol": "TCP"}, {"port": PORTS["serve"], "protocol": "TCP"}]
     outside: list[dict[str, Any]] = [{"port": port, "protocol": "TCP"} for port in deployment.egress_ports]
-    egress: list[dict[str, Any]] = [{"to": [own]}, {"ports": DNS}, {"ports": outside}]
+    egress: list[dict[str, Any]] = [{"to": [own]}, {"ports": DNS}]
+    if outside:  # a rule without ports would be one for all ports
+        egress.append({"ports": outside})
     if deployment.redis:
         egress.append({"ports": [{"port": int(deployment.redis.rpartition(":")[2]), "protocol": "TCP"}]})
     return {

@@ -16,7 +16,7 @@ QUANTITY = re.compile(r"(0|[1-9]\d*)(\.\d+)?(m|[KMGT]i?)?")
 IMAGE = re.compile(r"[a-z0-9][\w.:/-]*[\w](@sha256:[0-9a-f]{64})?")
 WORD = re.compile(r"[\w.,:/@%+=\[\]{}-]+")
 ENVIRONMENT = re.compile(r"[A-Za-z_]\w*")
-SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+SECRET_KEY = re.compile(r"(^|[._])((api)?key|token|secret|passw(or)?d|passphrase|credentials?)$", re.IGNORECASE)
 SECRET_URL = re.compile(r"://[^/\s]*:[^/\s]*@")
 LONGEST_NAME = 40  # KubeRay makes names of services and pods out of it, and 63 is their end
 
@@ -44,15 +44,21 @@ def _image(text: str) -> str:
     return text
 
 
+def holds_secret(word: str) -> bool:
+    """Whether a `key=value` is a key or a password, by its last name or by a user in its URL; `max_tokens=` is none."""
+    key, _, value = word.partition("=")
+    return bool(SECRET_URL.search(word) or (value and SECRET_KEY.search(key)))
+
+
 def _word(text: str) -> str:
     if not WORD.fullmatch(text):
         raise ValueError(
             f"got {text!r}; expected letters, digits and .,:/@%+=[]{{}}- only: it becomes part of a command"
         )
-    key, _, value = text.partition("=")
-    if SECRET_URL.search(text) or (value and SECRET.search(key) and not key.endswith("_env")):
+    if holds_secret(text):
         raise ValueError(
-            f"{key} looks like a secret, and manifests are no place for one: name its Secret in secret_env"
+            f"{text.partition('=')[0]} looks like a secret, and manifests are no place for one: "
+            "name its Secret in secret_env"
         )
     return text
 
@@ -189,11 +195,6 @@ class Deployment(Part):
 
     @property
     def training(self) -> str:
-        """The command that trains, for a shell; given again, it goes on from the newest checkpoint of this name."""
-        runs = f"/runs/{self.name}"
-        same = shlex.join([f"runs={runs}", "ray.address=auto", *self.overrides])
-        newest = f"$(ls -1td {runs}/*/checkpoints/[0-9]*/ 2>/dev/null | head -n 1)"
-        again = f'guerdon train resume="${{saved%/checkpoints/*}}" {same}'
-        first = f"guerdon train {shlex.quote(self.recipe)} {same}"
-        script = f'saved={newest}; if [ -n "$saved" ]; then exec {again}; else exec {first}; fi'
-        return shlex.join(["sh", "-c", script])
+        """The command that trains, for a shell; given again, it goes on with the run of this name."""
+        places = [f"run={self.name}", "runs=/runs", "ray.address=auto"]
+        return shlex.join(["guerdon", "train", self.recipe, *self.overrides, *places])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def plan(
 
     Besides what `train` takes: steps=FRAMES (or updates of a language run), nodes=1 (0: a core for each process),
     cores=0 (of each node; 0: as here), gbit=10 (of its network), measure=false (true: rates are measured now, for
-    seconds=20, instead of those that docs/results/cluster-scaling.json keeps).
+    seconds=20, instead of those that docs/results/cluster-scaling.json keeps, if it is there).
     """
     from pipelines.language.stored import resolve_language
     from pipelines.overrides import parse
@@ -34,8 +35,10 @@ def plan(
 
     recipe, rest = split(words)
     own, rest = own_keys(rest, steps=0, nodes=1, cores=0, gbit=10.0, measure=False, seconds=20.0)
-    if bad := [key for key in ("steps", "nodes", "cores", "gbit", "seconds") if own[key] < 0]:
+    if bad := [key for key in ("steps", "nodes", "cores") if own[key] < 0]:
         raise UserError(f"{bad[0]}: got {own[bad[0]]}; expected at least 0")
+    if bad := [key for key in ("gbit", "seconds") if not 0 < own[key] < math.inf]:
+        raise UserError(f"{bad[0]}: got {own[bad[0]]}; expected a finite number above 0")
     values = with_file(parse(rest))
     if (language := resolve_language(recipe, values, Path(RUNS), None)) is not None:
         plan_language(language, own["steps"])

@@ -87,8 +87,9 @@ def chosen(root: Path, max_mb: float = MAX_MB) -> Packed:
 
 def looks_secret(path: Path) -> bool:
     """Whether a file is a secret by its name or by what is in it."""
-    if SECRET_NAME.fullmatch(path.name) and not HARMLESS_NAME.fullmatch(path.name):
-        return True
+    for name in {path.name, path.resolve().name}:  # a link is what it leads to, whatever it is called
+        if SECRET_NAME.fullmatch(name) and not HARMLESS_NAME.fullmatch(name):
+            return True
     with path.open("rb") as file:
         return SECRET_TEXT.search(file.read(SEARCHED_BYTES)) is not None
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.jobs import ENDED, Jobs
+from cluster.manifests.deployment import holds_secret
 from cluster.session import ClusterUnavailable
 from pipelines.doctor import canonical, pins, requirements
 from pipelines.errors import UserError
@@ -31,8 +32,6 @@ from pipelines.run_directory import NAME
 ENVIRONMENTS = ("pip", "uv", "cluster")
 STOPPED, DETACHED = 143, 130  # exit codes: by SIGTERM, by Ctrl-C
 IDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
-SECRET_KEY = re.compile(r"(^|[._])(api_key|token|secret|password)$")
-SECRET_VALUE = re.compile(r"://[^/@\s]+:[^/@\s]+@")  # user and password in a URI
 POLL_S = 1.0
 END_S = 120.0  # how long a job may take from its last line to its status
 
@@ -71,11 +70,10 @@ class Order:
         if self.environment not in ENVIRONMENTS:
             raise UserError(f"got environment={self.environment}; expected one of {', '.join(ENVIRONMENTS)}")
         for word in self.words:
-            key, _, value = word.partition("=")
-            if SECRET_KEY.search(key) or SECRET_VALUE.search(value):
+            if holds_secret(word):
                 raise UserError(
-                    f"{key} holds a secret, and a job's command can be read by all who see the cluster's dashboard; "
-                    "give it to the cluster's nodes instead (docs/jobs.md)"
+                    f"{word.partition('=')[0]} holds a secret, and a job's command can be read by all who see "
+                    "the cluster's dashboard; give it to the cluster's nodes instead (docs/jobs.md)"
                 )
 
     def command(self) -> str:
@@ -227,6 +225,8 @@ def order_of(words: Sequence[str], own: dict[str, Any]) -> Order:
     for key in ("resume", "from", "settings"):
         if key in values:
             raise UserError(f"got {key}=; a job goes on by its name: submit it again with the same run=NAME")
+    if "ray.address" in values:
+        raise UserError("got ray.address=; a job runs on the cluster that address= submits it to: leave it out")
     language = resolve_language(recipe, dict(values), Path("runs"), None)
     name = (language or resolve(find_recipe(recipe), dict(values), Path("runs"), None)).name
     return Order(

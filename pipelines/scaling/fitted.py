@@ -141,15 +141,19 @@ def stored_rates(recipe: str, path: Path = RESULT) -> Rates | None:
     """Rates of a recipe as they were measured and kept; None where there are none.
 
     Raises:
-        ValueError: the file has not its form.
+        ValueError: the file has not its form, or a cost in it is NULL.
     """
     if not path.exists():
         return None
     rows = [row for row in read_result(path).rows if row.get("part") == "fit" and row.get("recipe") == recipe]
-    found = {str(row["name"]): float(row["value"] or 0.0) for row in rows}
+    found = {str(row["name"]): float(row["value"]) for row in rows if row["value"] is not None}
     costs = {name.removeprefix("cost "): value for name, value in found.items() if name.startswith("cost ")}
     memory = {name.removeprefix("memory "): value for name, value in found.items() if name.startswith("memory ")}
-    return Rates(Costs.of(costs), memory, int(found["cores"])) if costs else None
+    if not rows:
+        return None
+    if "cores" not in found:
+        raise ValueError(f"{path.name} does not say on how many cores {recipe!r} was measured; measure it anew")
+    return Rates(Costs.of(costs), memory, int(found["cores"]))
 
 
 def _part(role: str) -> str:

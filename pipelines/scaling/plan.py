@@ -65,13 +65,15 @@ def plan(
         console.print(line)
     if rates is None:
         console.print(
-            f"rates: none are kept for {recipe!r}; measure=true runs it for {seconds:.0f} s and says how long it takes"
+            f"rates: none are kept for {recipe!r}, so time, memory, disk and the judge's questions are not known; "
+            f"measure=true runs it for {seconds:.0f} s and says them"
         )
         return
     layout = layout_of(experiment, nodes, cores_each, gbit * GBIT)
     rate = frames_per_s(rates.costs, layout)
+    needed_s = steps / rate if rate > 0 else math.inf
     console.print(
-        f"rate: about {rate:,.0f} frames/s on {nodes} × {cores_each} cores: {steps:,} frames in {_time(steps / rate)}"
+        f"rate: about {rate:,.0f} frames/s on {nodes} × {cores_each} cores: {steps:,} frames in {_time(needed_s)}"
         + (f" (measured on {rates.cores} cores)" if rates.cores != nodes * cores_each else "")
     )
     console.print(limits_table(rates, layout))

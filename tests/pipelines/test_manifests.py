@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import kubernetes_validate
 import pytest
 import yaml
 from ray.autoscaler._private.util import fillout_defaults, validate_config
+from typer.testing import CliRunner
 
-from cluster.manifests.deployment import pieces
+from cluster.manifests.deployment import holds_secret, pieces
+from pipelines.cli import app
 from pipelines.errors import UserError
 from pipelines.manifests import HOUSE, deployment_of, write_manifests
 
@@ -185,23 +188,28 @@ def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(writte
     assert all(
         {"name": "runs", "mountPath": "/runs"} in t["spec"]["containers"][0]["volumeMounts"] for t in templates(job)
     )
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/guerdon").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    (tmp_path / "bin/guerdon").chmod(0o755)
     name = yaml.safe_load((written / "deployment.yaml").read_text())["name"]
-    runs = tmp_path / "runs" / name
-    entrypoint = job["entrypoint"].replace("/runs/", f"{tmp_path}/runs/")
+    words = shlex.split(job["entrypoint"])
+    assert words[:3] == ["guerdon", "train", "minihack"] and words[-3:-1] == [f"run={name}", "runs=/runs"]
+    submitted = shlex.split((written / "launcher/submit.sh").read_text().splitlines()[1])
+    assert submitted[submitted.index("--") + 1 :] == words
+    # `ray job submit` quotes as Windows does; what the cluster's shell makes of that must be the same.
+    assert shlex.split(subprocess.list2cmdline(words)) == words
+    own = [word for word in words[2:] if not word.startswith(("runs=", "ray.address="))]
+    place = [f"runs={tmp_path / 'runs'}", "--dry-run"]
+    assert CliRunner().invoke(app, ["train", *own, *place]).exit_code == 0
 
-    def words() -> list[str]:
-        environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
-        done = subprocess.run(["sh", "-c", entrypoint], env=environment, capture_output=True, text=True, timeout=30)
-        return done.stdout.splitlines()
 
-    (runs / "a-1/checkpoints").mkdir(parents=True)
-    first = words()
-    assert first[:4] == ["train", "minihack", f"runs={runs}", "ray.address=auto"]
-    (runs / "a-1/checkpoints/000100").mkdir()
-    assert words() == ["train", f"resume={runs}/a-1", *first[2:]]
+def test_no_port_outside_is_no_rule_rather_than_one_for_all_ports(tmp_path):
+    write_manifests({"egress_ports": []}, tmp_path / "m")
+    egress = resources(tmp_path / "m")["NetworkPolicy"]["spec"]["egress"]
+    assert len(egress) == 2 and all(rule.get("to") or rule.get("ports") for rule in egress)
+
+
+def test_a_number_of_tokens_is_no_secret(tmp_path):
+    assert not holds_secret("rates.tokens_per_minute=1000") and not holds_secret("judge.api_key_env=MINE")
+    assert not holds_secret("sampling.max_tokens=64") and holds_secret("judge.api_key=x")
+    assert deployment_of({"overrides": ["rates.tokens_per_minute=1000"]}).overrides
 
 
 def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
@@ -252,6 +260,7 @@ def test_kustomize_builds_each_use(use, written):
         ({"recipe": "minihak"}, "did you mean minihack"),
         ({"overrides": ["framse=5"]}, "framse"),
         ({"overrides": ["frames=5; curl evil"]}, "part of a command"),
+        ({"overrides": ["ray.address=10.0.0.1:6379"]}, "leave it out"),
         ({"overrides": ["judge.api_key=sk-1"]}, "looks like a secret"),
         ({"overrides": ["tracking.uri=http://me:pass@mlflow"]}, "looks like a secret"),
         ({"secret_env": ["OPENAI_API_KEY=sk-1"]}, "secret_env"),

@@ -135,6 +135,13 @@ def test_a_link_that_leads_out_of_the_checkout_is_refused_and_one_within_is_foll
         chosen(root)
 
 
+def test_a_link_to_a_secret_is_one_whatever_it_is_called(tmp_path):
+    write(tmp_path, **{".env": "WORD=swordfish", ".gitignore": ".env"})
+    (tmp_path / "settings.txt").symlink_to(tmp_path / ".env")
+    with pytest.raises(UserError, match=r"settings\.txt: looks like a key"):
+        chosen(tmp_path)
+
+
 def test_what_was_chosen_is_staged_and_nothing_else(tmp_path):
     root, to = tmp_path / "checkout", tmp_path / "staged"
     write(root, **{"a.py": "one", "b/c.py": "two", "x.log": "", ".gitignore": "*.log"})

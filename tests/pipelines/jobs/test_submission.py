@@ -39,7 +39,9 @@ def test_the_name_of_a_variable_that_holds_a_key_is_no_secret():
     Order(("main", "judge.api_key_env=MY_KEY", "sampling.max_tokens=64"), run="mine", runs="~/runs")
 
 
-@pytest.mark.parametrize("words", [["cach"], ["catch", "frame=3"], ["catch", "resume=last"]])
+@pytest.mark.parametrize(
+    "words", [["cach"], ["catch", "frame=3"], ["catch", "resume=last"], ["catch", "ray.address=auto"]]
+)
 def test_what_is_wrong_is_said_before_anything_is_sent(words):
     with pytest.raises(UserError):
         order_of(words, OWN)

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.cluster_scaling import paper
+from pipelines.commands.planning import plan as command
 from pipelines.errors import UserError
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
@@ -54,6 +55,22 @@ def test_rates_are_kept_and_read_back(said, tmp_path):
     assert stored_rates("catch", tmp_path / "nowhere.json") is None
 
 
+@pytest.mark.parametrize(("part", "message"), [("cost actor", "actor"), ("cores", "how many cores")])
+def test_a_rate_that_is_null_is_no_rate_of_zero(part, message, tmp_path):
+    rows = [{**row, "value": None} if row["name"] == part else row for row in fit_rows("catch", RATES)]
+    figures = {"x": Figure(value=1.0, unit="s", low=None, high=None, n=1)}
+    path = tmp_path / "cluster-scaling.json"
+    write_result(path, "cluster-scaling", "a claim that is long enough", True, "nothing", figures, rows)
+    with pytest.raises(ValueError, match=message):
+        stored_rates("catch", path)
+
+
+@pytest.mark.parametrize("word", ["gbit=0", "gbit=.nan", "gbit=-1", "seconds=0", "nodes=-1"])
+def test_a_machine_that_cannot_be_is_refused(word):
+    with pytest.raises(UserError, match=word.partition("=")[0]):
+        command(["catch", word])
+
+
 def test_a_plan_says_how_long_and_what_holds_it_up(said):
     text = said(steps=1_000_000, actors__count=1)
     # One actor makes a frame in 1 ms; a rollout of 16 × 9 frames has no hop here.
@@ -85,6 +102,7 @@ def test_thousands_of_actors_on_cores_of_their_own(said):
 def test_without_rates_it_says_how_to_have_them_and_what_is_asked_for(said):
     text = said(recipe="unmeasured")
     assert "measure=true" in text and "learner" in text and "frames/s" not in text
+    assert "time, memory, disk and the judge's questions are not known" in text
 
 
 def test_a_trial_becomes_costs_by_part():
