@@ -41,7 +41,7 @@ class LocalHead:
     @property
     def environment(self) -> dict[str, str]:
         """Of processes that may talk to it."""
-        kept = {key: value for key, value in os.environ.items() if key not in ("RAY_ADDRESS", "RAY_AUTH_TOKEN")}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}  # another Ray's
         kept |= {"RAY_AUTH_MODE": self.mode, "RAY_AUTH_TOKEN_PATH": str(self.token), "RAY_USAGE_STATS_ENABLED": "0"}
         return {
             **kept,
