@@ -23,6 +23,7 @@ from pipelines.language.tasks import task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.stored_experience import one_line, stored_verdicts
 from pipelines.targets import FUNCTION
+from pipelines.trust.disagreement import most_apart
 from pipelines.trust.sides import loaded, read_view
 from rewards.comparison.advantage_change import advantage_change
 from rewards.comparison.correlation import pearson, spearman
@@ -38,8 +39,6 @@ def compare_answers(directory: RunDirectory, a: str, b: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such reward, nothing is stored, or the two share no value.
     """
-    from pipelines.trust.distances import most_apart
-
     answers = stored_answers(directory)
     rewards = AnswerRewards(directory, answers)
     first, second = rewards(a), rewards(b)

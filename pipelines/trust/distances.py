@@ -8,7 +8,6 @@ outcome.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from pipelines.records import number_text, percent_text
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored_experience import StoredExperience, one_line
 from pipelines.trust.answers import compare_answers
+from pipelines.trust.disagreement import Example, most_apart
 from pipelines.trust.sides import StepRewards
 from rewards.comparison.advantage_change import AdvantageChange, advantage_change
 from rewards.comparison.canonicalisation import val_potential
@@ -40,17 +40,6 @@ from rewards.verdict_store import VerdictStore
 Values = NDArray[np.float64]
 CELLS = 4_000_000  # of transitions [S, A, S] that are held at once; more states than that are sampled
 FITTED = 50_000  # transitions that values are fitted to
-EXAMPLES = 8
-
-
-@dataclass(frozen=True)
-class Example:
-    """A step or an answer on which the rewards differ, each in deviations from its mean."""
-
-    text: str
-    a: float
-    b: float
-    times: int
 
 
 @dataclass(frozen=True)
@@ -301,30 +290,6 @@ def _examples(experience: StoredExperience, both: NDArray[np.bool_], a: Values, 
     kinds, where = np.unique(ids, return_inverse=True)
     texts = [experience.captions.get(int(ident), "") or "(no caption)" for ident in kinds]
     return most_apart(a, b, where, texts)
-
-
-def most_apart(a: Values, b: Values, where: NDArray[np.int64], texts: Sequence[str]) -> tuple[Example, ...]:
-    """Texts on which two rewards `[N]` differ most, both in deviations, weighted by how often they were met.
-
-    Args:
-        a: a reward.
-        b: another.
-        where: which text each is about `[N]`.
-        texts: `[K]`.
-    """
-    times = np.bincount(where, minlength=len(texts))
-    means = []
-    for values in (a, b):
-        spread = values.std()
-        scaled = (values - values.mean()) / spread if spread > 0 else np.zeros_like(values)
-        means.append(np.bincount(where, scaled, len(texts)) / np.maximum(times, 1))
-    weight = np.abs(means[0] - means[1]) * times
-    order = np.argsort(-weight, kind="stable")[:EXAMPLES]
-    return tuple(
-        Example(texts[k].replace("\n", " | ")[:200], float(means[0][k]), float(means[1][k]), int(times[k]))
-        for k in order
-        if weight[k] > 1e-9
-    )
 
 
 def write_distances(found: Distances, path: Path) -> None:
