@@ -14,10 +14,8 @@ ON_WORKERS = {"placement__actors__resources__actors": 1, "checkpoint__every_s": 
 
 
 @pytest.fixture
-def raylets(monkeypatch):
+def raylets():
     """A head, and two nodes for env actors."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
     cluster = Raylets(head_cpus=5)
     try:
         for _ in range(2):
