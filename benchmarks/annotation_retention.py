@@ -1,10 +1,11 @@
 """`annotation-retention`: frames/s with the judge on over frames/s with it off, on NetHackScore.
 
     python -m benchmarks.annotation_retention
-    python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] pairs=5 window_s=120 actors.count=4
+    python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] rounds=5 window_s=120 actors.count=4
 
-Runs alternate, off and on, and each ratio is of two neighbours, so that what else the machine does touches both alike.
-Both have the same settings but for the reward's source. At each of `shares` that part of the observations has a caption
+Runs take turns, one with the judge off and then one with each source, `rounds` times over, and each ratio is of runs of
+the same round, so that what else the machine does touches both alike. Both have the same settings but for the reward's
+source. At each of `shares` that part of the observations has a caption
 that was never judged (benchmarks/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. With
 `shares=[null]` captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is
 an override of the recipe, in all runs.
@@ -12,25 +13,27 @@ an override of the recipe, in all runs.
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import sigterm_interrupts, train
+from benchmarks.training import sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
+from pipelines.trial import Trial, trial
 
 NAME = "annotation-retention"
+OFF = "extrinsic"
 SOURCES = ("classification", "retrieval", "ranking")
-PAIRS = 3
+ROUNDS = 3
 ENVIRONMENTS, UNROLL = 32, 64  # so that a rollout at ONI's share has about one question
 WINDOW_S = 60.0
 WARM_UP_S = 20.0
-STARTING_S = 40.0  # of Ray, Serve and the judge, before learning begins
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
 ENOUGH, ENOUGH_OF_MORE = 0.95, 0.85  # at ONI's share and beyond it; ONI keeps 80 to 95 % of its frames/s
@@ -52,37 +55,20 @@ class Window:
         return self.questions / self.frames
 
 
-def window(metrics: Iterable[Mapping[str, float]], warm_up_s: float, window_s: float) -> Window:
-    """Frames the learner consumed per second, in a window that opens after learning has gone on for `warm_up_s`.
-
-    Args:
-        metrics: lines of metrics.jsonl.
-        warm_up_s: seconds of learning that do not count.
-        window_s: seconds that count.
-
-    Raises:
-        ValueError: the run was over before the window.
-    """
-    lines = [line for line in metrics if line["learnt_frames"] > 0]
-    opens = lines[0]["elapsed_s"] + warm_up_s if lines else 0.0
-    inside = [line for line in lines if opens <= line["elapsed_s"] <= opens + window_s]
-    if len(inside) < 2 or inside[-1]["elapsed_s"] - inside[0]["elapsed_s"] < 0.8 * window_s:
-        raise ValueError(
-            f"got {len(inside)} lines of metrics in a window of {window_s:g} s; the run ended before it did"
-        )
-    first, last = inside[0], inside[-1]
+def window(seen: Trial) -> Window:
+    """What a run told in its window."""
     return Window(
-        frames_per_s=(last["learnt_frames"] - first["learnt_frames"]) / (last["elapsed_s"] - first["elapsed_s"]),
-        frames=last["frames"],
-        questions=last.get("judge/asked", 0.0),
-        annotated_share=last.get("annotated_share"),
-        lag_s=last.get("judge/lag_s"),
+        frames_per_s=seen.frames_per_s,
+        frames=seen.metrics["frames"],
+        questions=seen.metrics.get("judge/asked", 0.0),
+        annotated_share=seen.metrics.get("annotated_share"),
+        lag_s=seen.metrics.get("judge/lag_s"),
     )
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two neighbouring runs: one that is paid by the game alone, and one with a judge."""
+    """Two runs of one round: one that is paid by the game alone, and one with a judge."""
 
     source: str
     number: int
@@ -110,7 +96,7 @@ class Pair:
         return {
             "source": self.source,
             "share": self.share,
-            "pair": self.number,
+            "round": self.number,
             "frames_per_s_off": self.off.frames_per_s,
             "frames_per_s_on": self.on.frames_per_s,
             "retention": self.retention,
@@ -122,7 +108,7 @@ class Pair:
         }
 
 
-def report(pairs: Sequence[Pair], judge: str, recipe: str, results: Path) -> Result:
+def report(pairs: Sequence[Pair], judge: str, recipe: str, command: str, results: Path) -> Result:
     """Write the result."""
     names = list(dict.fromkeys(pair.name for pair in pairs))
     own = {name: [pair for pair in pairs if pair.name == name] for name in names}
@@ -135,7 +121,7 @@ def report(pairs: Sequence[Pair], judge: str, recipe: str, results: Path) -> Res
         f"it off at ONI's share of annotated observations, and {ENOUGH_OF_MORE:.0%} beyond it, also at the lower end "
         f"of the 95 % interval: {', '.join(names)}.",
         all(one.low is not None and one.low >= own[name][0].enough for name, one in kept.items()),
-        f"python -m benchmarks.{NAME.replace('-', '_')}",
+        command,
         {f"retention, {source}": one for source, one in kept.items()}
         | {f"asked, {source}": one for source, one in asked.items()},
         [pair.row() for pair in pairs],
@@ -160,30 +146,31 @@ def main(arguments: Sequence[str]) -> None:
     values = parse(arguments)
     sources: Sequence[str] = values.pop("sources", SOURCES)
     shares: Sequence[float | None] = values.pop("shares", SHARES)
-    pairs, judge = int(values.pop("pairs", PAIRS)), str(values.pop("judge", "builtin"))
+    rounds, judge = int(values.pop("rounds", ROUNDS)), str(values.pop("judge", "builtin"))
     window_s, warm_up_s = float(values.pop("window_s", WINDOW_S)), float(values.pop("warm_up_s", WARM_UP_S))
     recipe, work = str(values.pop("recipe", "nethack-score")), Path(values.pop("work", f"runs/{NAME}"))
     results = Path(values.pop("results", "docs/results"))
-    common: dict[str, Any] = {"report_every_s": 1.0, "judge.kind": judge, **values}
+    common: dict[str, Any] = {"judge.kind": judge, **values}
 
-    def measure(source: str, share: float | None, place: str) -> Window:
-        minutes = (STARTING_S + warm_up_s + window_s) / 60
-        run = train(recipe, {**of_share(share), **common, "reward.source": source}, work / place, minutes)
-        return window(run.lines(run.metrics), warm_up_s, window_s)
+    def measure(source: str, share: float | None, number: int) -> Window:
+        settings = {**of_share(share), **common, "reward.source": source}
+        words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+        place = work / "-".join(str(part) for part in (source, share, number) if part is not None)
+        found = window(trial([recipe, *words], warm_up_s, window_s, place))
+        if source != OFF and not found.questions:
+            raise UserError(f"the judge was asked nothing, see {place}")
+        return found
 
     found = []
     with sigterm_interrupts():
-        for number in range(pairs):
-            for source, share in product(sources, shares):
-                place = source if share is None else f"{source}-{share:g}"
-                off = measure("extrinsic", share, f"{place}-{number}-off")
-                on = measure(source, share, f"{place}-{number}-on")
-                if not on.questions:
-                    raise UserError(f"{place}: the judge was asked nothing, see {work / f'{place}-{number}-on'}")
-                found.append(Pair(source, number, off, on, share))
-                rates = f"{off.frames_per_s:,.0f} off, {on.frames_per_s:,.0f} on"
+        for number, share in product(range(rounds), shares):
+            off = measure(OFF, share, number)
+            for source in sources:
+                found.append(Pair(source, number, off, measure(source, share, number), share))
+                rates = f"{off.frames_per_s:,.0f} off, {found[-1].on.frames_per_s:,.0f} on"
                 print(f"{found[-1].name} {number}: {rates}, {found[-1].retention:.2f} kept", flush=True)
-    print(f"{results / f'{NAME}.json'}: holds {report(found, judge, recipe, results).holds}")
+    command = f"python -m benchmarks.annotation_retention {' '.join(arguments)}".strip()
+    print(f"{results / f'{NAME}.json'}: holds {report(found, judge, recipe, command, results).holds}")
 
 
 if __name__ == "__main__":

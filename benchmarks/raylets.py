@@ -29,7 +29,7 @@ DRAIN_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 60.0
 STARTS = 3
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "PYTHONWARNINGS": "ignore"}
-# Runs that join inherit both, and so a token of this process's own. Ray reads it once in a process: nobody may change it.
+# Runs that join inherit both. Ray reads the token once in a process: nobody may change it afterwards.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"  # starts raylets here

@@ -1,4 +1,4 @@
-"""Frames per second inside a window, and the ratio of neighbours."""
+"""What is kept of the frames per second when a judge is on."""
 
 from __future__ import annotations
 
@@ -9,32 +9,22 @@ from benchmarks.annotation_retention import SHARES, Pair, Window, report, window
 from benchmarks.share_captions import SharedCaptions
 from envs.timestep import restart
 from pipelines.results import read_result
+from pipelines.trial import Trial
 
 
-def line(elapsed_s: float, learnt_frames: float, asked: float = 0.0) -> dict[str, float]:
-    return {"elapsed_s": elapsed_s, "learnt_frames": learnt_frames, "frames": learnt_frames + 50, "judge/asked": asked}
-
-
-def test_the_window_opens_after_the_warm_up_and_closes_in_time():
-    # Learning is seen first at 30 s; the window is 40 to 60 s: (5000 - 1000) / 20 = 200 frames/s.
-    metrics = [line(10, 0), line(30, 900), line(40, 1000, 3), line(50, 3000, 4), line(60, 5000, 5), line(61, 9000, 6)]
-    found = window(metrics, warm_up_s=10, window_s=20)
-    assert found.frames_per_s == pytest.approx(200.0)
+def test_what_was_asked_is_a_share_of_all_that_was_seen():
+    last = {"frames": 5050.0, "judge/asked": 5.0}
+    found = window(Trial(200.0, 20.0, {}, {}, {}, None, last))
+    assert found.frames_per_s == 200.0
     assert found.asked_share == pytest.approx(5 / 5050)
     assert found.annotated_share is None  # not known is not zero
-
-
-@pytest.mark.parametrize("metrics", [[], [line(10, 0)], [line(30, 900), line(40, 1000), line(45, 3000)]])
-def test_a_run_that_ended_too_early_is_refused(metrics):
-    with pytest.raises(ValueError, match="ended before"):
-        window(metrics, warm_up_s=10, window_s=20)
 
 
 @pytest.mark.parametrize(("rates", "holds"), [((90.0, 95.0, 100.0), True), ((90.0, 60.0, 100.0), False)])
 def test_the_claim_is_computed_from_the_lower_end(tmp_path, rates, holds):
     off = Window(100.0, 5000, 0, None, None)
     pairs = [Pair("ranking", n, off, Window(rate, 4000, 40, 0.5, 1.0)) for n, rate in enumerate(rates)]
-    assert report(pairs, "rules", "nethack-score", tmp_path).holds is holds
+    assert report(pairs, "rules", "nethack-score", "python -m x", tmp_path).holds is holds
     result = read_result(tmp_path / "annotation-retention.json")
     assert result.figures["retention, ranking"].value == pytest.approx(sum(rates) / 300)
     assert result.figures["asked, ranking"].value == pytest.approx(0.01)
