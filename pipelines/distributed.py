@@ -49,7 +49,7 @@ from cluster.placement import Ask
 from cluster.reservations import Reservation, Room
 from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import ray_session
-from cluster.supervision import Event, RoleLost, Supervised
+from cluster.supervision import RoleLost, Supervised
 from cluster.weights import WeightsBoard
 from envs.specs import EnvSpec
 from envs.storage.writers import Ack
@@ -61,6 +61,7 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.fitting import check_fits
 from pipelines.inference import ServedInference, ServedPolicy
+from pipelines.judge_watch import JudgeWatch
 from pipelines.judging import annotator_for, examine_judge
 from pipelines.learner_group import LearnerGroup, Seat
 from pipelines.observing.exporter import RayMetrics
@@ -81,7 +82,6 @@ from rewards.verdicts import Verdict
 
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
-ATTEND_S = 2.0  # how often the judge is asked for a sign of life
 INSERTS = 5  # tries to store a fragment before its rows count as lost
 
 
@@ -209,8 +209,7 @@ class _Loops:
         # What each role has been told, by its epoch: a role that was started again is told everything once more.
         self.told: dict[str, tuple[int, int, int, int]] = {}
         self.learning, self.training = asyncio.Lock(), asyncio.Lock()
-        self.judge_processes: set[int] = set()
-        self.judge_failed_at: float | None = None
+        self.judge = JudgeWatch(experiment.serving.max_replicas or experiment.serving.replicas, run.event)
         self.trained_version = -1
         self.moved_at = time.monotonic()
         self.attending: list[asyncio.Task[None]] = []  # to the judge, to nodes, to how many actors there should be
@@ -255,7 +254,7 @@ class _Loops:
                 tasks = [asyncio.create_task(loop) for loop in loops]
                 attending = [self._attend_nodes(), self.elasticity.attend()]
                 if self.service is not None:
-                    attending.append(self._attend(self.service))
+                    attending.append(self.judge.attend(self.service.pid))
                 self.attending = [asyncio.create_task(one) for one in attending]
                 try:
                     # A loop ends when the run is done; one that fails takes the others with it.
@@ -305,7 +304,7 @@ class _Loops:
             fingerprint, _, process = await self.service.ask((question,))
         except (ServiceUnavailable, TimeoutError) as error:
             raise UserError(f"the judge does not answer: {error}; check judge.* with `guerdon doctor`") from None
-        self._judge_answered(process)
+        self.judge.answered(process)
         if not self.states:
             try:
                 await examine_judge(self.books, self._call_judge)
@@ -512,9 +511,9 @@ class _Loops:
         except ServiceOverloaded:
             raise  # it is well, and has too much to do
         except Exception as error:
-            self._judge_failed(str(error))
+            self.judge.failed(str(error))
             raise
-        self._judge_answered(process)
+        self.judge.answered(process)
         return fingerprint, answers
 
     def _annotator(self, fingerprint: str) -> Annotator:
@@ -523,41 +522,6 @@ class _Loops:
         fallback = None if experiment.fallback_judge is None else self._call_fallback
         hedging = Hedging(experiment.hedging) if experiment.max_staleness else None
         return annotator_for(self.books, self._call_judge, fingerprint, fallback, hedging)
-
-    async def _attend(self, service: Service) -> None:
-        """See every few seconds who answers for the judge: Serve replaces a dead replica in silence."""
-        silent = False
-        while True:
-            since = time.monotonic()
-            try:
-                process = await service.pid()
-            except Exception as error:
-                silent = True
-                self._judge_failed(f"no sign of life: {error}", since)
-            else:
-                # A judge whose answers failed has recovered when it answers, and not because its process is there.
-                if silent or process not in self.judge_processes:
-                    self._judge_answered(process, since)
-                silent = False
-            await asyncio.sleep(ATTEND_S)
-
-    def _judge_answered(self, process: int, since: float | None = None) -> None:
-        """Note which process answered, when it was asked at `since`; one more than there are replicas replaces one."""
-        if process not in self.judge_processes:
-            if len(self.judge_processes) == (self.experiment.serving.max_replicas or self.experiment.serving.replicas):
-                self._judge_failed("its process is gone", since)
-                self.judge_processes.clear()
-            self.judge_processes.add(process)
-            self.books.event(Event(time.time(), "judge", "started", f"process {process}"))
-        if self.judge_failed_at is not None:
-            seconds = time.monotonic() - self.judge_failed_at
-            self.judge_failed_at = None
-            self.books.event(Event(time.time(), "judge", "recovered", f"process {process} answers", seconds))
-
-    def _judge_failed(self, cause: str, since: float | None = None) -> None:
-        if self.judge_failed_at is None:
-            self.judge_failed_at = since or time.monotonic()
-            self.books.event(Event(time.time(), "judge", "died", cause))
 
     async def _train_reward(self) -> None:
         """Train once for each version of the policy; take new verdicts in between, without training on them again.

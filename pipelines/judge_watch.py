@@ -1,0 +1,78 @@
+"""`JudgeWatch`: who answers for the judge, and since when nobody does.
+
+Ray Serve replaces a dead replica in silence. A run says so aloud: from the processes that answered, from calls that
+failed, and from a sign of life that is asked for every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from cluster.supervision import Event
+
+ROLE = "judge"
+ATTEND_S = 2.0  # how often a sign of life is asked for
+
+
+class JudgeWatch:
+    """Turns answers and failures into the events `started`, `died` and `recovered`.
+
+    Attributes:
+        processes: those that have answered, since one of them was missed last.
+    """
+
+    def __init__(
+        self, replicas: int, on_event: Callable[[Event], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nobody has answered yet.
+
+        Args:
+            replicas: the most processes that there are at a time.
+            on_event: is told what happened.
+            clock: seconds.
+        """
+        self.processes: set[int] = set()
+        self._replicas, self._on_event, self._clock = replicas, on_event, clock
+        self._failed_at: float | None = None
+
+    def answered(self, process: int, since: float | None = None) -> None:
+        """Note which process answered, when it was asked at `since`; one more than there are replicas replaces one."""
+        if process not in self.processes:
+            if len(self.processes) == self._replicas:
+                self.failed("its process is gone", since)
+                self.processes.clear()
+            self.processes.add(process)
+            self._on_event(Event(time.time(), ROLE, "started", f"process {process}"))
+        if self._failed_at is not None:
+            seconds = self._clock() - self._failed_at
+            self._failed_at = None
+            self._on_event(Event(time.time(), ROLE, "recovered", f"process {process} answers", seconds))
+
+    def failed(self, cause: str, since: float | None = None) -> None:
+        """Note that a call made at `since` failed; what fails after it, before any answer, is the same death."""
+        if self._failed_at is None:
+            self._failed_at = self._clock() if since is None else since
+            self._on_event(Event(time.time(), ROLE, "died", cause))
+
+    async def attend(self, sign_of_life: Callable[[], Awaitable[int]]) -> None:
+        """Ask who is there, again and again, until cancelled.
+
+        Args:
+            sign_of_life: gives the process that answers; it has a deadline of its own.
+        """
+        silent = False
+        while True:
+            since = self._clock()
+            try:
+                process = await sign_of_life()
+            except Exception as error:
+                silent = True
+                self.failed(f"no sign of life: {error}", since)
+            else:
+                # A judge whose answers failed has recovered when it answers, and not because its process is there.
+                if silent or process not in self.processes:
+                    self.answered(process, since)
+                silent = False
+            await asyncio.sleep(ATTEND_S)
