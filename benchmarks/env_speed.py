@@ -2,13 +2,12 @@
 
     python -m benchmarks.env_speed sample_factory=/path/to/python sb3=/path/to/python pufferlib=/path/to/python
     python -m benchmarks.env_speed worlds=[cartpole] systems=[guerdon,rllib-impala] seconds=20 repetitions=1
-    python -m benchmarks.env_speed returns_at=1000000 worlds=[cartpole]
 
 A frame counts when it was learnt from. Every system has one epoch, batches of 2048, no recurrence, the same net, and a
 window of `seconds` after `warm_up` seconds of learning; they take turns, `repetitions` times over. A peer is run by
 the interpreter that its key names, since peers do not share an environment; one without an interpreter, or that fails,
-is in the table with its reason. With `returns_at=FRAMES` each system also trains for that many frames, on `seeds`
-seeds, and tells the return of its last hundred episodes. `settings.SYSTEM.WORLD={…}` replaces a system's settings.
+is in the table with its reason. `settings.SYSTEM.WORLD={…}` replaces a system's settings. What the systems learn from
+equally many frames is told by benchmarks/env_returns.py.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training import ONE_THREAD, last_line, sigterm_interrupts, train
+from benchmarks.training import ONE_THREAD, last_line, sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
@@ -162,32 +161,11 @@ def measure_speed(system: str, world: str, plan: Plan, place: Path) -> Found:
     return run_peer(plan.interpreter(peer), peer, world, words, place / "log", limit_s)
 
 
-def measure_return(system: str, world: str, frames: int, seed: int, plan: Plan, place: Path) -> Found:
-    """Return of the last episodes after a number of frames."""
-    if system == "guerdon":
-        recipe, settings = GUERDON[world]
-        values = {**settings, **plan.settings(system, world), "frames": frames, "seed": seed}
-        try:
-            run = train(recipe, values, place, minutes=plan.minutes)
-        except UserError as error:
-            return Found(problem=str(error))
-        last = list(run.lines(run.metrics))[-1]
-        if last["learnt_frames"] < frames:
-            return Found(problem=f"learnt from {last['learnt_frames']:,.0f} frames in {plan.minutes:g} minutes")
-        return Found(None, last.get("episode_return"), last["learnt_frames"])
-    peer = SYSTEMS[system]
-    if system == "raw":
-        return Found(problem="learns nothing")
-    words = {**peer.settings[world], **plan.settings(system, world), "frames": frames, "seed": seed}
-    return run_peer(plan.interpreter(peer), peer, world, words, place / "log", 60 * plan.minutes)
-
-
 class Plan(NamedTuple):
     """What is measured: windows, and where each peer's interpreter and settings are."""
 
     seconds: float
     warm_up: float
-    minutes: float
     interpreters: Mapping[str, str]
     replaced: Mapping[str, Mapping[str, Any]]
 
@@ -200,10 +178,14 @@ class Plan(NamedTuple):
         return self.replaced.get(f"{system}.{world}", {})
 
 
-def row(system: str, world: str, number: int, found: Found, kind: str) -> dict[str, Cell]:
+def named_interpreters(values: dict[str, Any]) -> dict[str, str]:
+    """Take the interpreters of peers out of the options of a command."""
+    return {key: str(values.pop(key)) for key in {peer.key for peer in SYSTEMS.values()} & set(values)}
+
+
+def row(system: str, world: str, number: int, found: Found) -> dict[str, Cell]:
     """One line of the table."""
     return {
-        "kind": kind,
         "system": system,
         "world": world,
         "number": number,
@@ -216,16 +198,14 @@ def row(system: str, world: str, number: int, found: Found, kind: str) -> dict[s
 
 def ratios(rows: Sequence[Mapping[str, Any]], world: str, peer: str) -> list[float]:
     """Guerdon's frames/s over a peer's, in each repetition in which both were measured."""
-    speed = {
-        (r["system"], r["number"]): r["frames_per_s"] for r in rows if r["kind"] == "speed" and r["world"] == world
-    }
+    speed = {(r["system"], r["number"]): r["frames_per_s"] for r in rows if r["world"] == world}
     pairs = [(found, speed.get((peer, number))) for (system, number), found in speed.items() if system == "guerdon"]
     return [ours / theirs for ours, theirs in pairs if ours and theirs]
 
 
-def numbers(rows: Sequence[Mapping[str, Any]], kind: str, system: str, world: str, column: str) -> list[float]:
-    """What stands in a column of the lines of one kind, system and world, where there is something."""
-    of = [row[column] for row in rows if (row["kind"], row["system"], row["world"]) == (kind, system, world)]
+def numbers(rows: Sequence[Mapping[str, Any]], system: str, world: str, column: str) -> list[float]:
+    """What stands in a column of the lines of one system and world, where there is something."""
+    of = [row[column] for row in rows if (row["system"], row["world"]) == (system, world)]
     return [float(value) for value in of if value is not None]
 
 
@@ -239,10 +219,8 @@ def report(rows: Sequence[dict[str, Cell]], worlds: Sequence[str], command: str,
     for world in worlds:
         best_of_rllib = []
         for system in ("guerdon", *SYSTEMS):
-            if speeds := numbers(rows, "speed", system, world, "frames_per_s"):
+            if speeds := numbers(rows, system, world, "frames_per_s"):
                 figures[f"{system}, {world}"] = figure(speeds, "frames/s")
-            if returns := numbers(rows, "return", system, world, "episode_return"):
-                figures[f"return of {system}, {world}"] = figure(returns, "return")
             if system != "guerdon" and (found_ratios := ratios(rows, world, system)):
                 figures[f"guerdon over {system}, {world}"] = figure(found_ratios, "ratio")
                 if system.startswith("rllib"):
@@ -272,12 +250,10 @@ def main(arguments: Sequence[str]) -> None:
     values = parse(arguments)
     worlds: Sequence[str] = values.pop("worlds", list(WORLDS))
     systems: Sequence[str] = values.pop("systems", ["guerdon", *SYSTEMS])
-    repetitions, seeds = int(values.pop("repetitions", 3)), int(values.pop("seeds", 3))
-    returns_at = int(values.pop("returns_at", 0))
+    repetitions = int(values.pop("repetitions", 3))
     work, results = Path(values.pop("work", f"runs/{NAME}")), Path(values.pop("results", "docs/results"))
     seconds, warm_up = float(values.pop("seconds", 60)), float(values.pop("warm_up", 20))
-    minutes = float(values.pop("minutes", 30))
-    interpreters = {peer.key: str(values.pop(peer.key)) for peer in SYSTEMS.values() if peer.key in values}
+    interpreters = named_interpreters(values)
     replaced = {
         f"{system}.{world}": values.pop(f"settings.{system}.{world}")
         for system in ("guerdon", *SYSTEMS)
@@ -288,23 +264,16 @@ def main(arguments: Sequence[str]) -> None:
     unknown = [*values, *(name for name in (*worlds, *systems) if name not in known)]
     if unknown:
         raise UserError(f"got {unknown}; expected the keys, worlds and systems that this file's head names")
-    plan = Plan(seconds, warm_up, minutes, interpreters, replaced)
+    plan = Plan(seconds, warm_up, interpreters, replaced)
     rows: list[dict[str, Cell]] = []
     with sigterm_interrupts():
         for number in range(repetitions):
             for world in worlds:
                 for system in systems:
                     found = measure_speed(system, world, plan, work / f"{world}-{system}-{number}")
-                    rows.append(row(system, world, number, found, "speed"))
+                    rows.append(row(system, world, number, found))
                     shown = f"{found.frames_per_s:,.0f} frames/s" if found.frames_per_s else found.problem
                     print(f"{number} {world:9} {system:15} {shown}", flush=True)
-        for seed in range(seeds if returns_at else 0):
-            for world in worlds:
-                for system in systems:
-                    place = work / f"{world}-{system}-seed{seed}"
-                    found = measure_return(system, world, returns_at, seed, plan, place)
-                    rows.append(row(system, world, seed, found, "return"))
-                    print(f"{seed} {world:9} {system:15} return {found.episode_return} {found.problem}", flush=True)
     result = report(rows, worlds, f"python -m benchmarks.env_speed {' '.join(arguments)}".strip(), results)
     print(f"{results / f'{NAME}.json'}: holds {result.holds}")
 

@@ -22,7 +22,7 @@ PEERS = Path(env_speed.__file__).parent / "peers"
 
 def rows_of(**speeds):
     return [
-        row(system.replace("_", "-"), "cartpole", number, Found(speed), "speed")
+        row(system.replace("_", "-"), "cartpole", number, Found(speed))
         for system, values in speeds.items()
         for number, speed in enumerate(values)
     ]
@@ -83,7 +83,7 @@ def test_ratios_are_of_the_same_repetition_and_the_claim_needs_the_peers(tmp_pat
     rows += rows_of(rllib_appo=[200.0, 200.0])  # RLlib's best counts: 1.75 is not 2.5
     assert not report(rows, ["cartpole"], "x", tmp_path).holds
     assert not report(rows_of(guerdon=[300.0]), ["cartpole"], "x", tmp_path).holds
-    rows.append(row("sb3", "cartpole", 0, Found(problem="absent"), "speed"))
+    rows.append(row("sb3", "cartpole", 0, Found(problem="absent")))
     report(rows, ["cartpole"], "x", tmp_path)
     assert read_result(tmp_path / "env-speed.json").rows[-1]["problem"] == "absent"
 
