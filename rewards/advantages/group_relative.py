@@ -26,6 +26,7 @@ class GroupRelative(Reshape):
         baseline: the group's mean; the mean of its other members (RLOO, Ahmadian et al. 2024); the batch's; or none.
         scale: the group's standard deviation with n − 1 degrees of freedom (GRPO, Shao et al. 2024, section 4.1); none
             (Dr. GRPO, Liu et al. 2025); or the batch's, of what is left after the baseline (REINFORCE++, Hu 2025).
+            CGPO's CRPG takes the batch's mean and no scale.
         least: known rewards that a group must have.
         epsilon: added to a scale that is not 0; what has none is 0 already.
     """
@@ -38,6 +39,7 @@ class GroupRelative(Reshape):
         "rloo": {"baseline": "others", "scale": "none"},
         "reinforce_pp": {"baseline": "batch", "scale": "batch", "least": 1},
         "reinforce_pp_baseline": {"baseline": "group", "scale": "batch"},
+        "crpg": {"baseline": "batch", "scale": "none", "least": 1},
     }
     example: ClassVar[Mapping[str, Any]] = {"of": "r"}
 

@@ -19,6 +19,9 @@ class Returns(Reshape):
     Where a reward is NULL, so are all returns that look through it, unless `on_null` is "omit": then it is passed over.
     An episode that was cut (see `Layout.ended`) is summed as far as it is known.
 
+    Hi-GRPO, where an outline is also paid for what became of it (R_high + λ R_low), is this with γ = λ over its stages;
+    λ = 1 is chosen here.
+
     Attributes:
         gamma: γ, for each step or token.
         on_null: what a NULL does.
@@ -27,6 +30,7 @@ class Returns(Reshape):
     stage: ClassVar[Stage] = "credit"
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "declared"
     linear: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"hi_grpo": {"gamma": 1.0}}
     example: ClassVar[Mapping[str, Any]] = {"of": "r", "gamma": 0.9}
 
     part: Literal["returns"] = "returns"

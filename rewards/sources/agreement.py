@@ -58,3 +58,42 @@ def majority_reward(answers: ArrayLike, voters: ArrayLike | None = None) -> Floa
         raise ValueError(f"got answers of shape {given.shape} for {len(chosen)} groups of voters; expected as many")
     agrees: Floats = ((given == chosen[:, None]) & (given != NONE)).astype(np.float64)
     return agrees
+
+
+def shuffled_agreement(
+    first: ArrayLike, second: ArrayLike, answers: ArrayLike, partial: float = 0.5, lucky: float = 0.25
+) -> NDArray[np.float64]:
+    """1 where an answer is right before and after its options were shuffled, less where only one of both is.
+
+    The second answer is decoded after the same reasoning, with the options in another order, and mapped back: reasoning
+    that does not lead to the answer, or an answer by place, does not survive it.
+
+    | first | second | reward    |
+    |-------|--------|-----------|
+    | right | right  | 1         |
+    | right | wrong  | `partial` |
+    | wrong | right  | `lucky`   |
+    | wrong | wrong  | 0         |
+
+    Source: ACRE, Answer-Consistent Chain-of-Thought Reinforcement Learning; the values between 0 and 1 are chosen here.
+
+    Args:
+        first: the answer by content `[N]`, negative where there is none to be read.
+        second: the same after shuffling `[N]`.
+        answers: the right one `[N]`.
+        partial: for the first alone.
+        lucky: for the second alone.
+
+    Returns:
+        `[N]`.
+
+    Raises:
+        ValueError: shapes that differ, or values that are not in order from 0 to 1.
+    """
+    one, other, truth = (np.asarray(values, np.int64) for values in (first, second, answers))
+    if not one.shape == other.shape == truth.shape:
+        raise ValueError(f"got answers of shapes {one.shape}, {other.shape} and {truth.shape}; expected the same")
+    if not 0 <= lucky <= partial <= 1:
+        raise ValueError(f"got partial={partial} and lucky={lucky}; expected 0 ≤ lucky ≤ partial ≤ 1")
+    before, after = (one == truth) & (truth >= 0), (other == truth) & (truth >= 0)
+    return np.select([before & after, before, after], [1.0, partial, lucky], 0.0)

@@ -32,6 +32,7 @@ from rewards.credit.log_ratio_value import LogRatioValue
 from rewards.credit.milestones import Milestones
 from rewards.credit.min_form import MinForm
 from rewards.credit.outcome_mass import OutcomeMass
+from rewards.credit.process_outcome import ProcessOutcome
 from rewards.credit.redistribute import Redistribute
 from rewards.credit.returns import Returns
 from rewards.credit.sibling_relative import SiblingRelative
@@ -40,7 +41,9 @@ from rewards.shaping.anneal import Anneal
 from rewards.shaping.clip import Clip
 from rewards.shaping.count_decay import CountDecay
 from rewards.shaping.gate import Gate
+from rewards.shaping.length_contrast import LengthContrast
 from rewards.shaping.length_penalty import LengthPenalty
+from rewards.shaping.mode_balance import ModeBalance
 from rewards.shaping.normalise import Normalise
 from rewards.shaping.occupancy_penalty import OccupancyPenalty
 from rewards.shaping.potential import Potential
@@ -59,7 +62,9 @@ KINDS: tuple[type[Part], ...] = (
     Clip,
     CountDecay,
     Gate,
+    LengthContrast,
     LengthPenalty,
+    ModeBalance,
     Normalise,
     OccupancyPenalty,
     Potential,
@@ -85,6 +90,7 @@ KINDS: tuple[type[Part], ...] = (
     Milestones,
     MinForm,
     OutcomeMass,
+    ProcessOutcome,
     Redistribute,
     Returns,
     SiblingRelative,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.menu import Floats, softmax, trained, view
 from rewards.columns import Column
-from rewards.views.layout import Level
+from rewards.views.layout import Layout, Level
 
 Part = Mapping[str, Any]
 Ints = NDArray[np.int64]
@@ -95,61 +95,78 @@ MED_GRPO = Check(
 
 # --- 12: a proxy whose upper tail is wrong ---
 
+NEAR = 0.1
+"""Price of a nat of leaving the first policy, the same for all rewards, as in RLHF."""
 
-def hackable(seed: int, *parts: Part) -> Mapping[str, float]:
-    """Gold and proxy after long training on a proxy that is right but for a few answers with a heavy tail."""
+
+def hackable(seed: int, *parts: Part, steps: int = 400, rate: float = 0.5) -> Mapping[str, float]:
+    """Gold and proxy after long training on a proxy that is right but for a few rare answers with a heavy tail.
+
+    Each step is a natural gradient over all answers, so that nothing depends on what was sampled; it ends at
+    π ∝ π₀ exp(r / NEAR). A reward without a bound outweighs the price of leaving the first policy for whatever is at
+    its upper end; a bounded one does not, where what is rare gains little over what is good and common.
+    """
     random = np.random.default_rng(seed)
-    gold = random.normal(size=(16, 24))
+    prompts, answers = 16, 24
+    gold = random.normal(size=(prompts, answers))
     proxy = gold + 0.3 * random.normal(size=gold.shape)
     hacks = random.random(gold.shape) < 0.15
     gold = np.where(hacks, -1.0, gold)
-    proxy = np.where(hacks, 0.5 + 2.5 * random.random(gold.shape), proxy)
-    start = np.where(hacks, -2.0, 0.0)  # what hacks is rare at first
-    chances = softmax(start)
-    reference = (chances * proxy).sum(1)  # what the first policy is worth to the proxy
+    proxy = np.where(hacks, 2.5 + 1.5 * random.standard_exponential(gold.shape), proxy)
+    logits = np.where(hacks, -4.0, 0.0)  # what hacks is rare at first
+    first = softmax(logits)
     names = tuple(f"ref{k}" for k in range(4))
-    levels: dict[str, Level] = {"score": "episode"} | dict.fromkeys(names, "group")
-    drawn = {name: (chances.cumsum(1) > random.random((16, 1))).argmax(1) for name in names}
-    curve: list[float] = []
-
-    def judged(prompt: Ints, picked: Ints, random: np.random.Generator) -> Mapping[str, Column]:
-        first = prompt[:: len(prompt) // 8]
-        found = {name: Column.full(proxy[first, drawn[name][first]]) for name in names}
-        return {"score": Column.full(proxy[prompt, picked])} | found
-
+    levels: dict[str, Level] = {"score": "episode", "kl": "episode"} | dict.fromkeys(names, "group")
+    drawn = [(first.cumsum(1) > random.random((prompts, 1))).argmax(1) for _ in names]
+    known = {name: Column.full(proxy[np.arange(prompts), one]) for name, one in zip(names, drawn, strict=True)}
+    layout = Layout.of(np.ones(gold.size), np.repeat(np.arange(prompts), answers))
     kept: Part = {"part": "reference_relative", "preset": "par", "references": names, "of": "score", "to": "par"}
-    made = view(levels, kept, *parts)
-    chances = trained(
-        start,
-        judged,
-        made,
-        seed,
-        updates=800,
-        rate=1.0,
-        on_update=lambda c: curve.append(float((c * gold).sum(1).mean())),
-    )
+    priced: Part = {"part": "weighted_sum", "coefficients": {"shaped": 1.0, "kl": -NEAR}}
+    made = view(levels, kept, *parts, priced, DR_GRPO)
+    curve: list[float] = []
+    for _ in range(steps):
+        chances = softmax(logits)
+        curve.append(float((chances * gold).sum(1).mean()))
+        apart = np.log(np.maximum(chances, 1e-300) / first)
+        found = {"score": Column.full(proxy.ravel()), "kl": Column.full(apart.ravel())} | known
+        advantage = made.apply(found, layout).advantage
+        if advantage is None:
+            raise ValueError("got a view without an advantage; expected one that writes it")
+        logits = logits + rate * advantage.values.reshape(gold.shape)
+    chances = softmax(logits)
     return {
         "gold at its best": max(curve),
-        "gold at the end": float((chances * gold).sum(1).mean()),
-        "proxy over the first policy": float(((chances * proxy).sum(1) - reference).mean()),
+        "gold at the end": curve[-1],
+        "proxy over the first policy": float(((chances - first) * proxy).sum(1).mean()),
         "hacks": float((chances * hacks).sum(1).mean()),
     }
+
+
+def shaped(part: str, of: str = "score", **settings: Any) -> Part:
+    """One part from the score to what is learnt from."""
+    return {"part": part, "of": of, "to": "shaped", **settings}
 
 
 PAR = Check(
     row=12,
     name="preference-as-reward",
-    claim="After long training on a proxy with a heavy wrong tail, gold reward ends higher with the preference over "
-    "the first policy's answers as the reward than with the proxy itself, and than with the proxy clipped.",
+    claim="After long training on a proxy with a heavy wrong tail, at the same price of leaving the first policy, gold "
+    "reward ends within 0.1 of its best with the preference over the first policy's answers as the reward, and falls "
+    "by more than 0.3 with the proxy itself, normalised or clipped.",
     arms={
-        "proxy": lambda seed: hackable(seed, SUM, DR_GRPO),
-        "clipped": lambda seed: hackable(
-            seed, {"part": "clip", "of": "score", "low": -2.0, "high": 2.0, "to": "reward"}, DR_GRPO
-        ),
-        "PAR": lambda seed: hackable(seed, {"part": "scale", "of": "par", "factor": 1.0, "to": "reward"}, DR_GRPO),
+        "proxy": lambda seed: hackable(seed, shaped("scale", factor=1.0)),
+        "normalised": lambda seed: hackable(seed, shaped("normalise", centre=True)),
+        "clipped": lambda seed: hackable(seed, shaped("clip", low=-5.0, high=5.0)),
+        "PAR": lambda seed: hackable(seed, shaped("scale", of="par", factor=1.0)),
     },
-    holds=lambda found: all(found.above("PAR", other, "gold at the end") for other in ("proxy", "clipped")),
-    seeds=5,
+    holds=lambda found: (
+        found.mean("PAR", "gold at its best") - found.mean("PAR", "gold at the end") < 0.1
+        and all(
+            found.mean(arm, "gold at its best") - found.mean(arm, "gold at the end") > 0.3
+            for arm in ("proxy", "normalised", "clipped")
+        )
+    ),
+    units={"hacks": "share of answers"},
 )
 
 

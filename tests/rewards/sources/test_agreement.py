@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.sources.agreement import NONE, majority, majority_reward
+from rewards.sources.agreement import NONE, majority, majority_reward, shuffled_agreement
 
 
 def test_the_others_majority_pays_and_the_same_samples_as_voters_are_ones_own_majority():
@@ -36,3 +36,11 @@ def test_the_majority_is_a_mode_and_names_of_answers_do_not_matter(seed):
     for row, mode in zip(given_answers, found, strict=True):
         assert (row == mode).sum() == np.bincount(row).max()
     assert majority(given_answers + 10).tolist() == (found + 10).tolist()
+
+
+def test_with_the_same_order_it_is_accuracy_and_a_shortcut_by_place_is_paid_in_part():
+    given, truth = [1, 2, 3, -1], [1, 0, 3, 0]
+    assert shuffled_agreement(given, given, truth).tolist() == [1, 0, 1, 0]
+    assert shuffled_agreement([1, 1, 0, 0], [1, 0, 1, 0], [1] * 4).tolist() == [1.0, 0.5, 0.25, 0.0]
+    with pytest.raises(ValueError, match="lucky ≤ partial"):
+        shuffled_agreement([0], [0], [0], partial=0.1, lucky=0.5)

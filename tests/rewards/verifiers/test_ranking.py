@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from scipy.stats import kendalltau
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
 
 from rewards.functions import PolicyFault
-from rewards.verifiers.ranking import kendall_tau, ndcg, reciprocal_rank
+from rewards.verifiers.ranking import kendall_tau, multi_view_ranking, ndcg, rank_biased_overlap, reciprocal_rank
 
 NAMES = ["a", "b", "c", "d", "e"]
 orders = st.permutations(NAMES)
@@ -70,3 +71,25 @@ def test_an_order_of_some_only_has_no_tau():
 def test_a_wrong_reference_is_not_the_policys_fault():
     with pytest.raises(ValueError, match="relevances"):
         ndcg('["a"]', {"a": -1.0})
+
+
+def test_rank_biased_overlap_is_one_for_the_same_order_and_least_for_the_reversed_one():
+    order = list("abcdef")
+    assert rank_biased_overlap(order, order) == pytest.approx(1.0)
+    found = {perm: rank_biased_overlap(perm, order[:4]) for perm in permutations(order[:4])}
+    assert min(found, key=found.get)[:1] != ("a",) and found[tuple("dcba")] == pytest.approx(min(found.values()))
+    # p = 1/2, ("b", "a") against ("a", "b"): X_2/2 · 1/4 + 1 · (0 · 1/2 + 1 · 1/4)
+    assert rank_biased_overlap("ba", "ab", 0.5) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="0 < p < 1"):
+        rank_biased_overlap([], order)
+
+
+def test_a_perfect_ranking_earns_all_three_terms_and_what_is_no_permutation_nothing():
+    relevance, order = {"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0}, ["a", "b", "c", "d"]
+    assert multi_view_ranking(json.dumps(order), relevance, order) == pytest.approx(1.2)
+    assert multi_view_ranking('["a", "a", "b", "c"]', relevance, order) == 0
+    assert multi_view_ranking('["a"]', relevance, order) == 0
+    # of the first 2, only b is relevant: NDCG (1/log2 3) / (1 + 1/log2 3), recall 1/2
+    swapped = multi_view_ranking('["c", "b", "a", "d"]', relevance, order, top=2, overlap_weight=0.0)
+    assert swapped == pytest.approx(0.63092975 / 1.63092975 + 0.05)
+    assert multi_view_ranking(json.dumps(order), dict.fromkeys(order, 0.0), order) is None

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from learners.objectives.adaptive_guidance import comprehension, injected, shaped_probability
+
+
+def test_a_group_with_any_right_answer_is_left_alone_and_a_helpless_one_hears_whom_it_understands_best():
+    right = torch.tensor([[False, True, False], [False] * 3, [False] * 3])
+    taught = torch.tensor([[True, True], [True, True], [False, True]])
+    understood = torch.tensor([[0.9, 0.1], [0.2, 0.7], [0.9, 0.1]])
+    assert injected(right, taught, understood, 1).tolist() == [[-1, -1, -1], [-1, -1, 1], [-1, -1, 1]]
+    assert injected(right, taught, understood, 2)[1].tolist() == [-1, 1, 0]
+    assert bool((injected(right, taught, understood, 0) == -1).all())
+
+
+def test_comprehension_is_a_mean_of_probabilities():
+    found = comprehension(torch.tensor([[0.5, 0.25, 0.01]]).log(), torch.tensor([[1, 1, 0]]))
+    assert found.item() == pytest.approx(0.375)
+
+
+def test_what_is_least_likely_is_moved_most():
+    logs = torch.tensor([1e-6, 0.1, 0.9]).log().requires_grad_()
+    shaped_probability(logs).sum().backward()
+    slopes = logs.grad / logs.detach().exp()  # by π, not by log π
+    assert torch.allclose(slopes, 0.1 / (torch.tensor([1e-6, 0.1, 0.9]) + 0.1).square(), rtol=1e-4)
+    assert slopes.argmax().item() == 0
+    with pytest.raises(ValueError, match="above 0"):
+        shaped_probability(logs, 0.0)
+    with pytest.raises(ValueError, match="0 to G"):
+        injected(torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool), torch.zeros(1, 1), 3)
