@@ -13,19 +13,18 @@ Floats = NDArray[np.float64]
 def decision_reward(
     decided: ArrayLike, actual: ArrayLike, bonus: Sequence[float] | Floats, penalty: Sequence[float] | Floats
 ) -> Floats:
-    """a_c where class c was decided rightly, −b_c where it was decided and another is true.
+    """a_c where the true class c was decided, −b_c where another was.
 
     Small, equal and balanced by the shares of classes, it polishes what supervised training has taught; a penalty that
-    is large for one class teaches never to decide for it.
+    is large for one class teaches always to decide for it.
 
-    Source: Custom reward functions in job application evaluation using RL, whose terms and numbers are not known here;
-    that the penalty is of the decided class is chosen here.
+    Source: Custom reward functions in job application evaluation using RL, whose terms and numbers are not known here.
 
     Args:
         decided: number of the decided class, of any shape; negative where no decision could be read.
         actual: of the true class, of the same shape; negative where it is not known.
-        bonus: a, of each class.
-        penalty: b, of each class.
+        bonus: a, of each true class.
+        penalty: b, of each true class.
 
     Returns:
         Of that shape; NaN where either is not known.
@@ -43,12 +42,12 @@ def decision_reward(
     if max(chosen.max(initial=-1), true.max(initial=-1)) >= len(gains) or (gains < 0).any() or (costs < 0).any():
         raise ValueError(f"got a class beyond {len(gains) - 1}, or negative numbers; expected sizes of at least 0")
     known = (chosen >= 0) & (true >= 0)
-    paid = np.where(chosen == true, gains[np.maximum(chosen, 0)], -costs[np.maximum(chosen, 0)])
+    paid = np.where(chosen == true, gains[np.maximum(true, 0)], -costs[np.maximum(true, 0)])
     return np.where(known, paid, np.nan)
 
 
 def constant_worth(shares: ArrayLike, bonus: ArrayLike, penalty: ArrayLike) -> Floats:
-    """What always deciding for each class earns on average: p_c a_c − (1 − p_c) b_c, `[C]`.
+    """What always deciding for each class k earns on average: p_k a_k − Σ_{c ≠ k} p_c b_c, `[C]`.
 
     A reward is safe from it where a policy that decides as well as can be had earns more than the largest of these.
 
@@ -58,7 +57,7 @@ def constant_worth(shares: ArrayLike, bonus: ArrayLike, penalty: ArrayLike) -> F
     p, gains, costs = (np.asarray(values, np.float64) for values in (shares, bonus, penalty))
     if not p.shape == gains.shape == costs.shape or (p < 0).any() or abs(p.sum() - 1) > 1e-6:
         raise ValueError(f"got shares {p} for bonuses {gains} and penalties {costs}; expected as many, summing to 1")
-    found: Floats = p * gains - (1 - p) * costs
+    found: Floats = p * gains - ((p * costs).sum() - p * costs)
     return found
 
 

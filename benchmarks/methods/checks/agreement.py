@@ -1,4 +1,4 @@
-"""Checks of learning from agreement, where nobody knows what is right: sums, and the same sums the other way round."""
+"""Checks of learning from agreement, where nobody knows what is right: questions, and the same ones in other words."""
 
 from __future__ import annotations
 
@@ -6,68 +6,67 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.methods.experiment import Check, Found, Measured
-from benchmarks.methods.worlds import arithmetic
-from benchmarks.methods.worlds.language import TinyPolicy, Writing, reinforce, write
-from benchmarks.methods.worlds.scores import grpo
+from benchmarks.methods.worlds.forms import Field, Form, trained
+from benchmarks.methods.worlds.menu import Floats, softmax, view
 from rewards.columns import Column
 from rewards.sources.agreement import majority_reward
 
-MEMBERS, QUESTIONS = 8, 8
+MEMBERS, QUESTIONS, ANSWERS = 8, 40, 6
 Judge = Literal["other view", "own group", "confidence", "truth"]
+Ints = NDArray[np.int64]
 
 
-def turned(asked: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`b + a` for `a + b`: other words for the same question."""
-    return asked[:, [3, 4, 2, 0, 1]]
+def learnt(seed: int, judge: Judge, updates: int = 600) -> Measured:
+    """Training a beginner who knows something of each question, and errs in other ways when it is put in other words.
+
+    A form holds an answer to a question and one to the same question in other words; each has logits of its own, so
+    what carries over from one to the other is what the judge carries over.
+
+    Args:
+        seed: of everything.
+        judge: who says what an answer is worth.
+        updates: batches.
+    """
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, ANSWERS, QUESTIONS)
+    known = 1.2 * np.eye(ANSWERS)[truth]
+    fields = [Field(ANSWERS, QUESTIONS, start=known + random.normal(size=known.shape)) for _ in range(2)]
+    form = Form(fields)
+    before = accuracy(form, truth)
+
+    def judged(prompt: Ints, forms: Ints, random: np.random.Generator) -> Mapping[str, Column]:
+        groups = forms.reshape(-1, MEMBERS, 2)
+        found: Floats = np.zeros(groups.shape)
+        for side in (0, 1):
+            answers, others = groups[..., side], groups[..., 1 - side]
+            if judge == "truth":
+                found[..., side] = answers == truth[prompt].reshape(-1, MEMBERS)
+            elif judge == "confidence":
+                found[..., side] = form.log_probs(prompt, forms)[:, side].reshape(-1, MEMBERS)
+            else:
+                found[..., side] = majority_reward(answers, others if judge == "other view" else answers)
+        return {"score": Column.full(found.reshape(-1, 2).ravel())}
+
+    parts = (
+        {"part": "scale", "of": "score", "factor": 1.0, "to": "reward"},
+        {"part": "position_relative", "preset": "tp_grpo", "of": "reward"},
+    )
+    trained(form, QUESTIONS, judged, view({"score": "step"}, *parts), seed, updates, members=MEMBERS, rate=1.0)
+    modes = np.stack([softmax(logits).argmax(-1) for logits in form.logits])
+    return {
+        "before": before,
+        "accuracy": accuracy(form, truth),
+        "views that agree": float((modes[0] == modes[1]).mean()),
+        "most frequent answer": float(np.bincount(modes.ravel()).max() / modes.size),
+    }
 
 
-def both_views(random: np.random.Generator, number: int) -> NDArray[np.int64]:
-    """Questions, and behind them the same ones turned round."""
-    asked = arithmetic.prompts(random, number // 2)
-    return np.concatenate([asked, turned(asked)])
-
-
-def read(writing: Writing) -> NDArray[np.int64]:
-    """Each whole completion as a number `[B]`."""
-    found: NDArray[np.int64] = writing.completions @ arithmetic.VOCABULARY ** np.arange(writing.completions.shape[1])
-    return found
-
-
-def score(writing: Writing, judge: Judge) -> NDArray[np.floating]:
-    """What a completion earns, without knowing what is right (but for `truth`)."""
-    if judge == "truth":
-        return arithmetic.right(writing)
-    if judge == "confidence":
-        return (writing.log_probs * writing.mask).sum(-1) / writing.mask.sum(-1)
-    answers = read(writing).reshape(-1, MEMBERS)
-    voters = np.roll(answers, len(answers) // 2, axis=0) if judge == "other view" else answers
-    return majority_reward(answers, voters).reshape(-1)
-
-
-def learnt(seed: int, judge: Judge) -> Measured:
-    """Training a beginner who gets a third of the sums right."""
-    policy = arithmetic.beginner(seed)
-    before = _tested(policy, seed)["accuracy"]
-
-    def components(writing: Writing) -> Mapping[str, Column]:
-        return {"score": Column.full(score(writing, judge))}
-
-    reinforce(
-        policy, both_views, components, grpo(), seed, updates=200, groups=2 * QUESTIONS, members=MEMBERS,
-        length=arithmetic.LENGTH, rate=1e-3,
-    )  # fmt: skip
-    return {"before": before, **_tested(policy, seed)}
-
-
-def _tested(policy: TinyPolicy, seed: int) -> dict[str, float]:
-    asked = arithmetic.prompts(np.random.default_rng(10_000 + seed), 512)
-    found = write(policy, asked, 1, arithmetic.LENGTH, torch.Generator().manual_seed(seed), greedy=True)
-    _, counts = np.unique(read(found), return_counts=True)
-    return {"accuracy": float(arithmetic.right(found).mean()), "most frequent answer": float(counts.max() / len(asked))}
+def accuracy(form: Form, truth: Ints) -> float:
+    """Chance of the right answer, over questions and both views."""
+    return float(np.mean([softmax(logits)[np.arange(len(truth)), truth].mean() for logits in form.logits]))
 
 
 def _agreement_of_views_teaches(found: Found) -> bool:
@@ -78,7 +77,7 @@ def _agreement_of_views_teaches(found: Found) -> bool:
 CO_REWARD = Check(
     row=70,
     name="cross-view-majority-reward",
-    claim="Paid for what most answers to the same sum the other way round say, a beginner becomes more accurate than "
+    claim="Paid for what most answers to the same question in other words say, a beginner becomes more accurate than "
     "paid for the majority of his own group, or for his own confidence.",
     arms={
         "other view": lambda seed: learnt(seed, "other view"),
@@ -87,6 +86,6 @@ CO_REWARD = Check(
         "truth": lambda seed: learnt(seed, "truth"),
     },
     holds=_agreement_of_views_teaches,
-    units={"accuracy": "share of sums", "before": "share of sums", "most frequent answer": "share of answers"},
-    seeds=3,
+    units={"accuracy": "share of answers", "before": "share of answers", "most frequent answer": "share of answers"},
+    seeds=10,
 )

@@ -378,4 +378,5 @@ TOOL_STAR = Check(
         and found.above("hierarchical, self-critic", "hierarchical", "right")
     ),
     units={"right": "share of answers", "form": "share of answers"},
+    seeds=10,
 )

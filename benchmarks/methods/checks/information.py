@@ -212,7 +212,7 @@ PROMPT_ECHO = Check(
 
 # --- 113: thoughts that foretell the text ----------------------------------------------------------------------------
 
-MODULUS, GIVEN = 5, 3
+MODULUS, GIVEN = 7, 3
 THINK = 1 + MODULUS
 """The first of the words of thought; one for each partial sum."""
 SCRIPT = THINK + MODULUS
@@ -221,7 +221,7 @@ MARK = SCRIPT
 
 
 def running(random: np.random.Generator, number: int) -> tuple[Ints, Ints]:
-    """Three digits `[n, 3]`, and what follows: their sum modulo 5 `[n]`, as tokens."""
+    """Three digits `[n, 3]`, and what follows: their sum modulo 7 `[n]`, as tokens."""
     digits = random.integers(0, MODULUS, (number, GIVEN))
     return 1 + digits, 1 + digits.sum(-1) % MODULUS
 
@@ -234,14 +234,15 @@ def scratch(given: Ints) -> Ints:
 
 @cache
 def reader_of_text(seed: int) -> TinyPolicy:
-    """A policy that has read texts, some with thoughts in them, few to the point; it may not be trained."""
+    """A policy that has read texts, some with thoughts in them, half of them to the point; it may not be trained."""
     random, policy = np.random.default_rng(1000 + seed), TinyPolicy(SCRIPT + 1, seed)
-    given, follows = running(random, 500)
-    useful = random.random((500, 1)) < 0.35
-    thoughts = np.where(useful, scratch(given), THINK + random.integers(0, MODULUS, (500, GIVEN - 1)))
-    silent = random.random((500, 1)) < 0.4
+    number = 1500
+    given, follows = running(random, number)
+    useful = random.random((number, 1)) < 0.5
+    thoughts = np.where(useful, scratch(given), THINK + random.integers(0, MODULUS, (number, GIVEN - 1)))
+    silent = random.random((number, 1)) < 0.2
     thoughts = np.where(silent, MARK, thoughts)
-    imitate(policy, given, np.concatenate([thoughts, follows[:, None]], axis=1), 120)
+    imitate(policy, given, np.concatenate([thoughts, follows[:, None]], axis=1), 200)
     return policy
 
 

@@ -229,7 +229,7 @@ def decided(seed: int, penalty: float, balanced: bool, anchor: float = 0.0) -> M
 
     def judged(prompt: Ints, picked: Ints, random: np.random.Generator) -> Mapping[str, Column]:
         actual = (random.random(len(prompt)) < fit[prompt]).astype(np.int64)
-        bonus, cost = np.array(weights), np.array([1.0, penalty]) * np.array(weights)
+        bonus, cost = np.array(weights), np.array([penalty, 1.0]) * np.array(weights)
         paid = decision_reward(picked, actual, bonus, cost)
         return {"score": Column.full(paid - anchor * (now[-1] - first)[prompt, picked])}
 

@@ -184,7 +184,7 @@ def mutated(found: Tensor, generator: torch.Generator) -> Tensor:
     return found.scatter(-1, place[..., None], ((old - block + shift) % LETTERS + block)[..., None])
 
 
-def rewritten(seed: int, arm: str, updates: int = 60, groups: int = 12, members: int = 4) -> Mapping[str, float]:
+def rewritten(seed: int, arm: str, updates: int = 25, groups: int = 12, members: int = 4) -> Mapping[str, float]:
     """Accuracy after on-policy training with preferences beside it, and the spread among equivalents.
 
     Args:
@@ -234,9 +234,9 @@ def rewritten(seed: int, arm: str, updates: int = 60, groups: int = 12, members:
             if arm == "RL and DPO":
                 pick = torch.randint(4, (groups, 1, 1), generator=generator).expand(-1, 1, 2)
                 won, lost = ratios(prompts, good.gather(1, pick)), ratios(prompts, bad.gather(1, pick))
-                loss = loss + 0.2 * dpo((won - lost)[:, 0], 1.0).mean()
+                loss = loss + dpo((won - lost)[:, 0], 0.1).mean()
             else:
-                loss = loss + 0.2 * group_equivalent(ratios(prompts, good), ratios(prompts, bad), beta=1.0).mean()
+                loss = loss + group_equivalent(ratios(prompts, good), ratios(prompts, bad), beta=0.1).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -11,7 +11,7 @@ def test_a_constant_policy_earns_on_average_what_the_formula_says():
     actual = random.choice(3, 200_000, p=[0.7, 0.2, 0.1])
     bonus, penalty = [1.0, 2.0, 3.0], [0.5, 5.0, 0.0]
     worth = constant_worth([0.7, 0.2, 0.1], bonus, penalty)
-    np.testing.assert_allclose(worth, [0.7 - 0.15, 0.4 - 4.0, 0.3], atol=1e-9)
+    np.testing.assert_allclose(worth, [0.7 - 1.0, 0.4 - 0.35, 0.3 - 1.35], atol=1e-9)
     for always in range(3):
         paid = decision_reward(np.full_like(actual, always), actual, bonus, penalty)
         assert paid.mean() == pytest.approx(worth[always], abs=0.03)
@@ -19,7 +19,7 @@ def test_a_constant_policy_earns_on_average_what_the_formula_says():
 
 def test_by_hand_and_what_is_not_known_is_null():
     paid = decision_reward([0, 1, 1, -1, 0], [0, 1, 0, 1, -1], [1.0, 2.0], [0.5, 5.0])
-    np.testing.assert_array_equal(paid, [1.0, 2.0, -5.0, np.nan, np.nan])
+    np.testing.assert_array_equal(paid, [1.0, 2.0, -0.5, np.nan, np.nan])
 
 
 def test_a_monitor_sees_a_class_that_is_never_decided_for():
