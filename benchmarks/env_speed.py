@@ -139,7 +139,8 @@ def spoken(printed: str, code: int, log: Path) -> Found:
     """What a peer's script said in its last line of JSON."""
     for line in reversed(printed.splitlines()):
         if line.startswith("{") and '"frames_per_s"' in line:
-            said = json.loads(line)
+            # A peer that has seen no episode to its end says NaN, which is not a number: it is not known.
+            said = json.loads(line, parse_constant=lambda constant: None)
             return Found(said["frames_per_s"], said["episode_return"], said["frames"])
     return Found(problem=f"ended with code {code}: {last_line(log)}")
 

@@ -67,6 +67,7 @@ def test_what_a_peer_says_last_counts_and_one_that_fails_has_its_reason(tmp_path
     log = tmp_path / "log"
     said = 'noise\n{"frames_per_s": 5.0, "frames": 100, "episode_return": null, "settings": {}}\nmore noise\n'
     assert spoken(said, 0, log) == Found(5.0, None, 100)
+    assert spoken(said.replace("null", "NaN"), 0, log) == Found(5.0, None, 100)
     monkeypatch.setattr(env_speed, "PEERS", tmp_path)
     (tmp_path / "broken.py").write_text("raise SystemExit('no such thing')")
     found = run_peer(sys.executable, Peer("broken.py", "x", {}), "cartpole", {"envs": 3}, log, 30.0)
