@@ -6,23 +6,44 @@ from a factory that carries the state to begin with; Ray itself would restart it
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 
+from cluster.logs import LogPlace, open_log, place_of_logs
+
+LOG = logging.getLogger(__name__)
+
 
 class Host:
     """Holds one object and calls its methods."""
 
-    def __init__(self, factory: Callable[[], Any]) -> None:
-        """Make the object; it lives as long as the actor."""
-        self._hosted = factory()
+    def __init__(self, factory: Callable[[], Any], role: str = "", logs: LogPlace | None = None) -> None:
+        """Make the object; it lives as long as the actor.
+
+        Args:
+            factory: makes it.
+            role: as which it logs.
+            logs: where to; None: nowhere.
+        """
+        open_log(logs, role)
+        LOG.info("begins")
+        try:
+            self._hosted = factory()
+        except Exception:
+            LOG.exception("could not begin")
+            raise
 
     def call(self, method: str, *args: Any) -> Any:
         """Call a method of the hosted object; object references among `args` arrive as their values."""
-        return getattr(self._hosted, method)(*args)
+        try:
+            return getattr(self._hosted, method)(*args)
+        except Exception:
+            LOG.exception("%s failed", method)
+            raise
 
     def whereabouts(self) -> tuple[int, str]:
         """Process id, for chaos tests and for people, and the id of the node that it stands on."""
@@ -36,7 +57,7 @@ def start_host(
 
     Args:
         factory: makes the hosted object, on the host; must be picklable.
-        name: shown by Ray's tools.
+        name: shown by Ray's tools; as which it logs, where this process does.
         options: of the Ray actor: what is reserved for it, and where it stands (see reservations.py).
         threads: threads that numerical libraries may use there.
         concurrency: calls at the same time, each in a thread of its own.
@@ -46,4 +67,5 @@ def start_host(
     """
     environment = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     actor = ray.remote(max_restarts=0, runtime_env={"env_vars": environment}, **options)(Host)
-    return actor.options(name=f"{name}-{os.urandom(4).hex()}", max_concurrency=concurrency).remote(factory)
+    named = actor.options(name=f"{name}-{os.urandom(4).hex()}", max_concurrency=concurrency)
+    return named.remote(factory, name, place_of_logs())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from cluster.deadlines import within
 from cluster.session import ClusterUnavailable, is_loopback
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ADDRESS = "http://127.0.0.1:8265"
 PROBE_S = 5.0
+CALL_S = 30.0  # a call that sends little
+SEND_S = 600.0  # the checkout is sent
 STOP_WAIT_S = 60  # from the signal to the kill: a run saves and stops its roles in between
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 Answer = TypeVar("Answer")
@@ -85,7 +88,8 @@ class Jobs:
         return self._ask(
             lambda: self.client.submit_job(
                 entrypoint=entrypoint, submission_id=ident, runtime_env=runtime, metadata=dict(metadata)
-            )
+            ),
+            SEND_S,
         )
 
     def all(self) -> list[JobDetails]:
@@ -109,16 +113,22 @@ class Jobs:
         """What a job says, as it says it, to its end."""
         return self.client.tail_job_logs(ident)
 
-    def _ask(self, call: Callable[[], Answer]) -> Answer:
-        """One call, with errors in one line.
+    def _ask(self, call: Callable[[], Answer], deadline_s: float | None = None) -> Answer:
+        """One call, with errors in one line; Ray's client itself waits for ever.
 
         Raises:
             ClusterUnavailable: it was refused, or could not be made.
         """
         from ray.exceptions import AuthenticationError
 
+        deadline_s = deadline_s or CALL_S
         try:
-            return call()
+            return within(deadline_s, call)
+        except TimeoutError:
+            raise ClusterUnavailable(
+                f"the jobs server at {self.address} accepts connections and has not answered within {deadline_s:.0f} "
+                "s; its head hangs, or something else listens there: look at the head, and try again"
+            ) from None
         except AuthenticationError:
             raise ClusterUnavailable(
                 f"the cluster at {self.address} refuses the token of this machine; expected the cluster's: set "

@@ -16,7 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cluster.logs import LogPlace, open_log, place_of_logs
 from cluster.placement import MIB, Place
+
+LOG = logging.getLogger(__name__)
 
 
 class Config(BaseModel):
@@ -122,8 +125,12 @@ class Service:
 class Replica:
     """What runs in a replica: the served object and its batch method."""
 
-    def __init__(self, factory: Callable[[], Any], method: str, hang_s: float) -> None:
-        """Make the object, once per replica."""
+    def __init__(
+        self, factory: Callable[[], Any], method: str, hang_s: float, role: str = "", logs: LogPlace | None = None
+    ) -> None:
+        """Make the object, once per replica; all replicas log as one role."""
+        open_log(logs, role)
+        LOG.info("begins")
         self._answer = getattr(factory(), method)
         self._hang_s = hang_s
         self._since: dict[int, float] = {}  # when each call that runs began, the oldest first
@@ -136,6 +143,9 @@ class Replica:
         self._since[number] = time.monotonic()
         try:
             return await self._answer(payload)
+        except Exception:
+            LOG.exception("a call failed")
+            raise
         finally:
             del self._since[number]
 
@@ -209,7 +219,8 @@ def serving(
     serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
     try:
         try:
-            target = serve.RunTarget(deployment.bind(factory, method, config.hang_s), name=name, route_prefix=None)
+            bound = deployment.bind(factory, method, config.hang_s, what, place_of_logs())
+            target = serve.RunTarget(bound, name=name, route_prefix=None)
             handle = serve.run_many([target], wait_for_applications_running=False)[0]
             _wait_until_running(name, config.start_timeout_s)
         except Exception as error:

@@ -70,7 +70,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
         try:
             if config.address is None:
                 with _loopback():
-                    ray.init(
+                    context = ray.init(
                         address="local",
                         num_cpus=max(config.cpus or 0, needed_cpus),
                         object_store_memory=config.object_store_mb * 2**20,
@@ -83,7 +83,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                 _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
             else:
                 _probe(config.address, config.start_timeout_s)
-                ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+                context = ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         except ClusterUnavailable:
             ray.shutdown()
             raise
@@ -95,10 +95,25 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts one that exits in the place of the caller's
+        _dashboard.append(str(getattr(context, "dashboard_url", None) or ""))
         try:
             yield str(ray.get_runtime_context().gcs_address)
         finally:
+            _dashboard.clear()
             ray.shutdown()
+
+
+_dashboard: list[str] = []  # of the Ray that this process has joined: HOST:PORT, or empty
+
+
+def dashboard_link() -> str | None:
+    """The page about this process's job in Ray's dashboard; None where there is no dashboard, or no Ray."""
+    import ray
+
+    if not _dashboard or not _dashboard[0] or not ray.is_initialized():
+        return None
+    address = _dashboard[0] if "://" in _dashboard[0] else f"http://{_dashboard[0]}"
+    return f"{address}/#/jobs/{ray.get_runtime_context().get_job_id()}"
 
 
 @contextmanager

@@ -33,6 +33,7 @@ Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledge
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -65,6 +66,7 @@ from pipelines.judge_watch import JudgeWatch
 from pipelines.judging import annotator_for, examine_judge
 from pipelines.learner_group import LearnerGroup, Seat
 from pipelines.observing.exporter import RayMetrics
+from pipelines.observing.logs import tell_dashboard
 from pipelines.replay_shard import ReplayShard, Standing
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Restored, Run
@@ -73,13 +75,14 @@ from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure
 from pipelines.scaling.waiting import await_room
-from pipelines.served_judge import ForFallback, served_judge
+from pipelines.served_judge import ForFallback, request_of, served_judge
 from pipelines.stages import SECONDS
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging
 from rewards.judges.judge import Question, Reply
 from rewards.verdicts import Verdict
 
+LOG = logging.getLogger(__name__)
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 INSERTS = 5  # tries to store a fragment before its rows count as lost
@@ -102,6 +105,7 @@ def run_distributed(run: Run, restored: Restored | None) -> None:
         asks = asks_of(experiment, node_here())
         expect_room(asks)
         run.on_report.append(RayMetrics(run.directory.root.name))
+        tell_dashboard(run)
         if not experiment.reward.judged:
             asyncio.run(_Loops(run, spec, None, restored, asks).run())
             return
@@ -511,6 +515,8 @@ class _Loops:
         except ServiceOverloaded:
             raise  # it is well, and has too much to do
         except Exception as error:
+            questions = asked.questions if isinstance(asked, ForFallback) else asked
+            LOG.warning("the judge did not answer", extra={"request": request_of(questions), "cause": str(error)})
             self.judge.failed(str(error))
             raise
         self.judge.answered(process)
@@ -625,6 +631,10 @@ class _Loops:
             for shard, number in zip(self.shards, frontier, strict=True):
                 await self._persistently(shard, "release", number)
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
+            with self.books.mirror.snapshot() as folder:
+                if folder is not None:
+                    for index, shard in enumerate(self.shards):
+                        await self._persistently(shard, "copy_to", folder / "replay" / str(index))
 
     async def _persistently(self, role: Supervised | LearnerGroup, method: str, *args: Any, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""

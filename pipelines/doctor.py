@@ -85,6 +85,7 @@ def diagnose(runs: Path = Path("runs"), constraints: Path = CONSTRAINTS) -> list
             disk("disk for temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a folder with more room"),
             disk("disk for runs", runs, "free some space, or start where there is more"),
             writable(runs),
+            logs(runs),
             shared_memory(),
             open_files(),
             loopback(),
@@ -154,6 +155,17 @@ def writable(runs: Path) -> Finding:
             return Finding("folder of runs", True, f"{runs} is writable", "writable", remedy)
     except OSError as error:
         return Finding("folder of runs", False, f"{runs}: {error.strerror or error}", "writable", remedy)
+
+
+def logs(runs: Path) -> Finding:
+    """Where to read what processes said, of the newest run and of Ray itself; nothing is wrong where there is none."""
+    found = sorted(runs.glob("*/logs"), key=lambda path: path.stat().st_mtime)
+    own = str(found[-1]) if found else f"{runs}/RUN/logs"
+    sessions = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "session_latest" / "logs"
+    theirs = f"; Ray's: {sessions}" if sessions.is_dir() else ""
+    return Finding(
+        "logs", True, f"{own}/ROLE.jsonl{theirs}", "JSON lines, a file a role", "see docs/operations.md", required=False
+    )
 
 
 def shared_memory(place: Path = Path("/dev/shm"), needed_gib: float = 1.0) -> Finding:

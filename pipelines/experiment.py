@@ -258,6 +258,9 @@ class CheckpointConfig(BaseModel):
     keep: int = Field(default=3, ge=1)
 
 
+STORAGE = "folder, or URI such as s3://bucket/runs, in which a copy of the run is kept at each checkpoint; None: none"
+
+
 class Experiment(BaseModel):
     """One run, complete."""
 
@@ -303,6 +306,7 @@ class Experiment(BaseModel):
     replay: ReplayConfig = Field(default_factory=ReplayConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    storage: str | None = Field(default=None, description=STORAGE)
     record_mb: int = Field(default=32, ge=0, description="experience to keep after it was learnt from, MB")
     report_every_s: float = Field(default=5.0, gt=0)
     stall_timeout_s: float = Field(
@@ -345,7 +349,7 @@ class Experiment(BaseModel):
         """
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "learner_device", "learners", "runner", "replay"}
-        free |= {"placement", "scaling", "role_deadline_s"}
+        free |= {"placement", "scaling", "role_deadline_s", "storage"}
         free |= {"prices", "cache", "budget", "fallback", "canaries", "monitors", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True if self.offline is None else {"source"}

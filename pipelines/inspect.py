@@ -89,6 +89,8 @@ def inspect_run(
         yield "reward components are not known without a checkpoint; environment rewards and verdicts are shown"
     for one in chosen:
         yield from show_episode(one, evidence, steps, first, all)
+    if any(directory.logs.glob("*.jsonl")):
+        yield f"what the processes said: {printable(str(directory.logs))}, by the actor and epoch of an episode"
 
 
 def read_episodes(directory: RunDirectory) -> dict[str, Episode]:

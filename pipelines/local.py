@@ -65,6 +65,9 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
         run.save(states, [draw])
         replay.release(draw)
         run.shares = (replay.ledger(),)
+        with run.mirror.snapshot() as folder:
+            if folder is not None:
+                replay.copy_to(folder / "replay" / "0")
 
     try:
         while not run.done:

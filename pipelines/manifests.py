@@ -19,6 +19,8 @@ from pipelines.overrides import apply, explain, parse
 from pipelines.recipes.table import find_recipe
 
 HOUSE = Path(__file__).resolve().parents[1]
+LISTING = ".guerdon-files"  # of what was written, so that nothing of an older description is applied with the new
+FILE = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 TESTED_PYTHON = re.compile(r"with Python (3\.\d+)")
 
 
@@ -67,8 +69,17 @@ def check_training(deployment: Deployment) -> None:
         apply(find_recipe(deployment.recipe), values)
 
 
+def _written_before(to: Path) -> set[str]:
+    """Names that an earlier call wrote below a directory, as far as they are files within it."""
+    try:
+        names = (to / LISTING).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return {name for name in names if FILE.fullmatch(name) and not (to / name).is_symlink() and (to / name).is_file()}
+
+
 def write_manifests(values: Mapping[str, Any], to: Path) -> list[Path]:
-    """Write every manifest below a directory; gives what was written.
+    """Write every manifest below a directory, and delete those that an earlier call left there; gives what was written.
 
     Raises:
         UserError: the description is wrong, or the directory cannot be written or holds something else.
@@ -76,13 +87,16 @@ def write_manifests(values: Mapping[str, Any], to: Path) -> list[Path]:
     files = manifest_files(deployment_of(values), rules(), dashboard())
     if to.exists() and any(to.iterdir() if to.is_dir() else [to]) and not (to / "deployment.yaml").is_file():
         raise UserError(f"to={to} is there and was not written by this command; expected a new directory")
-    written = []
+    written, before = [], _written_before(to)
     try:
         for name, text in sorted(files.items()):
             path = to / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             written.append(path)
+        for name in before - set(files):
+            (to / name).unlink(missing_ok=True)
+        (to / LISTING).write_text("\n".join(sorted(files)) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {to}: {error.strerror}; set to=DIRECTORY") from None
     return written

@@ -367,6 +367,8 @@ def run_offline(run: OfflineRun, roles: Mapping[str, Any] | None) -> None:
 
     def save() -> None:
         run.save({"learner": learner.state(), "trainer": trainer.state() if trainer else None}, [])
+        with run.mirror.snapshot():
+            pass  # there is no experience of its own
 
     try:
         while not run.done:

@@ -6,12 +6,14 @@ after its checkpoint.
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from cluster.logs import ident
 from envs.storage.errors import StoreBusy
 from envs.storage.store import Config as StoreConfig
 from envs.storage.writers import Ack
@@ -21,6 +23,7 @@ from learners.replay.ledger import ReplayLedger
 from learners.replay.replay import Replay
 from pipelines.experiment import Experiment
 
+LOG = logging.getLogger(__name__)
 LET_GO_S = 30.0  # how long a process that was killed may hold on to its files
 
 
@@ -38,6 +41,11 @@ class Standing(NamedTuple):
     dropped: int
     drawn: int
     epoch: int
+
+
+def _level(ack: Ack) -> int:
+    """What is stored is drawn, and said then; what is refused is said now."""
+    return logging.DEBUG if ack is Ack.STORED else logging.INFO
 
 
 class ReplayShard:
@@ -75,6 +83,7 @@ class ReplayShard:
             OSError: the disk is full; nothing has changed.
         """
         ack = self._replay.insert(fragment.key, rows, fragment.policy_version, fragment.to_plain())
+        LOG.log(_level(ack), "insert", extra={"trajectory": ident(fragment.key), "ack": ack.value})
         return ack, self.standing()
 
     def draw(
@@ -90,6 +99,7 @@ class ReplayShard:
         if sample is None:
             return ([], self.standing()), ()
         fragments = [Fragment.from_plain(insert.meta) for insert in self._replay.inserts(sample)]
+        LOG.info("draw", extra={"draw": number, "trajectories": [ident(fragment.key) for fragment in fragments]})
         return (fragments, self.standing()), tuple(self._replay.sample_rows(sample))
 
     def rewind(self, number: int) -> int:
@@ -112,6 +122,14 @@ class ReplayShard:
         """
         self._replay.check()
         return self._replay.ledger()
+
+    def copy_to(self, directory: Path) -> None:
+        """Copy all that is stored, as it is now, into a directory on the same disk.
+
+        Raises:
+            OSError: the disk is full, or failed.
+        """
+        self._replay.copy_to(directory)
 
     def close(self) -> None:
         """Write what is left to write, and let others have the directory."""

@@ -6,6 +6,7 @@ The local runner calls them; the distributed runner hosts each in a process of i
 from __future__ import annotations
 
 import hashlib
+import logging
 import queue
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ import torch
 
 from actors.policy import RecurrentPolicy
 from actors.unroll import Unroll
+from cluster.logs import ident
 from cluster.weights import Weights
 from envs.environment import Task
 from envs.specs import EnvSpec
@@ -31,6 +33,8 @@ from pipelines.reward_stage import RewardStage, reward_model_for
 from pipelines.stages import Stages
 from rewards.verdicts import Verdict
 from rewards.views.view import ViewResult
+
+LOG = logging.getLogger(__name__)
 
 
 def task_of(experiment: Experiment) -> Task:
@@ -85,7 +89,10 @@ class EnvActor:
             self._inference.server = server
         elif weights is not None:
             self._unroll.load_weights(weights.version, weights.blob)
-        return self._unroll.rollout()
+        fragment, rows = self._unroll.rollout()
+        told = {"trajectory": ident(fragment.key), "frames": fragment.frames, "policy_version": fragment.policy_version}
+        LOG.info("rollout", extra=told)
+        return fragment, rows
 
     def close(self) -> None:
         """Close the environments."""
@@ -174,6 +181,7 @@ class PolicyLearner:
         metrics = self.learner.update(prepared.batch)
         with self._stages("publish"):
             weights = self.weights()
+        LOG.info("update", extra={"batch": number, "version": weights.version})
         return metrics | prepared.metrics | self._stages.taken(prepared.stages), weights
 
     def update(self, rows: Sequence[pa.RecordBatch]) -> tuple[dict[str, float], Weights]:
@@ -252,6 +260,7 @@ class RewardTrainer:
         if self._model.version == self._sent_version:
             return TrainerReport(metrics | stages.taken()), None
         self._sent_version = self._model.version
+        LOG.info("reward model", extra={"version": self._model.version, "new_verdicts": len(verdicts)})
         with stages("annotate"):
             snapshot = self._model.snapshot()
         return TrainerReport(metrics | stages.taken(), hashlib.sha256(snapshot).hexdigest()[:16]), snapshot

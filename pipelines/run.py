@@ -6,6 +6,7 @@ and resumes in the same way wherever it runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -30,6 +31,8 @@ from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
+from pipelines.mirror.mirror import Mirror, NoMirror
+from pipelines.observing.logs import log_event
 from pipelines.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
 from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
@@ -49,6 +52,7 @@ from rewards.questions import caption_question, judged_ids
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
+LOG = logging.getLogger(__name__)
 NUMBER = re.compile(r"-\d+$")
 
 
@@ -83,6 +87,7 @@ class Run:
         self.experiment, self.directory, self.display = experiment, directory, display
         self.reward_version = experiment.reward_version(judge_fingerprint)
         self.tracker: Tracker | NoTracker = NoTracker()
+        self.mirror: Mirror | NoMirror = NoMirror()
         self.on_report: list[Callable[[Mapping[str, float]], None]] = []  # told the numbers of each report
         self.queues: dict[str, float] = {}  # what waits in places that these books do not keep, by name
         self.budget: Budget | None = None  # of the judge, where there is a limit
@@ -387,10 +392,14 @@ class Run:
             **{f"deaths/{role}": n for role, n in deaths_by_role(self.status.deaths).items()},
             **({} if self.budget is None else {f"budget/left/{of}": share for of, share in self.budget.left().items()}),
             **{f"reward_model/{k}": v for k, v in self.reward_model.items()},
+            **self.mirror.numbers(),
         }
         numbers = {k: float(v) for k, v in numbers.items() if v == v and abs(v) != float("inf")}
         self.display.show(numbers, self._lines())
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
+        for what, why in self.mirror.news():
+            self.note(what, why)
+            self.display.say(f"{what}: {why}")
         self.tracker.metrics(numbers, self.status.learnt_frames)
         for told in self.on_report:
             told(numbers)
@@ -416,12 +425,13 @@ class Run:
             lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
         if not self.experiment.reward.judged:
             lines = {k: v for k, v in lines.items() if k in ("deaths", "alarms")}
-        return lines
+        return lines | self.mirror.line()
 
     def event(self, event: Event) -> None:
         """Something happened to a role: write it down and show it."""
         if event.what == "died":
             self.status.deaths[event.role] += 1
+        log_event(event)
         self.directory.append_line(self.directory.events, asdict(event))
         if event.what == "started":
             return
@@ -430,7 +440,9 @@ class Run:
 
     def note(self, what: str, cause: str = "") -> None:
         """Write down an event of the run itself."""
-        self.directory.append_line(self.directory.events, asdict(Event(time.time(), "run", what, cause)))
+        event = Event(time.time(), "run", what, cause)
+        log_event(event)
+        self.directory.append_line(self.directory.events, asdict(event))
 
     def accounts(self) -> dict[str, Any]:
         """The ledger: every fragment and every question accounted for."""
@@ -458,6 +470,12 @@ class Run:
             "deaths": dict(self.status.deaths),
             "balanced": experience.balanced and books.balanced and all(one["balanced"] for one in former),
         }
+
+    def mirrored_by(self, mirror: Mirror | NoMirror) -> None:
+        """From now on a copy is kept."""
+        self.mirror = mirror
+        if self._verdicts is not None:
+            mirror.copy_verdicts = self._verdicts.copy_to
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
@@ -497,6 +515,7 @@ class Run:
         )
         self.directory.write_json(self.directory.ledger, self.accounts())
         self._saved = time.monotonic()
+        LOG.info("checkpoint", extra={"path": path, "frontier": list(frontier)})
         return path
 
     def restore(self) -> Restored:

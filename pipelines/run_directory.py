@@ -5,12 +5,15 @@ RUN/
   config.yaml        the resolved experiment
   metrics.jsonl      one line a report interval
   events.jsonl       deaths, recoveries, degradations, checkpoints
+  logs/              what each role said, JSON lines, see cluster/logs.py
   alarms.jsonl       what the hacking monitors found, see pipelines/trust/watching.py
   ledger.json        the accounts, at the end of the run and at each checkpoint
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
   verdicts/          every verdict, see rewards/verdict_store.py
   quarantine/        judges that failed their canaries, see pipelines/quarantine.py
+  storage.json       of which mirror this is a copy, see pipelines/mirror/
+  .mirror/           snapshots on their way there
   replay/0/          a share of the experience: rows/ and decisions/, see learners/replay/
 ```
 """
@@ -36,6 +39,7 @@ from pipelines.overrides import explain
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 MIN_FREE_MB = 200
+LOGS = "logs"
 
 
 class RunDirectory:
@@ -85,6 +89,11 @@ class RunDirectory:
     def verdicts(self) -> Path:
         """Every verdict."""
         return self.root / "verdicts"
+
+    @property
+    def logs(self) -> Path:
+        """What each role said, see cluster/logs.py."""
+        return self.root / LOGS
 
     @property
     def quarantine(self) -> Path:

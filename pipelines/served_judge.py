@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cluster.batching import Batcher
+from cluster.logs import about
 from cluster.serving import Service
 from pipelines.experiment import JudgeConfig
 from pipelines.judges import build_judge
 from rewards.judges.judge import Answer, Call, Judge, Question, Reply
 
+LOG = logging.getLogger(__name__)
 CHARACTERS_A_TOKEN = 3  # of English, on the careful side
 AT_ONCE = 2  # batches with the judge: one is made ready while the other is in the model
 FRAME_TOKENS = 32  # a question's share of what is asked around it
@@ -38,11 +44,19 @@ class ServedJudge:
         Raises:
             ValueError: there is no fallback judge.
         """
-        if not isinstance(asked, ForFallback):
-            return self._judge.fingerprint, await self._batcher(asked), os.getpid()
-        if self._fallback is None:
-            raise ValueError("got questions for a fallback judge; this replica has none")
-        return self._fallback.fingerprint, await self._fallback.judge(asked.questions), os.getpid()
+        questions = asked.questions if isinstance(asked, ForFallback) else asked
+        began = time.monotonic()
+        with about(request=request_of(questions)):
+            if not isinstance(asked, ForFallback):
+                who, answers = self._judge.fingerprint, await self._batcher(asked)
+            elif self._fallback is None:
+                raise ValueError("got questions for a fallback judge; this replica has none")
+            else:
+                who, answers = self._fallback.fingerprint, await self._fallback.judge(questions)
+            statuses = dict(Counter(answer.status.value for answer in answers))
+            told = {"judge": who, "seconds": round(time.monotonic() - began, 4), "statuses": statuses}
+            LOG.info("answered", extra=told)
+        return who, answers, os.getpid()
 
 
 def served_judge(
@@ -51,6 +65,12 @@ def served_judge(
     """Build the judge, and who takes over from it, inside a replica."""
     second = None if fallback is None else build_judge(fallback, goal, threads)
     return ServedJudge(build_judge(config, goal, threads), batch_tokens, second)
+
+
+def request_of(questions: Sequence[Question]) -> str:
+    """The id of a call in the logs of who asks and of who answers: a hash of what is asked."""
+    subjects = "\n".join(question.subject for question in questions)
+    return hashlib.blake2b(subjects.encode(), digest_size=6).hexdigest()
 
 
 def tokens_of(question: Question) -> int:

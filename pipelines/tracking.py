@@ -50,7 +50,7 @@ class Tracker:
             runs: directory of the runs, for the default SQLite file.
             name: of the run.
             parameters: flat parameters; values of names that smell of secrets are left out.
-            resume: id of an MLflow run to go on with.
+            resume: id of an MLflow run to go on with; where the store has none of it, another one is begun.
 
         Raises:
             UserError: the tracking store does not answer.
@@ -74,6 +74,8 @@ class Tracker:
                 ident = self._client.create_experiment(config.experiment, artifact_location=artifacts)
             else:
                 ident = found.experiment_id
+            if resume is not None and not self._is_there(resume):
+                resume = None  # a run that goes on on another machine, which has a store of its own
             if resume is None:
                 parent = os.environ.get(PARENT_RUN)
                 tags = {"mlflow.parentRunId": parent} if parent else None
@@ -101,6 +103,22 @@ class Tracker:
             logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # it warns where there is no GPU
             self._system = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=self.uri)
             self._system.start()
+
+    def _is_there(self, run: str) -> bool:
+        """Whether the store knows a run.
+
+        Raises:
+            MlflowException: it does not say.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers at a step (env frames); NaN and infinity are left out."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.logs import open_log
 from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
 from learners.descent import LearningDiverged
@@ -21,6 +22,8 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judges import build_judge, judge_identity, prepare_judge
 from pipelines.local import run_local
+from pipelines.mirror.opening import check_storage, mirror_or_left
+from pipelines.observing.logs import log_level, log_to
 from pipelines.offline import OfflineRun, check_offline, run_offline
 from pipelines.overrides import apply
 from pipelines.quarantine import canary_watch
@@ -91,6 +94,8 @@ def train(
     Raises:
         UserError: something that a person can mend.
     """
+    check_storage(experiment.storage)
+    logged = log_level()
     goal = check(experiment)
     check_gold(experiment.monitors, OF_EPISODES, experiment.judged)
     if resume is None:
@@ -115,6 +120,8 @@ def train(
         run = OfflineRun(experiment, directory, display, experiment.offline.reward_version or "")
     restored = None if resume is None else restored_or_left(run)
     status = "FAILED"
+    run.mirrored_by(mirror_or_left(experiment.storage, run))
+    log_to(directory, logged)
     try:
         write_config(experiment, directory)
         if resume is not None:
@@ -148,7 +155,8 @@ def train(
             ) from error
         raise
     finally:
-        _finish(run, display, status)
+        _finish(run, display, status, say)
+        open_log(None, "driver")
         directory.unlock()
     if run.stopping:
         saved = f"saved at {run.status.learnt_frames:,} frames"
@@ -156,7 +164,7 @@ def train(
     return directory
 
 
-def _finish(run: Run | LanguageRun, display: Display, status: str) -> None:
+def _finish(run: Run | LanguageRun, display: Display, status: str, say: Callable[[str], None]) -> None:
     """Write the ledger and the report, whatever happened.
 
     Raises:
@@ -171,7 +179,12 @@ def _finish(run: Run | LanguageRun, display: Display, status: str) -> None:
 
     problems = []
     report = partial(write_report, [run.directory], run.directory.report)
-    for step in (partial(run.report, force=True), run.close, display.close, report, artifacts):
+
+    def mirror() -> None:
+        if (problem := run.mirror.close(say=say)) is not None:
+            raise UserError(f"{problem}; what is here is whole: go on with resume={run.directory.root} to send it")
+
+    for step in (partial(run.report, force=True), run.close, display.close, report, artifacts, mirror):
         try:
             step()
         except (OSError, UserError) as error:

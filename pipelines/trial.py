@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -95,6 +96,49 @@ def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int,
     return found
 
 
+class UpdateRate(NamedTuple):
+    """What was seen of the updates of a language run.
+
+    Attributes:
+        seconds: that one took.
+        updates: that were seen.
+        tokens: of an answer, on average; None: no answer was written meanwhile.
+    """
+
+    seconds: float
+    updates: int
+    tokens: float | None
+
+
+def update_rate(words: Sequence[str], window_s: float) -> UpdateRate:
+    """Train a language model for a while, from the end of one update to the end of another.
+
+    Args:
+        words: recipe and overrides, as `guerdon train` takes them.
+        window_s: seconds that are watched, at least; one update is, however long it takes.
+
+    Raises:
+        UserError: the run failed, or made no update within minutes.
+    """
+    with tempfile.TemporaryDirectory(prefix="guerdon-trial-") as scratch:
+        runs = Path(scratch)
+        with _running(words, runs, "updates") as process:
+            directory = _directory(process, runs)
+            begun = _line(process, directory, lambda line: "updates" in line, 0.0)["updates"]
+            opens = _line(process, directory, lambda line: line["updates"] > begun, 0.0)  # it has just become more
+            due = _line(process, directory, lambda line: line["elapsed_s"] >= opens["elapsed_s"] + window_s, window_s)
+            closes = _line(process, directory, lambda line: line["updates"] > due["updates"], window_s)
+    return rate_between(opens, closes)
+
+
+def rate_between(opens: Mapping[str, float], closes: Mapping[str, float]) -> UpdateRate:
+    """What two lines of metrics come to, each the first after an update."""
+    updates = int(closes["updates"] - opens["updates"])
+    answers, tokens = closes["episodes"] - opens["episodes"], closes["frames"] - opens["frames"]
+    each = tokens / answers if answers else None
+    return UpdateRate((closes["elapsed_s"] - opens["elapsed_s"]) / updates, updates, each)
+
+
 def compared(
     opens: Mapping[str, float],
     closes: Mapping[str, float],
@@ -138,10 +182,12 @@ def last_words(words: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _running(words: Sequence[str], runs: Path) -> Iterator[psutil.Popen]:
-    """`guerdon train`, stopped at the end of the block."""
+def _running(words: Sequence[str], runs: Path, goal: str = "frames") -> Iterator[psutil.Popen]:
+    """`guerdon train`, stopped at the end of the block; its goal, of frames or updates, is out of reach."""
     runs.mkdir(parents=True, exist_ok=True)
-    words = last_words(["frames=1000000000000", "minutes=null", "report_every_s=0.5", "tracking.enabled=false", *words])
+    words = last_words(
+        [f"{goal}=1000000000000", "minutes=null", "report_every_s=0.5", "tracking.enabled=false", *words]
+    )
     recipe = [word for word in words if "=" not in word]
     settings = [word for word in words if "=" in word]
     command = [sys.executable, "-m", "pipelines.cli", "train", *recipe, *settings, f"runs={runs.resolve()}"]

@@ -164,6 +164,14 @@ class VerdictStore:
         """Close it."""
         self.close()
 
+    def copy_to(self, directory: Path) -> None:
+        """Copy what is stored, as it is now, into a directory on the same disk; proposals in the inbox are not.
+
+        Raises:
+            OSError: the disk is full, or failed.
+        """
+        self._store.copy_to(directory)
+
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()

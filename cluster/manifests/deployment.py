@@ -15,7 +15,6 @@ LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 QUANTITY = re.compile(r"(0|[1-9]\d*)(\.\d+)?(m|[KMGT]i?)?")
 IMAGE = re.compile(r"[a-z0-9][\w.:/-]*[\w](@sha256:[0-9a-f]{64})?")
 WORD = re.compile(r"[\w.,:/@%+=\[\]{}-]+")
-ENVIRONMENT = re.compile(r"[A-Za-z_]\w*")
 SECRET_KEY = re.compile(r"(^|[._])((api)?key|token|secret|passw(or)?d|passphrase|credentials?)$", re.IGNORECASE)
 SECRET_URL = re.compile(r"://[^/\s]*:[^/\s]*@")
 LONGEST_NAME = 40  # KubeRay makes names of services and pods out of it, and 63 is their end

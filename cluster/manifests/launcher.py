@@ -123,7 +123,7 @@ def _launched(deployment: Deployment, provider: dict[str, Any], types: dict[str,
 
 def submission(deployment: Deployment) -> str:
     """The command that trains on a launched cluster; the tunnel of `ray dashboard` carries it."""
-    return f"ray job submit --address http://127.0.0.1:8265 -- {deployment.training}"
+    return f"env RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 -- {deployment.training}"
 
 
 def _type(pool: Pool, node_config: dict[str, Any]) -> dict[str, Any]:

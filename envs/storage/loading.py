@@ -14,9 +14,17 @@ from envs.storage.index import HEADER_BYTES, RECORD_BYTES, Entry, Header, unpack
 from envs.storage.messages import MAGIC, header
 from envs.storage.sealing import FORMAT
 from envs.storage.segment import Segment, map_file
-from envs.storage.segment_files import SegmentFiles, data_path, deleted_path, index_path, list_segments, manifest_path
-
-MANIFEST, INDEX, DELETED = "manifest.json", "index", "deleted"
+from envs.storage.segment_files import (
+    DELETED,
+    INDEX,
+    MANIFEST,
+    SegmentFiles,
+    data_path,
+    deleted_path,
+    index_path,
+    list_segments,
+    manifest_path,
+)
 
 
 @dataclass

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+
+MANIFEST, INDEX, DELETED = "manifest.json", "index", "deleted"
 
 _NAME = re.compile(r"(\d{6,})(?:-(\d+)\.arrow|\.(index|manifest\.json|dead|deleted))(\.partial)?")
 
@@ -33,6 +36,14 @@ def dead_path(directory: Path, number: int) -> Path:
 def deleted_path(directory: Path, number: int) -> Path:
     """The manifest of a segment whose deletion has begun."""
     return directory / f"{number:06d}.deleted"
+
+
+def is_final(name: str, beside: Collection[str]) -> bool:
+    """Whether a file of a directory with these names is never written to again: a manifest, a sealed segment."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[4]:
+        return False
+    return match[3] == MANIFEST or (match[2] is not None and f"{match[1]}.{MANIFEST}" in beside)
 
 
 @dataclass

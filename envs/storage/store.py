@@ -6,7 +6,6 @@ docs/storage.md describes the files, and what each fsync policy can lose.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections import defaultdict
@@ -19,12 +18,14 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from envs.storage.copying import copy_files
 from envs.storage.description import describe, read_description
-from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
+from envs.storage.errors import StoreCorrupt, StoreForeign
 from envs.storage.files import Bytes
 from envs.storage.hot_segment import HotSegment
 from envs.storage.loading import Loaded, load
 from envs.storage.messages import Encoder, decode_all, header
+from envs.storage.ownership import claim
 from envs.storage.schema import require_same, require_storable
 from envs.storage.segment import Segment
 from envs.storage.syncer import Syncer
@@ -134,7 +135,7 @@ class Store:
         require_storable(schema)
         self.directory, self.schema, self.config = Path(directory), schema, config or Config()
         self._closed = False
-        self._lock = None if read_only else _claim(self.directory)
+        self._lock = None if read_only else claim(self.directory)
         try:
             if self._lock is not None:
                 describe(self.directory, schema)
@@ -285,6 +286,16 @@ class Store:
         syncer = self._writing()
         syncer.flush(self._hot)
         self._sweep(syncer)
+
+    def copy_to(self, directory: Path) -> None:
+        """Copy the store as it is now, into a directory of its own on the same disk: full segments are linked.
+
+        What is in the copy opens as if this process had been killed at this moment.
+
+        Raises:
+            OSError: the disk is full, or failed.
+        """
+        self._writing().quietly(lambda: copy_files(self.directory, directory))
 
     def close(self) -> None:
         """Wait until the disk has everything, and seal what is not sealed; batches that were read stay valid.
@@ -466,26 +477,3 @@ def _require_footer(segment: Segment) -> None:
     batches = pa.ipc.open_file(segment.buffer).num_record_batches
     if batches != len(segment.entries):
         raise ValueError(f"the footer has {batches} batches, the manifest {len(segment.entries)}")
-
-
-def _claim(directory: Path) -> int:
-    """Make the directory where it is missing, and be its only writer until the descriptor is closed.
-
-    Raises:
-        StoreForeign: it is a link, or no directory.
-        StoreBusy: it has a writer.
-    """
-    if not os.path.lexists(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except NotADirectoryError:
-        raise StoreForeign(f"{directory}: got a link or a file; expected a directory of its own") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreBusy(
-            f"{directory}: another writer has it open; expected one at a time: stop the other run"
-        ) from None
-    return descriptor

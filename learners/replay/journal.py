@@ -220,6 +220,15 @@ class Journal:
         self._file = open_file(self._path(self._number), os.O_WRONLY)
         self._end, self._least, self._late = len(data), max(BEGIN_ANEW, 4 * len(data)), b""
 
+    def copy_to(self, directory: Path) -> None:
+        """Copy what was written so far into a new directory; it opens as if this process had been killed now.
+
+        Raises:
+            OSError: the disk is full, or failed.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / self._path(self._number).name).write_bytes(read_file(self._path(self._number)))
+
     def close(self) -> None:
         """Sync and close; closing twice is harmless."""
         if self._file >= 0:

@@ -395,6 +395,18 @@ class Replay:
             self._store.sync()
             self._journal.sync()
 
+    def copy_to(self, directory: Path) -> None:
+        """Copy rows and decisions, as they are between two steps, into a new directory on the same disk.
+
+        Raises:
+            ValueError: the replay is in memory alone.
+            OSError: the disk is full, or failed.
+        """
+        if self._store is None or self._journal is None:
+            raise ValueError("got a replay without a directory; expected one that is on disk")
+        self._store.copy_to(directory / "rows")
+        self._journal.copy_to(directory / "decisions")
+
     def close(self) -> None:
         """Write what is left to write, and let others have the directory. What was sampled stays valid."""
         try:

@@ -41,7 +41,7 @@ def plan(
         raise UserError(f"{bad[0]}: got {own[bad[0]]}; expected a finite number above 0")
     values = with_file(parse(rest))
     if (language := resolve_language(recipe, values, Path(RUNS), None)) is not None:
-        plan_language(language, own["steps"])
+        plan_language([recipe or "main", *rest], language, own["steps"], own["measure"], own["seconds"])
         return
     name = recipe or "main"
     experiment = resolve(find_recipe(name), values, Path(RUNS), None)

@@ -1,4 +1,4 @@
-"""`guerdon replay`: what a run has stored, checked and copied."""
+"""`guerdon replay` and `guerdon fetch`: what a run has stored, checked and copied."""
 
 from __future__ import annotations
 
@@ -7,9 +7,34 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.arguments import Settings, known, run_and_values
+from pipelines.commands.arguments import RUNS, Settings, known, run_and_values, take
 
 app = typer.Typer()
+
+
+@app.command()
+def fetch(
+    place: Annotated[str, typer.Argument(help="of the run in its mirror, such as s3://bucket/runs/NAME, or a folder")],
+    settings: Settings = None,
+) -> None:
+    """Bring a run here from its mirror, every file checked, to look at it. Keys: runs=DIRECTORY."""
+    from pipelines.errors import UserError
+    from pipelines.mirror.fetching import bring
+    from pipelines.overrides import parse
+
+    values = parse(settings or [])
+    runs = Path(str(take(values, "runs", RUNS))).expanduser()
+    known(values)
+    storage, _, name = place.rstrip("/").rpartition("/")
+    if not storage:
+        raise UserError(f"got {place!r}; expected the place of a run in its mirror, STORAGE/NAME")
+    if bring(runs, name, storage, print):
+        print(f"{runs / name} is here: guerdon report {runs / name}")
+    else:
+        print(f"nothing was fetched: {place} holds no run, or none that is newer than {runs / name}")
+        raise typer.Exit(1)
+
+
 replay = typer.Typer(no_args_is_help=True, help="Look at stored experience and verdicts, check them, copy them.")
 app.add_typer(replay, name="replay")
 

@@ -28,17 +28,18 @@ def train(
 ) -> None:
     """Run an experiment: acting, judging, reward modelling and learning, to a report.
 
-    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last'),
-    run=NAME (make the run of this name, or go on with it where it is there), from=RUN (learn offline from what a run
-    has stored; see docs/offline.md), and settings=FILE (overrides in YAML, such as `guerdon tune` writes; those of
-    the command line come before them), display=auto (or live, lines, quiet, and jsonl: one JSON object a line, for
-    programs).
+    Besides the experiment's keys: runs=DIRECTORY (where runs go), resume=RUN (go on with a run, or 'last', or a place
+    in storage such as s3://bucket/runs/NAME), run=NAME (make the run of this name, or go on with it where it is there,
+    or in its storage=), from=RUN (learn offline from what a run has stored; see docs/offline.md), and settings=FILE
+    (overrides in YAML, such as `guerdon tune` writes; those of the command line come before them), display=auto (or
+    live, lines, quiet, and jsonl: one JSON object a line, for programs).
     """
     import yaml
 
     from pipelines.displays import Displays
     from pipelines.jobs.continuation import continued
     from pipelines.language.stored import resolve_language
+    from pipelines.mirror.fetching import gone_on_with
     from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
@@ -52,14 +53,19 @@ def train(
     display = Displays.of(str(take(values, "display", "auto")))
     resume, name = take(values, "resume", None), take(values, "run", None)
     resume = None if resume is None else str(resume)  # a name of digits is read as a number
+    named = None if name is None else str(name)
     if resume is not None and recipe is not None:
         raise UserError(f"got recipe {recipe!r} and resume={resume}; a resumed run keeps its recipe: leave it out")
     source = take(values, "from", None)
-    if name is not None:
-        if resume is not None or source is not None:
-            raise UserError(f"got run={name} beside resume= or from=; a run is gone on with by one of them")
-        resume = None if dry_run else continued(runs, str(name))
-    named = None if name is None else str(name)
+    if name is not None and (resume is not None or source is not None):
+        raise UserError(f"got run={name} beside resume= or from=; a run is gone on with by one of them")
+    if not dry_run:
+        storage = values.get("storage")
+        resume, storage = gone_on_with(runs, resume, named, None if storage is None else str(storage), display.say)
+        if storage is not None:
+            values["storage"] = storage
+        if named is not None:
+            resume = continued(runs, named)
     language = resolve_language(recipe, values, runs, resume) if source is None else None
     if language is not None:
         if dry_run:

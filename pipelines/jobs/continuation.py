@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import checkpoint
@@ -42,10 +43,29 @@ def continued(
     if not NAME.fullmatch(name):
         raise UserError(f"got run={name!r}; expected letters, digits, '.', '_' and '-'")
     root = runs / name
+    if not root.exists() and not root.is_symlink():
+        return None
+    with when_let_go(root, wait_s, clock, sleep) as directory:
+        if directory.config.is_file() and checkpoint.numbers(directory.checkpoints):
+            return str(root)
+        move_aside(root, "unsaved")
+        return None
+
+
+@contextmanager
+def when_let_go(
+    root: Path,
+    wait_s: float = LET_GO_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[RunDirectory]:
+    """A run that is there, locked as soon as nobody else writes to it; unlocked at the end of the block.
+
+    Raises:
+        UserError: it is a link, or another process writes there for longer than `wait_s`.
+    """
     if root.is_symlink():
         raise UserError(f"{root} is a link; expected a folder, or nothing: name the run itself")
-    if not root.exists():
-        return None
     directory, deadline = RunDirectory(root), clock() + wait_s
     while True:
         try:
@@ -56,12 +76,15 @@ def continued(
                 raise
             sleep(1.0)
     try:
-        if directory.config.is_file() and checkpoint.numbers(directory.checkpoints):
-            return str(root)
-        number = 1
-        while (aside := runs / f"{name}.unsaved-{number}").exists():
-            number += 1
-        os.rename(root, aside)
-        return None
+        yield directory
     finally:
         directory.unlock()
+
+
+def move_aside(root: Path, why: str) -> Path:
+    """Rename a run to `NAME.WHY-1`, or the next number that is free; gives where it is now."""
+    number = 1
+    while (aside := root.with_name(f"{root.name}.{why}-{number}")).exists():
+        number += 1
+    os.rename(root, aside)
+    return aside

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from cluster.secrecy import TOKENS
 from pipelines.errors import UserError
 
 IGNORE_FILES = (".gitignore", ".guerdonignore", ".rayignore")
@@ -30,17 +31,7 @@ SECRET_NAME = re.compile(
 )
 """Names of files that hold keys, by convention."""
 HARMLESS_NAME = re.compile(r"\.env\.(example|sample|template|dist)", re.IGNORECASE)
-SECRET_TEXT = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----\s"
-    rb"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
-    rb"|\bgh[pousr]_[0-9A-Za-z]{36}\b|\bgithub_pat_[0-9A-Za-z_]{60,}\b"
-    rb"|\bglpat-[0-9A-Za-z_-]{20}\b"
-    rb"|\bhf_[0-9A-Za-z]{34}\b"
-    rb"|\bsk-(?:[a-z]+-)*[0-9A-Za-z_-]{40,}\b"  # OpenAI, Anthropic
-    rb"|\bxox[abprs]-[0-9A-Za-z-]{20,}\b"
-    rb"|\bAIza[0-9A-Za-z_-]{35}\b"
-    rb'|"private_key(?:_id)?"\s*:\s*"[^"]{20,}"'
-)
+SECRET_TEXT = re.compile(TOKENS.encode())
 """What keys look like inside of a file."""
 SEARCHED_BYTES = 2 * 2**20  # larger files are data, and are searched as far as this
 

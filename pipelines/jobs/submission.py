@@ -14,13 +14,14 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.jobs import ENDED, Jobs
 from cluster.manifests.deployment import holds_secret
+from cluster.secrecy import plain_line
 from cluster.session import ClusterUnavailable
 from pipelines.doctor import canonical, pins, requirements
 from pipelines.errors import UserError
@@ -33,6 +34,8 @@ ENVIRONMENTS = ("pip", "uv", "cluster")
 STOPPED, DETACHED = 143, 130  # exit codes: by SIGTERM, by Ctrl-C
 IDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 POLL_S = 1.0
+SILENT_S = 60.0  # after so long without a word it is asked whether the job is still there
+LONGEST_LINE = 100_000  # characters of a job's line
 END_S = 120.0  # how long a job may take from its last line to its status
 
 
@@ -70,6 +73,12 @@ class Order:
         if self.environment not in ENVIRONMENTS:
             raise UserError(f"got environment={self.environment}; expected one of {', '.join(ENVIRONMENTS)}")
         for word in self.words:
+            key, _, value = word.partition("=")
+            if key == "storage" and not ("://" in value or "::" in value or value.startswith(("/", "~/"))):
+                raise UserError(
+                    f"got {word}; expected a URI, such as s3://bucket/runs, or a folder of the cluster that outlives "
+                    "the job: a relative one would lie in the job's working directory and be deleted with it"
+                )
             if holds_secret(word):
                 raise UserError(
                     f"{word.partition('=')[0]} holds a secret, and a job's command can be read by all who see "
@@ -169,22 +178,45 @@ def follow(ident: str, jobs: Jobs, say: Callable[[str], None] = print) -> int:
         return DETACHED
 
 
+async def _heard(ident: str, jobs: Jobs) -> AsyncIterator[str]:
+    """What a job says; where it says nothing for long, the cluster is asked whether there is still somebody to hear.
+
+    Raises:
+        ClusterUnavailable: there is not.
+    """
+    said = jobs.follow(ident)
+    while True:
+        coming = asyncio.ensure_future(said.__anext__())
+        while not (await asyncio.wait([coming], timeout=SILENT_S))[0]:
+            details = await asyncio.to_thread(jobs.details, ident)
+            if details.status.value in ENDED and not (await asyncio.wait([coming], timeout=POLL_S))[0]:
+                coming.cancel()  # it has ended, and the connection does not say so
+                return
+        try:
+            yield coming.result()
+        except StopAsyncIteration:
+            return
+
+
 async def _show(ident: str, jobs: Jobs, say: Callable[[str], None]) -> None:
     import aiohttp
 
     rest = ""
     try:
-        async for text in jobs.follow(ident):
-            *lines, rest = (rest + text).split("\n")
+        async for text in _heard(ident, jobs):
+            *lines, rest = (rest + text).replace("\r", "\n").split("\n")
             for line in lines:
-                say(line)
+                say(plain_line(line))
+            if len(rest) > LONGEST_LINE:  # no program's line: it is not waited for, and not kept
+                say(plain_line(rest))
+                rest = ""
     except (RuntimeError, OSError, aiohttp.ClientError) as error:
         raise ClusterUnavailable(
             f"the cluster at {jobs.address} was lost while job {ident} ran ({type(error).__name__}); once it is back: "
             f"guerdon jobs resume {ident}"
         ) from None
     if rest:
-        say(rest)
+        say(plain_line(rest))
 
 
 def exit_code(ident: str, jobs: Jobs) -> int:

@@ -58,6 +58,7 @@ from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
 from pipelines.observing.exporter import RayMetrics
+from pipelines.observing.logs import tell_dashboard
 from pipelines.replay_shard import Standing
 from pipelines.run import Restored
 from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, rooms
@@ -89,6 +90,7 @@ def run_distributed(run: LanguageRun, restored: Restored | None) -> None:
         asks = language_asks(run.experiment, node_here())
         expect_room(asks)
         run.on_report.append(RayMetrics(run.directory.root.name))
+        tell_dashboard(run)
         asyncio.run(Loops(run, restored, asks).run())
 
 
@@ -573,6 +575,10 @@ class Loops:
             for shard, number in zip(self.shards, frontier, strict=True):
                 await self._persistently(shard, "release", number)
             self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
+            with self.books.mirror.snapshot() as folder:
+                if folder is not None:
+                    for index, shard in enumerate(self.shards):
+                        await self._persistently(shard, "copy_to", folder / "replay" / str(index))
 
     async def _persistently(self, role: Supervised, method: str, *args: Any, returns: int = 1) -> Any:
         """Call a role, and call it again where it died: it goes on from its last saved state."""

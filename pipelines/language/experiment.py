@@ -16,7 +16,7 @@ from cluster.placement import Config as PlacementConfig
 from cluster.session import Config as RayConfig
 from learners.language.learner import Config as LearnerConfig
 from learners.language.presets import NAMES as METHODS
-from pipelines.experiment import CheckpointConfig, ReplayConfig
+from pipelines.experiment import STORAGE, CheckpointConfig, ReplayConfig
 from pipelines.language.preferences import Config as PreferencesConfig
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.rubric_judges import RewardModelJudge, RubricJudge
@@ -134,6 +134,7 @@ class LanguageExperiment(BaseModel):
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     monitors: MonitorsConfig = Field(default_factory=MonitorsConfig)
+    storage: str | None = Field(default=None, description=STORAGE)
     record_mb: int = Field(default=16, ge=0, description="answers to keep after they were learnt from, MB")
     report_every_s: float = Field(default=5.0, gt=0)
     stall_timeout_s: float = Field(default=600.0, gt=0, description="no update for this long ends the run")
@@ -175,7 +176,7 @@ class LanguageExperiment(BaseModel):
         """Hash of what a resumed run must share with the run that it goes on with."""
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
-        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s", "monitors"}
+        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s", "monitors", "storage"}
         return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
 
     @property

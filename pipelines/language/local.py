@@ -45,6 +45,9 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
         learnt.clear()
         shard.release(draw)
         run.shares = (shard.ledger(),)
+        with run.mirror.snapshot() as folder:
+            if folder is not None:
+                shard.copy_to(folder / "replay" / "0")
 
     def judge(reports: Sequence[GroupReport], rows: Sequence[pa.RecordBatch]) -> None:
         asked = annotate(run.rewards.parts, run.rewards.answer, together(rows), experiment.rewards)

@@ -39,6 +39,8 @@ def run_preferences(run: LanguageRun, restored: Restored | None) -> None:
 
     def save() -> None:
         run.save({"learner": {"learner": dict(learner.state_dict())}}, [])
+        with run.mirror.snapshot():
+            pass  # there is no experience of its own
 
     try:
         while not run.done:

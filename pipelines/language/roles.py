@@ -5,6 +5,7 @@ The local runner calls them; the distributed runner hosts each in a process of i
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from safetensors.torch import save as pack_tensors
 
 from actors.language.rollout import Config as RolloutConfig
 from actors.language.rollout import Origin, rollout
+from cluster.logs import ident
 from cluster.weight_channel import Address, Backend
 from cluster.weights import Weights
 from envs.language.trajectory import to_batch
@@ -34,6 +36,8 @@ from pipelines.language.models import causal_model, engine_for
 from pipelines.language.rewards import RewardSet, Values
 from pipelines.language.success import Success, success_of
 from pipelines.language.tasks import task_of
+
+LOG = logging.getLogger(__name__)
 
 
 class EngineRole:
@@ -115,6 +119,9 @@ class EngineRole:
             own = trajectories[number * size : (number + 1) * size]
             reports.append(report_of(group, own, each_s))
             batches.append(to_batch(own))
+            report = reports[-1]
+            told = {"trajectory": ident(report.key), "group": group, "prompt": report.prompt_id}
+            LOG.info("group", extra={**told, "tokens": report.tokens, "policy_version": report.policy_version})
         return reports, batches
 
     def succeed(self, weights: Weights | None) -> Success:
@@ -217,6 +224,7 @@ class LearnerRole:
         metrics = self.learner.update(self._of_use(batch)) | metrics
         if self._sending is not None:
             self._sending.hold(self.learner.weights(), self.learner.version)
+        LOG.info("update", extra={"version": self.learner.version, "answers": int(sum(map(len, rows)))})
         return Update(metrics, steps.fault if steps.skipped > skipped else ""), self.weights()
 
     def _of_use(self, batch: TokenBatch) -> TokenBatch:

@@ -5,6 +5,7 @@ Both runners move answers; what they must remember about them is here, and lies 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
+from pipelines.mirror.mirror import Mirror, NoMirror
+from pipelines.observing.logs import log_event
 from pipelines.quarantine import put_in_quarantine, quarantined
 from pipelines.run import Restored, deaths_by_role, imbalance
 from pipelines.run_directory import RunDirectory
@@ -36,6 +39,7 @@ from rewards.monitors.suite import Alarm
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
+LOG = logging.getLogger(__name__)
 CAUSES = 20  # different causes of failures that the ledger names
 
 
@@ -65,6 +69,7 @@ class LanguageRun:
         self.experiment, self.directory, self.display = experiment, directory, display
         self.rewards, self.model = rewards, str(model)
         self.tracker: Tracker | NoTracker = NoTracker()
+        self.mirror: Mirror | NoMirror = NoMirror()
         self.on_report: list[Callable[[Mapping[str, float]], None]] = []  # told the numbers of each report
         self.status = LanguageStatus()
         self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
@@ -249,13 +254,17 @@ class LanguageRun:
             "ledger/imbalance": float(imbalance(self._asked - self._settled - pending, self.shares)),
             **{f"judge/failed/{status}": float(n) for status, n in self._failures.items()},
             **{f"deaths/{role}": float(n) for role, n in deaths_by_role(self.status.deaths).items()},
+            **self.mirror.numbers(),
         }
         failures = ", ".join(f"{k} {v}" for k, v in sorted(self._failures.items())) or "none"
         lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
         if self.status.deaths:
             lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
-        self.display.show(numbers, lines | self.watch.line)
+        self.display.show(numbers, lines | self.watch.line | self.mirror.line())
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
+        for what, why in self.mirror.news():
+            self.note(what, why)
+            self.display.say(f"{what}: {why}")
         self.tracker.metrics(numbers, self.status.updates)
         for told in self.on_report:
             told(numbers)
@@ -265,6 +274,7 @@ class LanguageRun:
         """Something happened to a role: write it down and show it."""
         if event.what == "died":
             self.status.deaths[event.role] += 1
+        log_event(event)
         self.directory.append_line(self.directory.events, asdict(event))
         if event.what != "started":
             after = "" if event.recovered_s is None else f" after {event.recovered_s:.1f} s"
@@ -272,7 +282,9 @@ class LanguageRun:
 
     def note(self, what: str, cause: str = "") -> None:
         """Write down an event of the run itself."""
-        self.directory.append_line(self.directory.events, asdict(Event(time.time(), "run", what, cause)))
+        event = Event(time.time(), "run", what, cause)
+        log_event(event)
+        self.directory.append_line(self.directory.events, asdict(event))
 
     def accounts(self) -> dict[str, Any]:
         """The ledger: every group and every verdict accounted for."""
@@ -315,6 +327,10 @@ class LanguageRun:
             "balanced": experience.balanced and verdicts["balanced"] and groups_balanced,
         }
 
+    def mirrored_by(self, mirror: Mirror | NoMirror) -> None:
+        """From now on a copy is kept."""
+        self.mirror, mirror.copy_verdicts = mirror, self._verdicts.copy_to
+
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
     @property
@@ -346,6 +362,7 @@ class LanguageRun:
         )
         self.directory.write_json(self.directory.ledger, self.accounts())
         self._saved = time.monotonic()
+        LOG.info("checkpoint", extra={"path": path, "frontier": list(frontier)})
         for values in self.values.values():
             for row in (row for report in learnt for row in report.row_ids):
                 values.pop(row, None)

@@ -6,6 +6,7 @@ slow reward holds up its own group and no other. Of those that can be drawn, the
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cluster.logs import ident
 from envs.language.trajectory import language_schema
 from envs.storage.errors import StoreBusy
 from envs.storage.store import Config as StoreConfig
@@ -25,6 +27,7 @@ from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport
 from pipelines.replay_shard import LET_GO_S, Standing
 
+LOG = logging.getLogger(__name__)
 OLDER = 1e4  # by how much the priority of a group rises with each version that it is behind
 OLDEST = 8  # versions behind from which on all are alike
 
@@ -107,6 +110,7 @@ class LanguageShard:
             self._forget_stale(learner_version)
             return ([], self.standing()), ()
         reports = [GroupReport.from_plain(insert.meta) for insert in self._replay.inserts(sample)]
+        LOG.info("draw", extra={"draw": number, "trajectories": [ident(report.key) for report in reports]})
         for report in reports:
             self._judged.pop(report.row_ids[0], None)
         self._forget_stale(learner_version)
@@ -138,6 +142,14 @@ class LanguageShard:
         """
         self._replay.check()
         return self._replay.ledger()
+
+    def copy_to(self, directory: Path) -> None:
+        """Copy all that is stored, as it is now, into a directory on the same disk.
+
+        Raises:
+            OSError: the disk is full, or failed.
+        """
+        self._replay.copy_to(directory)
 
     def close(self) -> None:
         """Write what is left to write, and let others have the directory."""

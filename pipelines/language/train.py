@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster.logs import open_log
 from cluster.supervision import RoleFailing
 from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
@@ -23,6 +24,8 @@ from pipelines.language.rewards import JUDGE, RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import with_tiny_judge
+from pipelines.mirror.opening import check_storage, mirror_or_left
+from pipelines.observing.logs import log_level, log_to
 from pipelines.rubric_judges import RewardModelJudge
 from pipelines.run import graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory
@@ -119,6 +122,8 @@ def train(
     """
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    check_storage(experiment.storage)
+    logged = log_level()
     task = task_of(experiment)
     rehearse(experiment, task, check(experiment))
     model = ensure_model(experiment, task, _progress(say))
@@ -143,6 +148,8 @@ def train(
     run = LanguageRun(experiment, directory, display, rewards, model)
     restored = None if resume is None else restored_or_left(run)
     status = "FAILED"
+    run.mirrored_by(mirror_or_left(experiment.storage, run))
+    log_to(directory, logged)
     try:
         write_config(experiment, directory)
         if resume is not None:
@@ -177,7 +184,8 @@ def train(
             ) from error
         raise
     finally:
-        _finish(run, display, status)
+        _finish(run, display, status, say)
+        open_log(None, "driver")
         directory.unlock()
     if run.stopping:
         say(f"stopped by {run.stopping}; saved at {run.status.updates:,} updates: go on with resume={directory.root}")

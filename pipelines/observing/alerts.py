@@ -85,6 +85,13 @@ ALERTS = (
         "A role died more than five times within a quarter of an hour.",
     ),
     Alert(
+        "GuerdonMirrorBehind",
+        "max by (run) (ray_guerdon_storage_age_seconds) > 1800",
+        5,
+        "ticket",
+        "The copy of the run that is kept elsewhere is more than half an hour old.",
+    ),
+    Alert(
         "GuerdonSlow",
         "max by (run) (ray_guerdon_frames_per_s) < 0.5 * max by (run) (avg_over_time(ray_guerdon_frames_per_s[6h]))",
         15,

@@ -81,6 +81,16 @@ METRICS = (
     ),
     Metric("guerdon_lost_fragments", "counter", "lost_fragments", "", "short", "Lost rollouts", "with their actor"),
     Metric(
+        "guerdon_storage_age_seconds",
+        "gauge",
+        "storage/age_s",
+        "",
+        "s",
+        "Mirror",
+        "how old the newest copy elsewhere is",
+    ),
+    Metric("guerdon_storage_failures", "counter", "storage/failures", "", "short", "Mirror", "copies that failed"),
+    Metric(
         "guerdon_ledger_imbalance",
         "gauge",
         "ledger/imbalance",

@@ -28,6 +28,11 @@ def text(value: object, most: int | None = None) -> str:
     return escape(clean(value, most))
 
 
+def link(address: str, shown: str) -> str:
+    """A link; whoever calls has seen that the address is one that a browser may be sent to."""
+    return f'<a href="{text(address)}" rel="noreferrer">{text(shown)}</a>'
+
+
 def data_block(value: Any) -> str:
     """Plain data for the page's script, in an element that is never executed."""
     said = json.dumps(value, separators=(",", ":"), allow_nan=False)  # ASCII: no U+2028, no control characters

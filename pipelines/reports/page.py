@@ -24,6 +24,7 @@ from pipelines.reports.costs import costs
 from pipelines.reports.data import Report, RunData
 from pipelines.reports.films import ALL_BYTES, films
 from pipelines.reports.markup import section, text
+from pipelines.reports.places import places
 from pipelines.reports.throughput import throughput
 from pipelines.run_directory import RunDirectory
 
@@ -79,13 +80,13 @@ def render_page(directories: Sequence[RunDirectory], live: bool = False) -> str:
         '<a class="skip" href="#report">To the report</a>\n'
         f"<header><div><h1>{text(title, 200)}</h1><p>{text(_subtitle(records))}</p></div>"
         '<button type="button" class="theme" hidden>Dark or light</button></header>\n'
-        f'<main id="report">\n{_body(report)}\n</main>\n'
+        f'<main id="report">\n{_body(report, live)}\n</main>\n'
         f"<footer>{''.join(section('Versions', overview.version_line))}</footer>\n"
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
-def _body(report: Report) -> str:
+def _body(report: Report, live: bool) -> str:
     records, groups = [run.records for run in report.runs], report.groups
     several = len(records) > 1
     language = bool(records) and all(run.language for run in records)
@@ -109,7 +110,7 @@ def _body(report: Report) -> str:
     budget = [ALL_BYTES]
     colour = {member: index % COLOURS for index, group in enumerate(groups) for member in group.members}
     for place, run in enumerate(report.runs):
-        told = "".join(_sections_of(run, budget))
+        told = "".join(_sections_of(run, budget, live))
         if several:
             name = f'<h2 class="run"><i class="key s{colour[place]}"></i>{text(run.records.name)}</h2>'
             told = f'<article aria-label="{text(run.records.name)}">{name}{told}</article>'
@@ -117,7 +118,7 @@ def _body(report: Report) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _sections_of(run: RunData, budget: list[int]) -> Iterator[str]:
+def _sections_of(run: RunData, budget: list[int], live: bool) -> Iterator[str]:
     """What is told of each run by itself."""
     records = run.records
     told: list[str] = []  # first, since they find out what is missing
@@ -141,6 +142,7 @@ def _sections_of(run: RunData, budget: list[int]) -> Iterator[str]:
     yield from section("Failures by cause", lambda: books.failures(records))
     yield from section("Throughput by stage", lambda: throughput(records))
     yield from section("Deaths and other events", lambda: books.events(records))
+    yield from section("Logs and dashboard", lambda: places(records, live))
     yield from section("Weights", lambda: overview.weights(run))
     yield from section("Settings", lambda: overview.settings(records))
 

@@ -28,6 +28,7 @@ from pipelines.records import (
     state,
     untrained_text,
 )
+from pipelines.reports.places import log_lines
 from pipelines.run_directory import RunDirectory
 
 
@@ -101,6 +102,7 @@ def _endings(run: Records) -> list[tuple[str, str]]:
     lines = [("missing", text) for text in run.missing]
     where = _shown(directory.root)
     lines.append(("report", f"{_shown(directory.report)}" if directory.report.is_file() else "not written yet"))
+    lines += log_lines(run)
     lines.append(("next", f"guerdon evaluate {where}"))
     lines.append(("", f"guerdon inspect {where}"))
     if state(run) != "finished":

@@ -18,6 +18,7 @@ from cluster.session import ray_session
 from envs.specs import EnvSpec
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
+from pipelines.observing.logs import tell_dashboard
 from pipelines.rllib.connector import attach
 from pipelines.rllib.environment import CaptionedEnv, spaces_of
 from pipelines.rllib.keeper import Keeper, keeping
@@ -112,6 +113,7 @@ def run_rllib(run: Run, restored: Restored | None) -> None:
             config = algorithm_config(experiment, spec, keeper.desk, run.status.learnt_frames)
         except ValueError as error:
             raise UserError(f"rllib: {error}") from None
+        keeper.do(lambda: tell_dashboard(run))
         torch.set_num_threads(experiment.learner_threads)
         algorithm = config.build_algo()
         try:
@@ -145,7 +147,13 @@ def _train(algorithm: Algorithm, keeper: Keeper) -> None:
 def _save(algorithm: Algorithm, keeper: Keeper) -> None:
     """A checkpoint of weights, optimiser and books, in the form of all runs: RLlib's own would be pickle."""
     state = _state(algorithm)
-    keeper.do(lambda: keeper.run.save({LEARNER: state, **keeper.state()}, []))
+
+    def save() -> None:
+        keeper.run.save({LEARNER: state, **keeper.state()}, [])
+        with keeper.run.mirror.snapshot():
+            pass  # its experience is RLlib's, and is not stored
+
+    keeper.do(save, keeper.run.experiment.role_deadline_s)
 
 
 def _state(algorithm: Algorithm) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -66,26 +66,45 @@ class Keeper:
             UserError: it does not.
         """
         self._thread.start()
-        self._begun.result(self.run.experiment.serving.start_timeout_s + CALL_S)
+        deadline_s = self.run.experiment.serving.start_timeout_s + CALL_S
+        if not wait([self._begun], deadline_s).done:
+            raise UserError(f"the judge and the books did not begin within {deadline_s:.0f} s; see the log of the run")
+        self._begun.result()
 
     def stop(self) -> None:
-        """Fetch what is there, and end."""
+        """Fetch what is there, and end.
+
+        Raises:
+            UserError: they do not end; what the desk still holds is not in the books.
+            BaseException: whatever ended them before.
+        """
         self._stop.set()
         self._thread.join(CALL_S)
+        if self._thread.is_alive():
+            raise UserError(f"the books did not end within {CALL_S:.0f} s: what RLlib did last is not in them")
+        self._ended.result(0)
 
-    def do(self, function: Callable[[], T]) -> T:
+    def do(self, function: Callable[[], T], deadline_s: float = CALL_S) -> T:
         """Call a function on the thread of the books; whatever ended them is raised here.
 
         Raises:
-            UserError: something that a person can mend.
+            UserError: something that a person can mend, or they do not answer.
         """
         if self._ended.done():
             self._ended.result()
+            raise UserError("the books of the run have ended already; this is a fault of Guerdon's")
 
         async def called() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(called(), self._loop).result(CALL_S)
+        answer = asyncio.run_coroutine_threadsafe(called(), self._loop)
+        awaited: list[Future[Any]] = [answer, self._ended]
+        if answer in wait(awaited, deadline_s, FIRST_COMPLETED).done:
+            return answer.result()
+        answer.cancel()
+        if self._ended.done():
+            self._ended.result()
+        raise UserError(f"the books of the run have not answered within {deadline_s:.0f} s; see its log")
 
     def state(self) -> dict[str, Any]:
         """What a resumed run goes on from; by `do`."""
@@ -95,15 +114,20 @@ class Keeper:
         }
 
     def _main(self) -> None:
+        failure: BaseException | None = None
         try:
             self._loop.run_until_complete(self._keep())
         except BaseException as error:
             if not self._begun.done():
                 self._begun.set_exception(error)
-            self._ended.set_exception(error)
+            failure = error
         finally:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
+            if failure is None:
+                self._ended.set_result(None)
+            else:
+                self._ended.set_exception(failure)
 
     async def _keep(self) -> None:
         async with AsyncExitStack() as asking:
@@ -188,5 +212,8 @@ def keeping(run: Run, states: Mapping[str, Any] | None = None) -> Iterator[Keepe
         try:
             keeper.start()
             yield keeper
-        finally:
-            keeper.stop()
+        except BaseException:
+            with suppress(Exception):  # the first error is the one that is told
+                keeper.stop()
+            raise
+        keeper.stop()

@@ -17,6 +17,7 @@ from pipelines.machine import cores
 from pipelines.scaling.asks import asks_of, expect_room, language_asks, needed_cpus
 from pipelines.scaling.cost_model import Layout, frames_per_s, limits
 from pipelines.scaling.fitted import Rates, layout_of, measured, stored_rates
+from pipelines.trial import update_rate
 
 GIB = 1024**3
 GBIT = 1e9 / 8
@@ -79,11 +80,26 @@ def plan(
     console.print(limits_table(rates, layout))
 
 
-def plan_language(experiment: LanguageExperiment, updates: int, console: Console | None = None) -> None:
-    """Print what a language run asks for; how long it takes depends on the model and is not modelled.
+def plan_language(
+    words: Sequence[str],
+    experiment: LanguageExperiment,
+    updates: int,
+    measure: bool,
+    seconds: float,
+    console: Console | None = None,
+) -> None:
+    """Print what a language run asks for, and how long it takes: as long as its updates take here.
+
+    Args:
+        words: recipe and overrides.
+        experiment: what they come to.
+        updates: to plan for; 0: the experiment's own.
+        measure: run the recipe for a while here, to see how long an update takes.
+        seconds: how long.
+        console: to print to.
 
     Raises:
-        UserError: the cluster can never give what is asked.
+        UserError: the cluster can never give what is asked, or the recipe cannot be run.
     """
     console = console or Console(soft_wrap=True, highlight=False)
     asks, updates = language_asks(experiment), updates or experiment.updates
@@ -94,7 +110,19 @@ def plan_language(experiment: LanguageExperiment, updates: int, console: Console
     console.print(f"{updates:,} updates: {answers:,} answers, at most {tokens:,} tokens written in one turn of each")
     if experiment.rewards.judge is not None:
         console.print(f"judge: {answers:,} questions, fewer where answers are the same")
-    console.print("rates: those of language runs are not modelled; a run of a few updates says what one takes")
+    if not measure:
+        console.print(
+            "rates: none are kept for language runs, so the time is not known; measure=true runs a few updates and "
+            "says it"
+        )
+        return
+    rate = update_rate(words, seconds)
+    console.print(
+        f"rate: about {rate.seconds:,.2f} s an update on {cores()} cores ({rate.updates} measured): {updates:,} "
+        f"updates in {_time(updates * rate.seconds)}"
+    )
+    if rate.tokens is not None:
+        console.print(f"tokens: about {rate.tokens:,.0f} an answer, {answers * rate.tokens:,.0f} in all")
 
 
 def _expect(experiment: Experiment | LanguageExperiment, asks: dict[str, Ask]) -> None:

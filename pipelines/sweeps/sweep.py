@@ -273,8 +273,10 @@ def _tune(plan: Plan, root: Path, parent: str, uri: str) -> tuple[list[dict[str,
 
 def _row(result: Any, plan: Plan) -> dict[str, Any]:
     """What is told of a trial; what it never said is None."""
+    from pipelines.sweeps.told import status_of
+
     metrics = result.metrics or {}
-    status = "failed" if result.error else "finished" if metrics.get("finished") else "pruned"
+    status = "failed" if result.error else status_of(metrics)
     cause = str(getattr(result.error, "cause", None) or result.error or "")
     return {
         "trial": Path(result.path).name,

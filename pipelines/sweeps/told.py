@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
@@ -14,6 +15,13 @@ def directory_of(trial: Any) -> str:
     return trial_name(trial.trial_id)
 
 
+def status_of(metrics: Mapping[str, Any]) -> str:
+    """What became of a trial that did not fail, by its last metrics: Tune marks those that it has stopped as done."""
+    if metrics.get("finished"):
+        return "finished"
+    return "pruned" if metrics.get("done") else "interrupted"
+
+
 class Told(tune.Callback):
     """Says what became of a trial."""
 
@@ -24,7 +32,7 @@ class Told(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say that it has finished, or was pruned."""
         last = trial.last_result
-        how = "finished" if last.get("finished") else "pruned"
+        how = status_of(last)
         print(f"{directory_of(trial)} {how}: {self._metric} {last.get(self._metric)}", flush=True)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -192,6 +192,7 @@ def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(writte
     words = shlex.split(job["entrypoint"])
     assert words[:3] == ["guerdon", "train", "minihack"] and words[-3:-1] == [f"run={name}", "runs=/runs"]
     submitted = shlex.split((written / "launcher/submit.sh").read_text().splitlines()[1])
+    assert submitted[:3] == ["exec", "env", "RAY_AUTH_MODE=token"]
     assert submitted[submitted.index("--") + 1 :] == words
     # `ray job submit` quotes as Windows does; what the cluster's shell makes of that must be the same.
     assert shlex.split(subprocess.list2cmdline(words)) == words
@@ -293,3 +294,19 @@ def test_what_was_written_is_a_description_that_gives_the_same(tmp_path):
 def test_quantities_are_numbers():
     assert pieces("500m") == 0.5 and pieces("4") == 4 and pieces("1.5") == 1.5
     assert pieces("16Gi") == 16 * 2**30 and math.isclose(pieces("2G"), 2e9)
+
+
+def test_what_an_older_description_left_is_deleted_and_nothing_else(tmp_path):
+    place = tmp_path / "m"
+    write_manifests({}, place)
+    (place / "kubernetes/base/notes.md").write_text("mine")
+    (tmp_path / "outside.yaml").write_text("x")
+    old = ["kubernetes/base/old.yaml", "../outside.yaml", "kubernetes/base/link.yaml"]
+    (place / old[0]).write_text("kind: Old")
+    (place / old[2]).symlink_to(tmp_path / "outside.yaml")
+    listing = place / ".guerdon-files"
+    listing.write_text(listing.read_text() + "\n".join(old) + "\n")
+    write_manifests({"name": "other"}, place)
+    assert not (place / old[0]).exists() and (place / "kubernetes/base/notes.md").exists()
+    assert (tmp_path / "outside.yaml").exists() and (place / old[2]).is_symlink()
+    assert "old.yaml" not in listing.read_text() and (place / "deployment.yaml").is_file()

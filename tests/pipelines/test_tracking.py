@@ -44,6 +44,10 @@ def test_a_run_is_tracked_goes_on_and_outlives_a_store_that_fails(tmp_path, monk
     second.finish("FINISHED")
     assert second.run_id == first.run_id
 
+    elsewhere = start_tracker(Config(), tmp_path / "elsewhere", "mine", parameters, first.run_id)
+    elsewhere.finish("FINISHED")  # the store of another machine knows nothing of the run, which goes on all the same
+    assert elsewhere.run_id and elsewhere.run_id != first.run_id
+
     client = MlflowClient(tracking_uri=first.uri)
     run = client.get_run(first.run_id)
     assert run.info.status == "FINISHED" and run.info.run_name == "mine"

@@ -24,6 +24,8 @@ def test_the_line_that_runs_on_the_cluster_names_the_run_and_its_place_and_quote
         ({"run": "../x"}, "got run='../x'"),
         ({"run": ".hidden"}, "got run='.hidden'"),
         ({"runs": "runs"}, "outlives the job"),
+        ({"words": ("catch", "storage=mirror")}, "got storage=mirror"),
+        ({"words": ("catch", "storage=s3://me:word@bucket/runs")}, "storage holds a secret"),
         ({"environment": "conda"}, "expected one of pip, uv, cluster"),
         ({"words": ("catch", "judge.api_key=sk-1")}, "judge.api_key holds a secret"),
         ({"words": ("catch", "tracking.uri=postgresql://me:word@host/db")}, "tracking.uri holds a secret"),

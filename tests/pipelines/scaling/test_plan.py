@@ -16,8 +16,8 @@ from pipelines.results import Figure, write_result
 from pipelines.scaling import plan as planning
 from pipelines.scaling.cost_model import Costs
 from pipelines.scaling.fitted import Rates, fit_rows, layout_of, memory_of, seen_of, stored_rates
-from pipelines.scaling.plan import plan
-from pipelines.trial import Trial
+from pipelines.scaling.plan import plan, plan_language
+from pipelines.trial import Trial, UpdateRate, rate_between
 
 COSTS = Costs(actor=1e-3, learner=1e-4, questions=0.01, judge_tokens=50.0, weights=2**20, row=1000.0, judge=1e-3)
 RATES = Rates(COSTS, {"actor": 100.0, "learner": 300.0, "driver": 200.0, "ray": 400.0}, 2)
@@ -130,3 +130,32 @@ def test_a_rate_that_makes_no_sense_is_said(monkeypatch):
 def test_an_address_that_nobody_listens_at_is_said(said):
     with pytest.raises(UserError, match=r"nobody listens at '127\.0\.0\.1:1'"):
         said(ray__address="127.0.0.1:1")
+
+
+def test_the_time_of_a_language_run_is_that_of_its_updates(monkeypatch):
+    from pipelines.recipes.language import LANGUAGE_RECIPES
+
+    asked = []
+    rate = rate_between(
+        {"updates": 3, "elapsed_s": 10.0, "episodes": 100, "frames": 1000},
+        {"updates": 8, "elapsed_s": 20.0, "episodes": 300, "frames": 5000},
+    )
+    assert rate == UpdateRate(seconds=2.0, updates=5, tokens=20.0)
+    monkeypatch.setattr(planning, "update_rate", lambda words, seconds: asked.append((words, seconds)) or rate)
+    experiment = apply(LANGUAGE_RECIPES["rlvr"](), {"prompts": 4, "group_size": 8})
+
+    def say(measure):
+        console = Console(record=True, width=200, file=io.StringIO())
+        plan_language(["rlvr"], experiment, 1800, measure, 5.0, console)
+        return console.export_text()
+
+    assert "not known; measure=true" in say(False) and not asked
+    text = say(True)
+    assert "2.00 s an update" in text and "1,800 updates in 1 h 0 min" in text and asked == [(["rlvr"], 5.0)]
+    assert f"about 20 an answer, {1800 * 32 * 20:,} in all" in text
+
+
+def test_no_answers_meanwhile_are_no_tokens_rather_than_none_each():
+    line = {"episodes": 100, "frames": 1000}
+    rate = rate_between({"updates": 1, "elapsed_s": 1.0, **line}, {"updates": 2, "elapsed_s": 4.0, **line})
+    assert rate == UpdateRate(3.0, 1, None)

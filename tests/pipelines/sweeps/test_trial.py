@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from pipelines.sweeps.told import status_of
 from pipelines.sweeps.trial import trial_name, unseen, without_ray
 
 
@@ -21,3 +24,16 @@ def test_a_trial_is_called_by_its_number():
 def test_a_run_knows_nothing_of_the_worker_that_starts_it_but_the_token():
     told = {"RAY_JOB_ID": "1", "RAY_RAYLET_PID": "2", "RAY_AUTH_MODE": "token", "PATH": "/bin", "RAY_TMPDIR": "/t"}
     assert without_ray(told) == {"RAY_AUTH_MODE": "token", "PATH": "/bin", "RAY_TMPDIR": "/t"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "status"),
+    [
+        ({"finished": True, "done": True}, "finished"),
+        ({"finished": False, "done": True}, "pruned"),
+        ({"finished": False, "done": False}, "interrupted"),
+        ({}, "interrupted"),
+    ],
+)
+def test_a_trial_that_was_interrupted_was_not_pruned(metrics, status):
+    assert status_of(metrics) == status

@@ -1,0 +1,59 @@
+"""What looks like a key or a password in a text, and the text without it.
+
+Nobody can know every secret by its looks. So these are: the tokens of well-known services by their form, what stands
+beside a name such as `api_key`, users in addresses, and the values of this process's own environment variables of
+such names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+TOKENS = (
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----\s"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
+    r"|\bgh[pousr]_[0-9A-Za-z]{36}\b|\bgithub_pat_[0-9A-Za-z_]{60,}\b"
+    r"|\bglpat-[0-9A-Za-z_-]{20}\b"
+    r"|\bhf_[0-9A-Za-z]{34}\b"
+    r"|\bsk-(?:[a-z]+-)*[0-9A-Za-z_-]{40,}\b"  # OpenAI, Anthropic
+    r"|\bxox[abprs]-[0-9A-Za-z-]{20,}\b"
+    r"|\bAIza[0-9A-Za-z_-]{35}\b"
+    r'|"private_key(?:_id)?"\s*:\s*"[^"]{20,}"'
+)
+"""Keys of well-known services, as they stand in a file."""
+
+GONE = "…"
+LEAST = 8  # characters of a value that is taken out wherever it stands; a shorter one would take words with it
+
+_TOKEN = re.compile(TOKENS)
+_NAME = r"(?:[\w.-]*(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|passw(?:or)?d|passphrase|credentials?)|token)"
+_NAMED = re.compile(rf"""(?i)(\b{_NAME}["']?\s*[=:]\s*["']?)(?!\s)[^\s"',;&}}{GONE}]+""")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
+_USER = re.compile(r"(://)[^/@\s]+@")
+_VARIABLE = re.compile(r"(?i)(key|token|secret|passw(or)?d|passphrase|credentials?)$")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """A text with `…` in the place of what looks like a secret.
+
+    Args:
+        text: any.
+        environment: variables whose values are taken out where their names are those of secrets; None: this process's.
+    """
+    text = _TOKEN.sub(GONE, text)
+    text = _USER.sub(rf"\1{GONE}@", text)
+    text = _BEARER.sub(rf"\1 {GONE}", text)
+    text = _NAMED.sub(rf"\1{GONE}", text)
+    for name, value in (os.environ if environment is None else environment).items():
+        if len(value) >= LEAST and _VARIABLE.search(name) and not os.path.isabs(value):
+            text = text.replace(value, GONE)
+    return text
+
+
+def plain_line(text: str) -> str:
+    """A line of somebody else's, for a terminal: without escape sequences, control characters and secrets."""
+    text = _ESCAPE.sub("", text).expandtabs()
+    return redacted("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))
