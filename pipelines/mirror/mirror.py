@@ -116,7 +116,8 @@ class Mirror:
                     self._state.wait_for(self._idle, max(0.0, wait_s - 2.0))
             if not self.fenced and self._confirmed < began:
                 why = f": {self._problem}" if self._problem else ""
-                problem = f"{self.uri} holds the run as it was {self.age_s:.0f} s ago, the rest was not sent{why}"
+                there = f"the run as it was {self.age_s:.0f} s ago" if self.snapshots else "nothing of this part of it"
+                problem = f"{self.uri} holds {there}, the rest was not sent{why}"
         with self._state:
             self._ended = True
             self._state.notify_all()
