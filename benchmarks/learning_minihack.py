@@ -64,6 +64,9 @@ class Plan:
 
     name: str = NAME
     recipe: str = "minihack"
+    """Of every run; "": each line of `tasks` is named after its own recipe."""
+    of: str = "a policy"
+    """Who learns, in the claim."""
     common: Mapping[str, Any] = field(default_factory=lambda: COMMON)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TASKS)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHODS)
@@ -71,12 +74,14 @@ class Plan:
     more_seeds: Mapping[str, int] = field(default_factory=lambda: MORE_SEEDS)
     candidate: str = CANDIDATE
     judge: str = "builtin"
+    workers: int = 2
+    """Runs at a time, unless `workers=` says so."""
 
     def trials(self) -> list[Trial]:
         """Every run, seed by seed."""
         seeds = {method: max(self.seeds, self.more_seeds.get(method, 0)) for method in self.methods}
         return [
-            Trial(task, method, seed, self.recipe, self._settings(task, method, seed))
+            Trial(task, method, seed, self.recipe or task, self._settings(task, method, seed))
             for seed in range(max(seeds.values()))
             for task in self.tasks
             for method in self.methods
@@ -226,11 +231,12 @@ def collect(plan: Plan, work: Path, results: Path, plot: bool = True) -> Result:
     return write_result(
         results / f"{plan.name}.json",
         plan.name,
-        f"After equal environment steps on each of {', '.join(plan.tasks)}, a policy rewarded by the {plan.judge} "
+        f"After equal environment steps on each of {', '.join(plan.tasks)}, {plan.of} rewarded by the {plan.judge} "
         f"judge through {plan.candidate} solves at least {SOLVED:.0%} of its last episodes, one rewarded by the "
         "environment alone does not, and their 95 % intervals are apart.",
         holds(plan, figures),
-        f"python -m benchmarks.{NAME.replace('-', '_')}" + (f" judge={plan.judge}" if plan.judge != "builtin" else ""),
+        f"python -m benchmarks.{plan.name.replace('-', '_')}"
+        + (f" judge={plan.judge}" if plan.judge != "builtin" else ""),
         figures,
         rows,
     )
@@ -264,9 +270,13 @@ def main(arguments: Sequence[str], plan: Plan | None = None) -> int:
     plan = chosen(plan or Plan(), values)
     work = Path(values.pop("work", f"runs/{plan.name}"))
     results = Path(values.pop("results", "docs/results"))
-    workers, only_collect, plot = values.pop("workers", 2), values.pop("collect", False), values.pop("plot", True)
+    workers, only_collect, plot = (
+        values.pop("workers", plan.workers),
+        values.pop("collect", False),
+        values.pop("plot", True),
+    )
     if values:
-        raise UserError(f"unknown key {next(iter(values))!r}; see the head of benchmarks/learning_minihack.py")
+        raise UserError(f"unknown key {next(iter(values))!r}; see the head of benchmarks/{NAME.replace('-', '_')}.py")
     failed = 0 if only_collect else run_all(plan.trials(), work, workers, lambda text: print(text, flush=True))
     result = collect(plan, work, results, plot)
     for name, figure in result.figures.items():

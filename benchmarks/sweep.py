@@ -1,4 +1,4 @@
-"""Many runs of the local runner, one process with one thread each, a few at a time; finished ones are kept.
+"""Many runs, one process with one thread each, a few at a time; finished ones are kept. Local, but those on RLlib.
 
 ```
 WORK/TASK/METHOD/seed-N.json   what is kept of a finished run: its curve and final scores
@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import CHECKOUT, ONE_THREAD, last_line, sigterm_interrupts
+from benchmarks.training import CHECKOUT, ONE_THREAD, STOPPING_S, last_line, sigterm_interrupts
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
 from pipelines.errors import UserError
@@ -41,7 +41,7 @@ from pipelines.run_directory import RunDirectory, stored_experiment
 POINTS = 50
 LAST_EPISODES = 100
 FINAL_SHARE = 0.1
-ALWAYS = {"runner": "local", "minutes": None, "record_mb": 0, "checkpoint.every_s": 1e9, "checkpoint.keep": 1}
+ALWAYS = {"minutes": None, "record_mb": 0, "checkpoint.every_s": 1e9, "checkpoint.keep": 1}
 """Settings of every run: nothing ends it but its frames, and nothing is written that the sweep does not read."""
 
 
@@ -69,7 +69,9 @@ class Trial:
         Raises:
             UserError: recipe or settings do not fit.
         """
-        return apply(find_recipe(self.recipe), {**ALWAYS, **self.settings})
+        base = find_recipe(self.recipe)
+        runner = {"runner": "local" if base.rllib is None else "distributed"}
+        return apply(base, {**ALWAYS, **runner, **self.settings})
 
     def folder(self, work: Path) -> Path:
         """Its run directory."""
@@ -170,7 +172,12 @@ def run_here(folder: Path, experiment: Experiment) -> Outcome:
     if experiment.reward.judged:
         fingerprint = f"{experiment.judge.model_dump_json()}|{experiment.judge.goal or task_of(experiment).goal}"
     run = EpisodeRun(experiment, directory, LineDisplay(experiment.frames, every_s=30.0), fingerprint)
-    run_local(run, None)
+    if experiment.rllib is None:
+        run_local(run, None)
+    else:
+        from pipelines.rllib.engine import run_rllib  # seconds of imports
+
+        run_rllib(run, None)
     run.report(force=True)
     run.close()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
@@ -248,8 +255,13 @@ def run_all(trials: Sequence[Trial], work: Path, workers: int, say: Callable[[st
                         say(f"[{done}/{len(trials)}] {trial}: success {success:.2f}, {wall_s:.0f} s")
     finally:
         for _, process in running:
-            process.kill()
-            process.wait()
+            process.terminate()  # takes its Ray down, where it has one
+        for _, process in running:
+            try:
+                process.wait(STOPPING_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         lock.unlock()
     return failed
 
@@ -266,7 +278,8 @@ def _start(trial: Trial, work: Path) -> subprocess.Popen[bytes]:
 
 
 def main(folder: str, experiment: str) -> None:
-    outcome = run_here(Path(folder), Experiment.model_validate_json(experiment))
+    with sigterm_interrupts():
+        outcome = run_here(Path(folder), Experiment.model_validate_json(experiment))
     RunDirectory(Path(folder)).write_json(Path(folder).with_suffix(".json"), {"outcome": vars(outcome)})
 
 

@@ -6,7 +6,7 @@
 | a URL | an OpenAI-compatible server, with `model=` | captions |
 | a directory with a `config.json` | a language model in Hugging Face format | captions; with `rubric=` responses |
 | the same, of a sequence classifier | a reward model | responses |
-| `my_lab.rewards:exact_match` | a function with `@reward` | responses |
+| `my_lab.rewards:exact_match` | a function with `@reward` | of its subject |
 | a run, by path, name or `last` | the reward model that it has learnt | captions |
 """
 
@@ -25,8 +25,10 @@ from pipelines.errors import UserError
 from rewards.attacks.attack import SampleKind
 from rewards.functions import RewardFunction, load_reward
 from rewards.judges.function import ARGUMENTS, FunctionJudge, RewardModelJudge
-from rewards.judges.judge import Judge
+from rewards.judges.judge import Judge, QuestionKind
 
+CAPTIONS: tuple[QuestionKind, ...] = ("caption", "pair")
+"""What a judge with a goal is asked."""
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -64,6 +66,7 @@ class Target:
         build: makes the judge of an engine; None for others.
         function: the reward function, where it is one.
         captions: that the run of a reward model has seen.
+        kinds: of question that it answers; empty: those about its samples alone.
     """
 
     name: str
@@ -76,6 +79,12 @@ class Target:
     build: Callable[[Any], Judge] | None = None
     function: RewardFunction | None = None
     captions: tuple[str, ...] = ()
+    kinds: tuple[QuestionKind, ...] = ()
+
+    @property
+    def asked(self) -> tuple[QuestionKind, ...]:
+        """Kinds of question that it answers."""
+        return self.kinds or (self.kind,)
 
 
 def find_target(text: str, settings: Settings) -> Target:
@@ -113,13 +122,13 @@ def _judge(text: str, settings: Settings) -> Target:
         return _language_model(text, str(ensure_model()), settings, device="cpu")
     if text == "rules":
         judge = build_judge(RulesJudge(), settings.goal)
-        return Target(text, judge, "caption", judge.fingerprint)
+        return Target(text, judge, "caption", judge.fingerprint, kinds=CAPTIONS)
     if not settings.model:
         raise UserError(f"got the server {text} and no model; add model=NAME, as the server calls it")
     if settings.rubric:
         raise UserError("rubric= needs a model in this process as yet; give its directory in place of the URL")
     judge = build_judge(OpenAIJudge(url=text, model=settings.model), settings.goal)
-    return Target(text, judge, "caption", judge.fingerprint)
+    return Target(text, judge, "caption", judge.fingerprint, kinds=CAPTIONS)
 
 
 def _hugging_face(text: str, path: Path, settings: Settings) -> Target:
@@ -130,7 +139,8 @@ def _hugging_face(text: str, path: Path, settings: Settings) -> Target:
     from rewards.judges import reward_model
 
     engine = RewardModelEngine(Config(model=str(path), device=settings.device, num_threads=settings.threads))
-    return _of_engine(text, engine, reward_model.RewardModelJudge, "response", threshold=None)
+    asked: tuple[QuestionKind, ...] = ("response", "pair")
+    return _of_engine(text, engine, reward_model.RewardModelJudge, "response", asked, threshold=None)
 
 
 def _language_model(text: str, model: str, settings: Settings, device: str) -> Target:
@@ -140,32 +150,38 @@ def _language_model(text: str, model: str, settings: Settings, device: str) -> T
     engine = TransformersEngine(Config(model=model, device=device, num_threads=settings.threads))
     if settings.rubric:
         from rewards.judges.chat_model import LocalModel
-        from rewards.judges.rubric import Parts, judge_from_file
+        from rewards.judges.rubric import Parts, judge_from_file, load
 
         def by_rubric(engine: Any) -> Judge:
             return judge_from_file(settings.rubric, Parts(model=LocalModel(engine)))
 
-        return _of_engine(text, engine, by_rubric, "response")
+        return _of_engine(text, engine, by_rubric, "response", load(settings.rubric).asked)
 
     def by_goal(engine: Any) -> Judge:
         return language_model.LanguageModelJudge(engine, language_model.Config(goal=settings.goal, soft=True))
 
-    return _of_engine(text, engine, by_goal, "caption")
+    return _of_engine(text, engine, by_goal, "caption", CAPTIONS)
 
 
 def _of_engine(
-    text: str, engine: Any, build: Callable[[Any], Judge], kind: SampleKind, threshold: float | None = 0.5
+    text: str,
+    engine: Any,
+    build: Callable[[Any], Judge],
+    kind: SampleKind,
+    asked: tuple[QuestionKind, ...],
+    threshold: float | None = 0.5,
 ) -> Target:
     judge = build(engine)
     tokens = tuple(engine.special_tokens)
-    return Target(text, judge, kind, judge.fingerprint, threshold, tokens, engine, build)
+    return Target(text, judge, kind, judge.fingerprint, threshold, tokens, engine, build, kinds=asked)
 
 
 def _function(text: str) -> Target:
     function = load_reward(text)
     kind: SampleKind = "caption" if function.subject == "caption" else "response"
-    judge = FunctionJudge(function) if function.subject in ARGUMENTS else None
-    return Target(text, judge, kind, function.version, function=function)
+    asked = tuple(one for one in ARGUMENTS if one == function.subject)
+    judge = FunctionJudge(function) if asked else None
+    return Target(text, judge, kind, function.version, function=function, kinds=asked)
 
 
 def _run(text: str, settings: Settings) -> Target:

@@ -91,7 +91,7 @@ def first_line(module: Path) -> str:
 
 
 def gallery() -> str:
-    """Results with their pictures, the command that repeats them, and whether the claim came true."""
+    """Results with pictures, the command that repeats them, and whether the claim came true; reports of runs."""
     parts = ["# Gallery of results", "", "Each claim is measured, and kept also where it did not come true.", ""]
     for file in sorted((HOUSE / "docs/results").glob("*.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
@@ -105,4 +105,9 @@ def gallery() -> str:
             f"The figures and the table behind them: [data](results/{file.name}).",
             "",
         ]
+    pictures = json.loads((HOUSE / "docs/pictures/pictures.json").read_text(encoding="utf-8"))
+    parts += ["## Reports of runs", "", "Taken by a browser, of runs that the command below each repeats.", ""]
+    for name, said in pictures.items():
+        parts += [f"![{said['shows']}](pictures/{name}.png)", "", f"{said['shows']} {said['run']}", ""]
+        parts += [f"    {said['command']}", ""]
     return "\n".join(parts)

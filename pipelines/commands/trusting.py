@@ -44,13 +44,14 @@ def evaluate_judge(
     target: Annotated[str, typer.Argument(help="builtin, rules, a URL, a model's directory, a function, or a run")],
     settings: Settings = None,
 ) -> None:
-    """Say how good a judge or reward model is: accuracy, calibration, consistency, best of N, one right among many.
+    """Say how good a judge or reward model is: accuracy, calibration, position, consistency, best of N, one among many.
 
-    Keys: data=FILE (JSONL or Parquet: prompt, chosen, rejected), samples=50, repeats=3, seed=0, goal=, rubric=, model=,
-    device=, threads=, runs=.
+    Keys: data=FILE (JSONL or Parquet: prompt, chosen, rejected), problems=sums (steps, length, all: what is made in the
+    place of a file), samples=50, repeats=3, seed=0, to=FILE (all numbers, as JSON), write=FILE (the problems, as
+    JSONL), goal=, rubric=, model=, device=, threads=, runs=.
     """
     from pipelines.overrides import parse
-    from pipelines.trust.evaluating import evaluate_judge as run_evaluation
+    from pipelines.trust.judges.evaluating import evaluate_judge as run_evaluation
 
     for line in run_evaluation(target, parse(settings or [])):
         typer.echo(line)

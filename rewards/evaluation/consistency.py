@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rewards.evaluation.accuracy import Rate
+from rewards.evaluation.accuracy import Rate, pair_accuracy
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,54 @@ def paraphrase_consistency(original: ArrayLike, paraphrased: ArrayLike, threshol
     a, b = np.asarray(original, np.float64), np.asarray(paraphrased, np.float64)
     known = ~(np.isnan(a) | np.isnan(b))
     return Rate.of(int(((a[known] > threshold) == (b[known] > threshold)).sum()), int(known.sum()))
+
+
+def order_consistency(above: ArrayLike, below: ArrayLike, above_again: ArrayLike, below_again: ArrayLike) -> Rate:
+    """Share of N pairs that stand in the same order (or tie) when both are scored again, in other words.
+
+    Scores need no scale in common: only their order within a pair counts. NaN is NULL, left out.
+
+    Args:
+        above: score of the one of each pair `[N]`.
+        below: of the other.
+        above_again: of the one, reworded.
+        below_again: of the other, reworded.
+    """
+    a, b, c, d = (np.asarray(one, np.float64) for one in (above, below, above_again, below_again))
+    known = ~(np.isnan(a) | np.isnan(b) | np.isnan(c) | np.isnan(d))
+    same = np.sign(a - b)[known] == np.sign(c - d)[known]
+    return Rate.of(int(same.sum()), int(known.sum()))
+
+
+@dataclass(frozen=True)
+class PairAccuracy:
+    """Of pairs of a better and a worse one that were asked in both orders.
+
+    Attributes:
+        better_first: share won by the better one where it stands first; a tie counts half.
+        better_second: where it stands second.
+        both: share that it wins in both orders: what cannot be had by preferring a place.
+        shift: by how much the probability of whatever stands first exceeds one half; None of nothing.
+    """
+
+    better_first: Rate
+    better_second: Rate
+    both: Rate
+    shift: float | None
+
+
+def pairs_in_both_orders(forward: ArrayLike, backward: ArrayLike) -> PairAccuracy:
+    """Score preferences for whatever stands first; NaN is NULL, and a pair with one is left out of `both` and `shift`.
+
+    Args:
+        forward: asked as (better, worse) `[N]`.
+        backward: asked as (worse, better) `[N]`.
+    """
+    a, b = np.asarray(forward, np.float64), np.asarray(backward, np.float64)
+    known = ~(np.isnan(a) | np.isnan(b))
+    both = (a[known] > 0.5) & (b[known] < 0.5)
+    shift = float(((a[known] + b[known]) / 2 - 0.5).mean()) if known.any() else None
+    half = np.full(len(a), 0.5)
+    return PairAccuracy(
+        pair_accuracy(a, half), pair_accuracy(half, b), Rate.of(int(both.sum()), int(known.sum())), shift
+    )

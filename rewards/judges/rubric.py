@@ -141,6 +141,14 @@ class Rubric(BaseModel):
                 raise ValueError(f"got a template without what is judged; expected one of {sorted(names)} in braces")
         return self
 
+    @property
+    def asked(self) -> tuple[QuestionKind, ...]:
+        """Kinds of question that can be answered: a template fits those whose texts it has a place for."""
+        if self.template is None:
+            return self.answers
+        places = untrusted.placeholders(self.template)
+        return tuple(kind for kind in self.answers if TEXT_NAMES[kind] in places)
+
     def build(self, parts: Parts) -> Judge:
         """A judge by this rubric.
 
@@ -170,16 +178,12 @@ class Rubric(BaseModel):
         """
         if parts.model is None:
             raise ValueError(f"rubric {self.id!r} asks a language model; got none: choose one (judge.model=…)")
-        answers = self.answers
-        if self.template is not None:  # a template fits the question kinds whose texts it has a place for
-            places = untrusted.placeholders(self.template)
-            answers = tuple(kind for kind in answers if TEXT_NAMES[kind] in places)
         return Deliberation(
             decide,
             parts.model,
             guide=guide.strip(),
             identity=[self.model_dump_json(), *also],
-            answers=answers,
+            answers=self.asked,
             needs=self.needs,
             template=self.template,
         )

@@ -1,44 +1,17 @@
-"""The pages do what they say: their commands and examples run.
-
-The blocks of a page run in its order, in one temporary directory:
-
-- ```` ```python ```` whose first line is `# some/file.py` is saved there; any other is executed;
-- ```` ```bash ```` is executed, with the `export` lines of the blocks before;
-- ```` ```text ```` after a block is its output in part: each line's first word must have been printed;
-- a block under `<!-- not run: reason -->` is left alone.
-"""
+"""The pages do what they say: their commands and examples run (how, says `benchmarks/pages.py`)."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from benchmarks.pages import blocks, execute
+
 HOUSE = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
-FILE = re.compile(r"# ([\w/]+\.py)\n")
-BLOCK_TIMEOUT_S = 1200  # a block takes seconds; a loaded machine may need minutes
-
-
-class Block(NamedTuple):
-    """A fenced block: the line where its text begins, its language, its text, and why it is not run (or None)."""
-
-    line: int
-    kind: str
-    text: str
-    reason: str | None
-
-
-def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page."""
-    return [
-        Block(page[: m.start("text")].count("\n") + 1, m["kind"], m["text"], m["reason"]) for m in BLOCK.finditer(page)
-    ]
 
 
 def run_page(page: str, where: Path, name: str = "page") -> int:
@@ -58,34 +31,14 @@ def run_page(page: str, where: Path, name: str = "page") -> int:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["PATH"] = f"{commands}{os.pathsep}{environment['PATH']}"
 
-    exports, printed, executed = "", "", 0
-    for block in blocks(page):
-        if block.kind == "text":
-            lost = [line for line in block.text.splitlines() if line.strip() and line.split()[0] not in printed.split()]
-            if lost:
-                raise AssertionError(f"{name}:{block.line}: the page shows output that was not printed: {lost[0]}")
-        if block.reason or block.kind not in ("python", "bash"):
-            continue
-        if block.kind == "python" and (file := FILE.match(block.text)):
-            (where / file[1]).parent.mkdir(parents=True, exist_ok=True)
-            (where / file[1]).write_text(block.text)
-            continue
-        script = f"set -euo pipefail\n{exports}"
-        script += block.text if block.kind == "bash" else f"python - <<'END_OF_BLOCK'\n{block.text}END_OF_BLOCK\n"
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=where,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=BLOCK_TIMEOUT_S,
-        )
-        printed, executed = done.stdout, executed + 1
-        if done.returncode:
-            raise AssertionError(f"{name}:{block.line}: exit code {done.returncode}\n{printed[-3000:]}")
-        exports += "".join(f"{line}\n" for line in block.text.splitlines() if line.startswith("export "))
+    executed = 0
+    for done in execute(page, where, environment):
+        executed += 1
+        if done.code:
+            raise AssertionError(f"{name}:{done.block.line}: exit code {done.code}\n{done.printed[-3000:]}")
+        if done.lost is not None:
+            line, text = done.lost
+            raise AssertionError(f"{name}:{line}: the page shows output that was not printed: {text}")
     return executed
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "language"))
+from small import small
+
 from benchmarks.browser import Browser, find_browser
 from pipelines.display import LineDisplay
+from pipelines.language.experiment import RewardsConfig
+from pipelines.language.train import train
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
 from pipelines.run import Run, write_config
@@ -66,6 +72,22 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(played: Path, tmp_path: Path) -> RunDirectory:
     """A copy of the run, to be read or damaged."""
     return RunDirectory(Path(shutil.copytree(played, tmp_path / "small")))
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small language run, of which a reward fails for half of the answers with a hostile cause."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GUERDON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.syspath_prepend(str(Path(__file__).parent))
+        rewards = RewardsConfig(functions={"hostile": "hostile_reward:hostile"}, attempts=1)
+        return train(small(rewards=rewards), tmp_path_factory.mktemp("runs"), None, say=lambda text: None).root
+
+
+@pytest.fixture
+def answered(spoken: Path, tmp_path: Path) -> RunDirectory:
+    """A copy of the language run."""
+    return RunDirectory(Path(shutil.copytree(spoken, tmp_path / "spoken")))
 
 
 @pytest.fixture(scope="session")

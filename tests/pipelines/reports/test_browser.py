@@ -102,6 +102,40 @@ def test_lines_of_two_recipes_are_switched_by_the_legend(
     assert browser.ask(f"{button}.closest('figure').querySelectorAll('.line.off').length") == 1
 
 
+def test_the_report_of_a_language_run_loads_and_its_answers_are_opened(
+    browser: Browser, answered: RunDirectory
+) -> None:
+    show(browser, answered)
+    assert browser.problems == [] and browser.requests == []
+    assert browser.ask("document.querySelectorAll('figure.chart svg').length") >= 5
+    first = "document.querySelector('details.answer')"
+    assert browser.ask(f"{first}.open") is False
+    browser.ask(f"{first}.querySelector('summary').click()")
+    assert browser.ask(f"{first}.open") is True
+    assert browser.ask(f"{first}.querySelectorAll('.tok.own').length") > 0
+    assert "probability" in browser.ask(f"{first}.querySelector('.tok.own').title")
+    assert browser.ask("document.querySelectorAll('.tok.up1, .tok.up2, .tok.up3').length") > 0
+    shaded = "getComputedStyle(document.querySelector('.tok.up1, .tok.up2, .tok.up3')).backgroundColor"
+    assert browser.ask(shaded) != "rgba(0, 0, 0, 0)"
+    assert "right" in browser.ask(f"{first}.querySelector('table').textContent")
+    assert browser.problems == []
+
+
+def test_what_a_reward_of_a_language_run_says_is_shown_and_never_executed(
+    browser: Browser, answered: RunDirectory
+) -> None:
+    show(browser, answered)
+    said = browser.ask("document.querySelector('section[aria-label^=Answers]').textContent")
+    assert "<img src=x onerror=alert(1)>" in said and "NULL" in said
+    assert browser.ask("document.querySelectorAll('img, main script:not([type])').length") == 0
+    browser.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    for scheme in ("light", "dark"):
+        browser.prefer(scheme)
+        worst = browser.ask(CONTRAST)
+        assert worst[0] >= 4.5, (scheme, worst)
+    assert browser.problems == [] and browser.requests == []
+
+
 HOSTILE = '</script><script>alert("x")</script><img src=x onerror=alert(1)>\u2028\x1b[2J\x00"\'><svg onload=alert(2)>'
 
 
