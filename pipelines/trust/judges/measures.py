@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from numpy.typing import ArrayLike
+
 from rewards.evaluation.accuracy import Rate
 from rewards.evaluation.calibration import calibration
 from rewards.evaluation.consistency import Repeats
@@ -31,9 +33,9 @@ def of_rate(name: str, rate: Rate) -> Measure:
     return Measure(name, text, {"value": rate.value, "low": rate.low, "high": rate.high, "n": rate.n})
 
 
-def of_calibration(said: object, true: object) -> list[Measure]:
+def of_calibration(said: ArrayLike, true: ArrayLike) -> list[Measure]:
     """Calibration of probabilities `[N]` against outcomes `[N]`, and the reliability curve below it."""
-    found = calibration(said, true)  # type: ignore[arg-type]
+    found = calibration(said, true)
     first = Measure(
         "calibration error, Brier",
         f"{number(found.ece)}, {number(found.brier)}",
