@@ -11,7 +11,7 @@ from rewards.evaluation.accuracy import Rate
 from rewards.evaluation.calibration import calibration
 from rewards.evaluation.consistency import Repeats
 
-WIDTH = 28
+WIDTH = 31
 
 
 @dataclass(frozen=True)

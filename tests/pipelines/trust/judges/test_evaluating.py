@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import UserError
 from pipelines.trust.judges.evaluating import evaluate_judge
+from pipelines.trust.judges.measures import WIDTH
 from pipelines.trust.judges.problem_files import read_problems, write_problems
 from rewards.evaluation.problem_sets import SETS, sums
 from rewards.functions import reward
@@ -45,15 +46,15 @@ def judge(monkeypatch):
 
 
 def found(lines: list[str]) -> dict[str, str]:
-    return {line[:28].strip(): line[28:] for line in lines[1:]}
+    return {line[:WIDTH].strip(): line[WIDTH:] for line in lines[1:]}
 
 
 def test_a_verifier_is_right_about_sums_and_the_rule_book_about_its_own_captions(judge):
     lines = "\n".join(evaluate_judge(judge, {"samples": 5}))
     assert "right one above all wrong" in lines and "1.000 [0.566, 1.000] of 5" in lines and "1: 0.10" in lines
     ruled = "\n".join(evaluate_judge("rules", {"samples": 5}))
-    assert "accuracy                    1.000" in ruled and "reworded" in ruled
-    assert "pairs, right in both orders 1.000 [0.566, 1.000] of 5" in ruled
+    assert "accuracy                       1.000" in ruled and "reworded" in ruled
+    assert "pairs, right in both orders    1.000 [0.566, 1.000] of 5" in ruled
 
 
 def test_a_judge_of_pairs_that_prefers_a_place_is_found_out(judge):
