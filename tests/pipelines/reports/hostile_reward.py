@@ -7,7 +7,8 @@ from rewards.functions import reward
 
 @reward(subject="row")
 def hostile(completion: str) -> float:
-    """Fails for answers of an odd length."""
-    if len(completion) % 2:
+    """Fails for a third of the answers; the others differ."""
+    worth = sum(map(ord, completion)) % 9
+    if worth % 3 == 0:
         raise RuntimeError('</script><script>alert("x")</script><img src=x onerror=alert(1)>\x1b[2J')
-    return 0.1 * len(completion)
+    return float(worth)
