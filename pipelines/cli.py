@@ -65,7 +65,8 @@ def main() -> NoReturn:
         sys.exit(130)
     except Exception as error:
         if hasattr(error, "format_message"):  # usage errors of the command line itself
-            print(f"guerdon: {error.format_message()}", file=sys.stderr)
+            if message := error.format_message():  # empty where the help was printed instead
+                print(f"guerdon: {message}", file=sys.stderr)
             sys.exit(2)
         raise
     sys.exit(code if isinstance(code, int) else 0)

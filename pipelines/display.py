@@ -67,13 +67,14 @@ def rows(numbers: Mapping[str, float], lines: Mapping[str, str]) -> Rows:
     """The display as labels and texts, in the order in which they are shown."""
     get = numbers.get
     intrinsic, extrinsic = _number(get("learner/reward_intrinsic")), _number(get("learner/reward_extrinsic"))
+    judged = "judge" in lines or bool(get("annotated_share"))  # where nobody judges, 0 % would be a reproach
     return [
         ("env frames/s", _number(get("frames_per_s"))),
         ("episodes", f"{_number(get('episodes'))}, mean length {_number(get('episode_length'))}"),
         ("episode return", f"{_number(get('episode_return'))} (last 100)"),
         ("task success", _share(get("success_rate"))),
         ("reward a step", f"intrinsic {intrinsic}, extrinsic {extrinsic}"),
-        ("annotated", f"{_share(get('annotated_share'))} of captioned steps"),
+        *([("annotated", f"{_share(get('annotated_share'))} of captioned steps")] if judged else []),
         *lines.items(),
         ("weights", f"version {_number(get('updates'))}, age when acting {_number(get('learner/policy_lag_mean'))}"),
         ("policy entropy", _number(get("learner/entropy"))),

@@ -158,7 +158,10 @@ class RunDirectory:
                 (p for p in runs.glob("*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime
             )
             if not found:
-                raise UserError(f"there is no run below {runs}; start one with `guerdon train`")
+                raise UserError(
+                    f"there is no run below {runs.resolve()}; go to where you began one, name its folder by runs=, or "
+                    "start one with `guerdon train`"
+                )
             return cls(found[-1])
         for path in (Path(text), runs / text):
             if (path / "config.yaml").is_file():

@@ -119,6 +119,8 @@ def train(
     else:
         run = OfflineRun(experiment, directory, display, experiment.offline.reward_version or "")
     restored = None if resume is None else restored_or_left(run)
+    if restored is not None and run.done:
+        say("it had come to its end; frames= or minutes= above what it has let it go on")
     status = "FAILED"
     run.mirrored_by(mirror_or_left(experiment.storage, run))
     log_to(directory, logged)

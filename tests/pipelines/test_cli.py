@@ -110,6 +110,11 @@ def refused(guerdon):
     return call
 
 
+def test_without_a_word_there_is_help_and_no_empty_error(guerdon):
+    code, out, err = guerdon()
+    assert code == 2 and "evaluate-judge" in out + err and not (out + err).rstrip().endswith("guerdon:")
+
+
 # What there is ------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,12 @@ def test_what_is_not_known_is_a_dash_and_not_a_zero():
     assert dict(rows({"episode_return": 0.0, "success_rate": 0.0}, {}))["episode return"].startswith("0 ")
 
 
+def test_a_run_that_nobody_judges_is_not_told_how_much_was_judged():
+    assert "annotated" not in dict(rows({"annotated_share": 0.0}, {"weights": "version 1"}))
+    assert dict(rows({"annotated_share": 0.0}, {"judge": "3 requests"}))["annotated"].startswith("0.0 %")
+    assert dict(rows({"annotated_share": 0.5}, {}))["annotated"].startswith("50.0 %")
+
+
 def test_everything_that_was_promised_is_shown():
     labels = [label for label, _ in rows({}, {"judge": "3 requests", "label lag": "1 s", "failures": "none"})]
     for label in ("env frames/s", "episode return", "task success", "reward a step", "annotated"):
