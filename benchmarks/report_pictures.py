@@ -124,7 +124,7 @@ def run_told(directory: RunDirectory) -> str:
     if is_language(directory):
         return f"{last['updates']:,.0f} updates in {last['elapsed_s'] / 60:.1f} minutes, one seed."
     task = stored_experiment(directory).task
-    return f"{task}, {last['frames']:,.0f} frames in {last['elapsed_s'] / 60:.1f} minutes, one seed."
+    return f"{task}, {last['learnt_frames']:,.0f} frames in {last['elapsed_s'] / 60:.1f} minutes, one seed."
 
 
 def take(browser: Browser, name: str, selector: str, most_height: int = 1400) -> None:

@@ -305,7 +305,7 @@ def language_facts(run: Records) -> list[tuple[str, str]]:
         ("answers", count_text(run.latest("episodes"))),
         ("reward (last update)", number_text(run.latest("episode_return"))),
         ("pass@1", percent_text(run.latest("success_rate"))),
-        ("staleness", f"at most {count_text(run.latest('learner/staleness_max'))} versions (last update)"),
+        ("versions old, at most", count_text(run.latest("learner/staleness_max"))),
         ("groups", ", ".join(f"{count_text(groups.get(k))} {k.replace('_', ' ')}" for k in GROUPS)),
         ("verdicts", f"{count_text(books.get('ok'))} of {count_text(books.get('asked'))}; failures: {failures}"),
         ("skipped steps", count_text(skipped)),

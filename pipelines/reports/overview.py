@@ -25,7 +25,16 @@ from pipelines.results import commit, versions
 def tiles(run: Records) -> str:
     """The numbers that are looked at first."""
     known = dict(facts(run))
-    names = ("updates", "tokens", "time", "tokens/s", "reward (last update)", "pass@1", "staleness", "ledger")
+    names = (
+        "updates",
+        "tokens",
+        "time",
+        "tokens/s",
+        "reward (last update)",
+        "pass@1",
+        "versions old, at most",
+        "ledger",
+    )
     shown = (
         [(name, known[name]) for name in names]
         if run.language
