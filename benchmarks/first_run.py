@@ -28,7 +28,7 @@ from benchmarks.pages import execute
 from benchmarks.training import CHECKOUT
 from pipelines.errors import UserError
 from pipelines.overrides import parse
-from pipelines.results import Cell, Figure, Result, commit, write_result
+from pipelines.results import Cell, Figure, Result, write_result
 
 NAME = "first-run"
 NOTES = Path(__file__).with_name("first_run_notes.yaml")
@@ -165,8 +165,6 @@ def main(arguments: Sequence[str]) -> int:
         with kept.open("a", encoding="utf-8") as file:
             file.write(json.dumps(one) + "\n")
         print(f"{one['seconds']:8} s  {one['step']}: {one['what']}: {one['ended']}", flush=True)
-    of = commit(work / "guerdon")
-    rows = [{**one, "what": f"{one['what']}, commit {of}"} if one["step"] == "git clone" else one for one in rows]
     result = collect(rows, results, beside)
     print(f"{results / f'{NAME}.json'}: holds {result.holds}; the walk is below {work}")
     return 0 if all(one["ended"] == "ok" for one in rows) else 1
