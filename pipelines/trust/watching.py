@@ -118,10 +118,12 @@ def of_episodes(metrics: Mapping[str, float], fragments: Sequence[Fragment], gol
     """What an update in an environment showed: means of its steps, and of the episodes that ended in it."""
     episodes = [episode for fragment in fragments for episode in fragment.episodes]
     components = {name.removeprefix("reward_"): value for name, value in metrics.items() if name.startswith("reward_")}
+    # Where the return is what is meant, the judge's share is the proxy; where success is, all that is learnt from.
+    proxy = components.get("intrinsic") if gold == "return" else sum(components.values())
     meant = [e.env_return if gold == "return" else e.success for e in episodes]
     known = [float(value) for value in meant if value is not None]
     return Observation(
-        proxy=components.get("intrinsic") if len(components) > 1 else None,
+        proxy=proxy if len(components) > 1 else None,
         gold=float(np.mean(known)) if known and len(components) > 1 else None,
         length=float(np.mean([e.length_steps for e in episodes])) if episodes else None,
         entropy=metrics.get("entropy"),

@@ -40,12 +40,14 @@ class BestOfGroup(Reshape):
 
     def apply(self, table: Table, state: State) -> Column:
         """1 for the best, 0 for others."""
-        column = table[self.of]
-        group = table.nested(self).owner(table.levels[self.of], "group")
-        order = np.lexsort((np.arange(len(group)), np.where(column.valid, -column.values, np.inf), group))
-        first = np.append(True, group[order][1:] != group[order][:-1])[: len(order)]
+        column, layout, own = table[self.of], table.nested(self), table.levels[self.of]
+        group = layout.owner(own, "group")
+        values = np.where(column.valid, column.values, -np.inf)
+        highest = np.flatnonzero(values >= layout.extreme(values, own, "group", largest=True)[group])[::-1]
+        first = np.full(layout.size("group"), -1)
+        first[group[highest]] = highest  # of equals, the first is written last
         best = np.zeros(len(group), np.float32)
-        best[order[first]] = 1.0
+        best[first[first >= 0]] = 1.0
         return Column(best, column.valid)
 
     def formula(self, term: str) -> str:

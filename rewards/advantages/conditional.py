@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from rewards.columns import Column
+from rewards.views.keys import ordered, ranks
 from rewards.views.layout import Level
 from rewards.views.part import Reshape, Stage, State, Table, require_within
 
@@ -109,10 +110,8 @@ class Conditional(Reshape):
         reward, metric = table[self.of], table.at(self.metric, own)
         group = table.nested(self).owner(own, "group")
         known = reward.valid & metric.valid
-        order = np.lexsort((np.where(known, metric.values, 0.0), ~known, group))
-        start = np.searchsorted(group[order], group[order])
-        rank = np.empty(len(group), np.int64)
-        rank[order] = np.arange(len(group)) - start  # the unknown stand last
+        # The unknown stand last.
+        rank = ranks(group, np.where(known, ordered(np.where(known, metric.values, np.float32(0.0))), 2**32))
         count = np.bincount(group, known)[group] if len(group) else np.zeros(0)
         return group, rank >= count // 2, known & (count >= 2)
 

@@ -63,33 +63,39 @@ class GroupRelative(Reshape):
 
     def _apart(self, values: Floats, known: NDArray[np.bool_], group: NDArray[np.int64]) -> Floats:
         """Values less their baseline; exactly 0 in a group of equals."""
-        if self.baseline == "none":
-            return np.where(known, values, 0.0)
-        owner = np.zeros_like(group) if self.baseline == "batch" else group
-        size = int(owner.max(initial=0)) + 1
         held = np.where(known, values, 0.0)
-        count = np.bincount(owner, known, size)
-        mean = np.bincount(owner, held, size) / np.maximum(count, 1)
-        apart = np.where(known, held - mean[owner], 0.0)
-        if self.baseline == "others":  # r − mean of the others = (r − mean) · n / (n − 1)
-            apart = apart * (count / np.maximum(count - 1, 1))[owner]
-        high, low = np.full(size, -np.inf), np.full(size, np.inf)
-        np.maximum.at(high, owner[known], held[known])
-        np.minimum.at(low, owner[known], held[known])
+        if self.baseline == "none":
+            return held
+        if self.baseline == "batch":
+            all_of_it = held[known]
+            equal = len(all_of_it) == 0 or all_of_it.min() == all_of_it.max()
+            return np.zeros_like(held) if equal else np.where(known, held - all_of_it.mean(), 0.0)
+        size = int(group.max(initial=0)) + 1
+        count = np.bincount(group, known, size)
+        mean = np.bincount(group, held, size) / np.maximum(count, 1)
+        one, differ = np.zeros(size), np.zeros(size, np.bool_)
+        one[group[known]] = held[known]  # any of the group's
+        differ[group[known & (held != one[group])]] = True
         # Equals differ from their own mean by rounding, which a division would blow up.
-        return np.where((high > low)[owner], apart, 0.0)
+        apart: Floats = np.where(known & differ[group], held - mean[group], 0.0)
+        if self.baseline == "others":  # r − mean of the others = (r − mean) · n / (n − 1)
+            apart = apart * (count / np.maximum(count - 1, 1))[group]
+        return apart
 
     def _divisor(self, apart: Floats, known: NDArray[np.bool_], group: NDArray[np.int64]) -> Floats:
         """What each is divided by."""
         if self.scale == "none":
             return np.ones_like(apart)
-        owner = np.zeros_like(group) if self.scale == "batch" else group
-        size = int(owner.max(initial=0)) + 1
-        count = np.bincount(owner, known, size)
-        centre = np.bincount(owner, apart, size) / np.maximum(count, 1)
-        squares = np.bincount(owner, np.where(known, (apart - centre[owner]) ** 2, 0.0), size)
-        deviation: Floats = np.sqrt(squares / np.maximum(count - 1, 1))[owner]
-        return np.where(deviation > 0, deviation + self.epsilon, 1.0)
+        if self.scale == "batch":
+            all_of_it = apart[known]
+            deviation = float(all_of_it.std(ddof=1)) if len(all_of_it) > 1 else 0.0
+            return np.full(len(apart), deviation + self.epsilon if deviation > 0 else 1.0)
+        size = int(group.max(initial=0)) + 1
+        count = np.bincount(group, known, size)
+        centre = np.bincount(group, apart, size) / np.maximum(count, 1)
+        squares = np.bincount(group, np.where(known, (apart - centre[group]) ** 2, 0.0), size)
+        found: Floats = np.sqrt(squares / np.maximum(count - 1, 1))
+        return np.where(found > 0, found + self.epsilon, 1.0)[group]
 
     def _groups(self, table: Table) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Group of each, which rewards are known, and which advantages are."""

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from rewards.columns import Column
+from rewards.views.keys import ordered
 from rewards.views.layout import Level
 from rewards.views.part import Reshape, Stage, State, Table, require_within
+
+PAIRS_AT_ONCE = 2**22
+"""Pairs of points that are compared in one go."""
 
 
 class ParetoFront(Reshape):
@@ -60,13 +65,58 @@ class ParetoFront(Reshape):
         columns = [table.at(name, own) for name in self.rewards]
         known = np.logical_and.reduce([c.valid for c in columns]) & column.valid
         front = np.zeros(len(known), np.bool_)
-        order = np.flatnonzero(known)[np.argsort(group[known], kind="stable")]
-        for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-            points = np.stack([c.values[members] for c in columns], 1)
-            least = (points[:, None] >= points[None]).all(-1)  # [i, j]: i has at least as much as j
-            front[members] = ~(least & (points[:, None] > points[None]).any(-1)).any(0)
+        front[known] = ~dominated(np.stack([c.values[known] for c in columns]), group[known])
         return column.map(column.values, front)
 
     def formula(self, term: str) -> str:
         """Who is left."""
         return f"{term} on front({', '.join(self.rewards)})"
+
+
+def dominated(points: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which points another of their group dominates `[N]`: it has at least as much of everything, and more of one.
+
+    Args:
+        points: `[K, N]`, more being better, no NaN.
+        group: of each point `[N]`, from 0 on.
+    """
+    if not len(group):
+        return np.zeros(0, np.bool_)
+    return _of_two(points, group) if len(points) <= 2 else _of_many(points, group)
+
+
+def _of_two(points: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of at most two rewards: by one sort, then by the highest second reward among those that have more of the first.
+
+    Numbers that begin with the group are compared in its place: a later group's are higher than all before.
+    """
+    first, second = ordered(-points[0]), ordered(points[-1])
+    order = np.argsort((group << 32) + first, kind="stable")
+    group, first, height = group[order], first[order], (group[order] << 32) + second[order]
+    new = np.append(True, (group[1:] != group[:-1]) | (first[1:] != first[:-1]))  # a new level of the first reward
+    start = np.flatnonzero(new)
+    level = np.cumsum(new) - 1
+    highest = np.maximum.reduceat(height, start)
+    before = np.append(-1, np.maximum.accumulate(highest)[:-1])  # of those with more of the first, or of earlier groups
+    found = np.empty(len(group), np.bool_)
+    found[order] = (height < highest[level]) | ((before[level] >> 32 == group) & (height <= before[level]))
+    return found
+
+
+def _of_many(points: NDArray[np.float32], group: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of any number of rewards: each with each of its group, as many groups at once as fit."""
+    order = np.argsort(group, kind="stable")
+    points, count = points[:, order], np.bincount(group)
+    start = np.cumsum(count) - count
+    found = np.empty(len(group), np.bool_)
+    for size in np.unique(count[count > 0]).tolist():  # groups of one size are one block
+        groups = np.flatnonzero(count == size)
+        for some in np.array_split(groups, -(-len(groups) * size * size // PAIRS_AT_ONCE)):
+            members = start[some][:, None] + np.arange(size)
+            own = points[:, members]  # [K, groups, size]
+            least, more = np.ones((len(some), size, size), np.bool_), np.zeros((len(some), size, size), np.bool_)
+            for reward in own:  # [i, j]: i has at least as much as j of all, and more of one
+                least &= reward[:, :, None] >= reward[:, None]
+                more |= reward[:, :, None] > reward[:, None]
+            found[order[members]] = (least & more).any(1)
+    return found

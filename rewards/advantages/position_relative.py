@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.advantages.group_relative import GroupRelative
+from rewards.views.keys import pairs
 from rewards.views.layout import Level
 from rewards.views.part import Table, require_order
 
@@ -36,8 +37,6 @@ class PositionRelative(GroupRelative):
 
     def _groups(self, table: Table) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         layout, own, column = table.nested(self), table.levels[self.of], table[self.of]
-        place = layout.so_far(np.ones(len(column.valid)), own)
-        _, group = np.unique(np.stack([layout.owner(own, "group"), place]), axis=1, return_inverse=True)
-        group = group.reshape(-1)
+        group = pairs(layout.owner(own, "group"), layout.place(own))
         enough = np.bincount(group, column.valid) >= self.least
         return group, column.valid, column.valid & enough[group]

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from rewards.advantages.group_relative import Floats, GroupRelative
 from rewards.columns import Column
+from rewards.views.keys import numbered
 from rewards.views.layout import Level
 from rewards.views.part import State, Table, Terms, require_within
 
@@ -72,46 +73,49 @@ class TaskRelative(GroupRelative):
         """The running means of each task that is in the batch."""
         reward, task, known = self._tasks(table)
         moments = dict(state["moments"])
-        for number in np.unique(task[known]).tolist():
-            own = reward[known & (task == number)]
-            seen = [float(own.mean()), float((own**2).mean())]
+        place = numbered(task[known])  # of each known reward, which of the batch's tasks it is of
+        count = np.bincount(place)
+        name = np.zeros(len(count), np.int64)
+        name[place] = task[known]
+        means, squares = (np.bincount(place, power) / count for power in (reward[known], reward[known] ** 2))
+        for number, *seen in zip(name.tolist(), means.tolist(), squares.tolist(), strict=True):
             if (before := moments.get(str(number))) is not None:
                 seen = [self.decay * b + (1 - self.decay) * s for b, s in zip(before, seen, strict=True)]
             moments[str(number)] = seen
         return {"moments": moments}
 
-    def _groups(self, table: Table) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-        group, _, _ = super()._groups(table)
-        _, _, known = self._tasks(table)
+    def _known(self, table: Table, known: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Group of each, and which advantages are known."""
+        group = table.nested(self).owner(table.levels[self.of], "group")
         enough = np.bincount(group, known) >= self.least
-        return group, known, known & enough[group]
+        return group, known & enough[group]
 
-    def _scales(self, table: Table, state: State, apart: Floats, known: NDArray[np.bool_]) -> Floats:
+    def _scales(
+        self, state: State, apart: Floats, task: NDArray[np.int64], known: NDArray[np.bool_], group: NDArray[np.int64]
+    ) -> Floats:
         """What each is divided by."""
-        _, task, _ = self._tasks(table)
-        group, _, _ = self._groups(table)
         sigma = np.ones(len(apart))
         for number, (first, second) in state["moments"].items():
             sigma[task == int(number)] = np.sqrt(max(second - first**2, self.smallest**2))
         found = sigma + self.epsilon
         size = int(group.max(initial=0)) + 1
-        largest = np.zeros(size)
-        np.maximum.at(largest, group, np.where(known, np.abs(apart) / found, 0.0))
-        own = np.sqrt(
-            np.bincount(group, np.where(known, apart**2, 0.0), size) / np.maximum(np.bincount(group, known, size), 1)
-        )
-        return np.where((largest > self.guard)[group], own[group] + self.epsilon, found)
+        beyond = np.zeros(size, np.bool_)
+        beyond[group[known & (np.abs(apart) > self.guard * found)]] = True
+        own = np.sqrt(np.bincount(group, apart**2, size) / np.maximum(np.bincount(group, known, size), 1))
+        return np.where(beyond[group], own[group] + self.epsilon, found)
 
     def apply(self, table: Table, state: State) -> Column:
         """Advantages, of the level of the rewards."""
-        group, known, valid = self._groups(table)
-        apart = self._apart(self._tasks(table)[0], known, group)
-        return Column((apart / self._scales(table, state, apart, known)).astype(np.float32), valid)
+        reward, task, known = self._tasks(table)
+        group, valid = self._known(table, known)
+        apart = self._apart(reward, known, group)
+        return Column((apart / self._scales(state, apart, task, known, group)).astype(np.float32), valid)
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """Each term less its own mean, over the scale of the whole."""
-        group, known, _ = self._groups(table)
-        scales = self._scales(table, state, self._apart(self._tasks(table)[0], known, group), known)
+        reward, task, known = self._tasks(table)
+        group, _ = self._known(table, known)
+        scales = self._scales(state, self._apart(reward, known, group), task, known, group)
         return {name: self._apart(values, known, group) / scales for name, values in terms[self.of].items()}
 
     def formula(self, term: str) -> str:

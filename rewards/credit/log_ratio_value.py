@@ -87,8 +87,7 @@ def chunk_ends(layout: Layout, chunk: int | None) -> np.ndarray:
     if chunk is None:
         end = end | layout.last("token", "step")
     else:
-        place = layout.so_far(np.ones(len(tokens)), "token")
-        end = end | (place % chunk == 0)
+        end = end | ((layout.place("token") + 1) % chunk == 0)
     ends = np.flatnonzero(end)
     found: np.ndarray = ends[np.searchsorted(ends, tokens)]
     return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from rewards.columns import Column
+from rewards.views.keys import pairs
 from rewards.views.layout import Level
 from rewards.views.part import Reshape, Stage, State, Table, Terms
 
@@ -61,10 +62,10 @@ class OutcomeMass(Reshape):
         known = column.valid & reliable.valid
         if not known.any():
             return column.map(np.zeros(len(group), np.float32), known)
-        pairs = np.stack([group[known], column.values[known].astype(np.float64)])
-        modes, mode = np.unique(pairs, axis=1, return_inverse=True)
-        mode, within = mode.reshape(-1), modes[0].astype(np.int64)
+        mode = pairs(group[known], column.values[known])
         number = np.bincount(mode).astype(np.float64)
+        within = np.zeros(len(number), np.int64)
+        within[mode] = group[known]
         trust = np.bincount(mode, reliable.values[known]) / number if self.reliability else np.zeros(len(number))
         values = np.zeros(len(group), np.float32)
         values[known] = softmax_within(np.log(number) + self.eta * trust, within)[mode]

@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from rewards.columns import Column
+from rewards.views.keys import numbered, pairs
 from rewards.views.layout import Layout, Level
 from rewards.views.part import Reshape, Stage, State, Table, Terms, require_order
 
 Floats = NDArray[np.float64]
+Tree = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
+"""Of each step its edge in the tree, of each edge the place it starts from, and which steps count."""
 
 
 class SiblingRelative(Reshape):
@@ -59,19 +62,20 @@ class SiblingRelative(Reshape):
         require_order(self.node, own)
         return own
 
-    def _tree(self, table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    def _tree(self, table: Table) -> Tree:
         """Of each step its edge in the tree, of each edge the place it starts from, and which steps count."""
         layout, own = table.nested(self), table.levels[self.node]
         value, node = table.at(self.of, own), table[self.node]
         group = layout.owner(own, "group")
-        here = np.where(node.valid, node.values, 0.0).astype(np.float64)
-        before = layout.before(here, -np.inf, own)
+        here = numbered(np.where(node.valid, node.values, np.float32(0.0)))
         known = value.valid & node.valid & layout.before(node.valid, True, own)
-        _, parent = np.unique(np.stack([group, before]), axis=1, return_inverse=True)
-        edges, edge = np.unique(np.stack([parent.reshape(-1), here]), axis=1, return_inverse=True)
-        return edge.reshape(-1), edges[0].astype(np.int64), known
+        parent = pairs(group, layout.before(here, -1, own))
+        edge = pairs(parent, here)
+        start = np.zeros(int(edge.max(initial=-1)) + 1, np.int64)
+        start[edge] = parent
+        return edge, start, known
 
-    def _apart(self, values: Floats, tree: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]) -> Floats:
+    def _apart(self, values: Floats, tree: Tree) -> Floats:
         """Of each edge, its mean value less that of its siblings; 0 for those without, and for equals."""
         edge, parent, known = tree
         visits = np.bincount(edge, known, len(parent))
@@ -92,9 +96,8 @@ class SiblingRelative(Reshape):
         deviation = np.sqrt(np.bincount(parent, apart**2, size) / np.maximum(siblings - 1, 1))[parent]
         return np.where(deviation > 0, deviation + self.epsilon, 1.0)
 
-    def _relative(self, table: Table, terms: Mapping[str, Floats], whole: Floats) -> dict[str, Floats]:
+    def _relative(self, tree: Tree, terms: Mapping[str, Floats], whole: Floats) -> dict[str, Floats]:
         """Of each of `terms`, its part in the advantage that `whole` has."""
-        tree = self._tree(table)
         edge, parent, known = tree
         tried = np.bincount(edge, known, len(parent)) > 0
         divisor = self._divisor(self._apart(whole, tree), parent, tried)
@@ -106,15 +109,15 @@ class SiblingRelative(Reshape):
 
     def apply(self, table: Table, state: State) -> Column:
         """Advantages of steps among their siblings."""
-        values = self._values(table)
-        found = self._relative(table, {"": values}, values)[""]
-        return Column(found.astype(np.float32), self._tree(table)[2])
+        values, tree = self._values(table), self._tree(table)
+        found = self._relative(tree, {"": values}, values)[""]
+        return Column(found.astype(np.float32), tree[2])
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """Each term less that of the siblings, over the scale of the whole."""
         level, own = table.levels[self.of], table.levels[self.node]
         spread = {name: table.spread(values, level, own) for name, values in terms[self.of].items()}
-        return self._relative(table, spread, self._values(table))
+        return self._relative(self._tree(table), spread, self._values(table))
 
     def formula(self, term: str) -> str:
         """The difference among siblings, over its scale."""

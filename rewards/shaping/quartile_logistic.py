@@ -55,11 +55,14 @@ class QuartileLogistic(Reshape):
         """
         column, task = table[self.of], table.at(self.task, table.levels[self.of])
         known = column.valid & task.valid
-        number = np.rint(np.where(known, task.values, next(iter(self.quartiles)))).astype(np.int64)
-        if unknown := sorted(set(number.tolist()) - set(self.quartiles)):
+        tasks = np.array(sorted(self.quartiles))
+        number = np.rint(np.where(known, task.values, tasks[0])).astype(np.int64)
+        place = np.searchsorted(tasks, number).clip(0, len(tasks) - 1)
+        if (wrong := tasks[place] != number).any():
+            unknown = np.unique(number[wrong]).tolist()
             raise ValueError(f"got tasks {unknown} without quartiles; expected some of {sorted(self.quartiles)}")
-        low, middle, high = np.array([self.quartiles[n] for n in number.tolist()]).reshape(-1, 3).T
-        z = self.steepness * (np.where(known, column.values, 0.0) - middle) / (high - low)
+        low, middle, high = np.array([self.quartiles[n] for n in tasks.tolist()]).T
+        z = self.steepness * (np.where(known, column.values, 0.0) - middle[place]) / (high - low)[place]
         return column.map((0.5 * (1 + np.tanh(z / 2))).astype(np.float32), task.valid)
 
     def formula(self, term: str) -> str:

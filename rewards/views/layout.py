@@ -58,8 +58,12 @@ class Layout:
             raise ValueError(f"got tokens of {len(self.tokens)} steps; expected of {self.steps.sum()}")
         if (self.tokens < 0).any():
             raise ValueError(f"got a step of {self.tokens.min()} tokens; expected 0 or more")
-        if len(self.group) and set(self.group.tolist()) != set(range(int(self.group.max()) + 1)):
+        if len(self.group) and not self._without_gaps():
             raise ValueError(f"got groups {sorted(set(self.group.tolist()))}; expected 0, 1, … without gaps")
+
+    def _without_gaps(self) -> bool:
+        low, high = int(self.group.min()), int(self.group.max())
+        return low == 0 and high < len(self.group) and bool(np.bincount(self.group).all())
 
     @classmethod
     def of(
@@ -97,18 +101,26 @@ class Layout:
         }
 
     def owner(self, fine: Level, coarse: Level) -> Ints:
-        """Of each `fine` thing, the number of the `coarse` one that it is in `[size(fine)]`.
+        """Of each `fine` thing, the number of the `coarse` one that it is in `[size(fine)]`; read-only.
 
         Raises:
             ValueError: `coarse` is finer than `fine`.
         """
-        low, high = LEVELS.index(fine), LEVELS.index(coarse)
-        if high < low:
-            raise ValueError(f"got {fine} in {coarse}; expected the finer level first: {' ⊂ '.join(LEVELS)}")
-        found = np.arange(self.size(fine))
-        for level in LEVELS[low:high]:
-            found = self._up[level][found]
-        return found
+        if (fine, coarse) not in self._owners:
+            low, high = LEVELS.index(fine), LEVELS.index(coarse)
+            if high < low:
+                raise ValueError(f"got {fine} in {coarse}; expected the finer level first: {' ⊂ '.join(LEVELS)}")
+            found = np.arange(self.size(fine)) if low == high else self._up[fine]
+            for level in LEVELS[low + 1 : high]:
+                found = self._up[level][found]
+            found = found.view()
+            found.flags.writeable = False  # every part of a view reads the same one
+            self._owners[fine, coarse] = found
+        return self._owners[fine, coarse]
+
+    @cached_property
+    def _owners(self) -> dict[tuple[Level, Level], Ints]:
+        return {}
 
     def last(self, fine: Level, coarse: Level) -> Bools:
         """Which `fine` things are the last of their `coarse` one `[size(fine)]`; groups have no order."""
@@ -117,8 +129,18 @@ class Layout:
 
     def before(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
         """Of each step or token, the value of the one before it in its episode; `fill` at the first."""
-        first = np.append(True, self.last(level, "episode")[:-1])[: len(values)]
-        return np.where(first, fill, np.roll(values, 1))
+        return np.where(self._first(level), fill, np.roll(values, 1))
+
+    def _first(self, level: Level) -> Bools:
+        """Which steps or tokens are the first of their episode `[size(level)]`."""
+        return np.append(True, self.last(level, "episode")[:-1])[: self.size(level)]
+
+    def place(self, level: Level = "step") -> Ints:
+        """Of each step or token, how many come before it in its episode `[size(level)]`."""
+        owner = self.owner(level, "episode")
+        counts = np.bincount(owner, minlength=len(self.steps))
+        found: Ints = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
+        return found
 
     def after(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
         """Of each step or token, the value of the one after it in its episode; `fill` at the last."""
@@ -127,7 +149,7 @@ class Layout:
     def so_far(self, values: NDArray[Any], level: Level = "step") -> NDArray[np.float64]:
         """Sums of values of steps or tokens from the start of their episode to each, its own included."""
         total = np.cumsum(values, dtype=np.float64)
-        start = self.before(np.zeros(len(total)), 1.0, level) > 0
+        start = self._first(level)
         before = np.concatenate([[0.0], total])[np.flatnonzero(start)]
         found: NDArray[np.float64] = total - before[np.cumsum(start) - 1]
         return found
@@ -155,6 +177,4 @@ class Layout:
         return grid[self._cells(level)]
 
     def _cells(self, level: Level) -> tuple[Ints, Ints]:
-        owner = self.owner(level, "episode")
-        counts = np.bincount(owner, minlength=len(self.steps))
-        return np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner], owner
+        return self.place(level), self.owner(level, "episode")

@@ -3,7 +3,7 @@ import pytest
 
 from envs.trajectory import EpisodeEnd, Fragment
 from pipelines.errors import UserError
-from pipelines.trust.watching import Answers, Watch, check_gold
+from pipelines.trust.watching import Answers, Watch, check_gold, of_episodes
 from rewards.monitors.suite import Config
 
 
@@ -30,6 +30,14 @@ def test_an_alarm_warns_is_written_down_and_shown(books, small, tmp_path):
     assert "gold" in run.watch.line["alarms"] and run.stopping is None
     assert any(one["what"] == "alarm" for one in run.directory.lines(run.directory.events))
     run.close()
+
+
+def test_the_proxy_is_the_judge_s_reward_beside_the_return_and_all_of_it_beside_success():
+    metrics = {"reward_intrinsic": 0.25, "reward_extrinsic": 0.5, "entropy": 1.0}
+    seen = of_episodes(metrics, [fragment(paid=-1.0), fragment(paid=3.0)], "return")
+    assert (seen.proxy, seen.gold) == (0.25, 1.0)
+    seen = of_episodes(metrics, [fragment(paid=-1.0), fragment(paid=3.0)], "success")
+    assert (seen.proxy, seen.gold) == (0.75, 0.5)
 
 
 def test_an_alarm_stops_the_run_with_its_reason(books, small, tmp_path):
