@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 import hypothesis
 import pytest
@@ -17,6 +18,9 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray warns of its own coming default
+    # Ray reads both once in a process, at its import: no test can change them for another that starts a Ray here.
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 for name, value in SETTINGS.items():
     os.environ.setdefault(name, value)

@@ -148,6 +148,7 @@ def test_the_commands_and_their_options_are_exactly_these():
         "plan": {"arguments": ["words"], "options": []},
         "new": {"arguments": ["kind", "name", "settings"], "options": []},
         "ledger": {"arguments": ["run", "settings"], "options": []},
+        "fetch": {"arguments": ["place", "settings"], "options": []},
         "canaries": {"arguments": ["run", "settings"], "options": []},
         "reannotate": {"arguments": ["run", "settings"], "options": []},
         "switch": {"arguments": ["run", "settings"], "options": []},

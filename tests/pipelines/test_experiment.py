@@ -28,6 +28,7 @@ FREE = {
     "serving.replicas": 2,
     "tracking.enabled": False,
     "replay.shards": 2,
+    "storage": "memory://runs",
     "placement.actors.labels.pool": "cpu",
     "scaling.actors.most": 8,
     "role_deadline_s": 9.0,
