@@ -143,7 +143,7 @@ def hacked() -> Experiment:
     return Experiment(
         name="mirage",
         task="benchmarks.worked.mirage:room",
-        frames=64_000,
+        frames=57_344,
         runner="local",
         actors=ActorsConfig(count=1, environments=32, unroll_length=32),
         policy=PolicyConfig(hidden=64, crop=9),
@@ -159,7 +159,8 @@ def hacked() -> Experiment:
         ),
         batch_fragments=1,
         reward=RewardConfig(source="extrinsic"),
-        monitors=MonitorsConfig(gold="success", warm_up=5),
+        # The truth rises before it falls: what it is held against is the first sixth of the run, not its first moments.
+        monitors=MonitorsConfig(gold="success", warm_up=10, slack=0.25),
     )
 
 
