@@ -152,7 +152,8 @@ class JsonLines(logging.Handler):
             "logger": record.name,
             "message": _clean(record.getMessage()),
         }
-        extra = {key: value for key, value in vars(record).items() if key not in _PLAIN}
+        # What begins with an underscore is a library's own, such as Ray's stamp on every record.
+        extra = {key: value for key, value in vars(record).items() if key not in _PLAIN and not key.startswith("_")}
         line |= {key: _plain(value) for key, value in {**_about.get(), **extra}.items() if key not in line}
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = _clean(logging.Formatter().formatException(record.exc_info))
