@@ -35,8 +35,8 @@ def test_a_line_says_when_which_run_who_and_about_what(place, tmp_path):
     (first, second) = lines(tmp_path / "logs/env-actor-3.jsonl")
     assert (first["run"], first["role"], first["level"]) == ("rooms", "env-actor-3", "INFO")
     assert (first["message"], first["trajectory"], first["frames"]) == ("rollout of 512", "3-0-118", 512)
-    assert first["odd"] is None and "_theirs" not in first and first["path"] == str(tmp_path) and first["time"].endswith("Z")
-    assert "trajectory" not in second and second["pid"] > 0
+    assert first["odd"] is None and first["path"] == str(tmp_path) and first["time"].endswith("Z")
+    assert "_theirs" not in first and "trajectory" not in second and second["pid"] > 0
     LOG.error("after the block")
     assert place_of_logs() is None and len(lines(tmp_path / "logs/env-actor-3.jsonl")) == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -20,6 +21,15 @@ def test_a_distributed_run_ends_well_and_leaves_nothing_behind(training):
     assert last["learnt_frames"] >= 1200 and last["annotated_share"] > 0
     assert last["updates"] == run.tree["status"]["updates"]
     assert run.directory.report.is_file() and "Traceback" not in run.output
+    logs = {path.stem: [json.loads(line) for line in path.open()] for path in run.directory.logs.glob("*.jsonl")}
+    roles = {"driver", "env-actor-0", "env-actor-1", "judge", "learner", "replay-0", "reward-trainer"}
+    assert set(logs) == roles
+    assert {line["run"] for lines in logs.values() for line in lines} == {run.directory.root.name}
+    played = {line["trajectory"] for line in logs["env-actor-0"] if line["message"] == "rollout"}
+    drawn = {one for line in logs["replay-0"] if line["message"] == "draw" for one in line["trajectories"]}
+    assert played & drawn  # one id from who acted to who drew it
+    assert any(line["message"] == "answered" and line["request"] for line in logs["judge"])
+    assert not [line for lines in logs.values() for line in lines if line["level"] in ("ERROR", "CRITICAL")]
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
