@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
@@ -21,7 +20,7 @@ def test_a_distributed_run_ends_well_and_leaves_nothing_behind(training):
     assert last["learnt_frames"] >= 1200 and last["annotated_share"] > 0
     assert last["updates"] == run.tree["status"]["updates"]
     assert run.directory.report.is_file() and "Traceback" not in run.output
-    logs = {path.stem: [json.loads(line) for line in path.open()] for path in run.directory.logs.glob("*.jsonl")}
+    logs = {path.stem: list(run.directory.lines(path)) for path in run.directory.logs.glob("*.jsonl")}
     roles = {"driver", "env-actor-0", "env-actor-1", "judge", "learner", "replay-0", "reward-trainer"}
     assert set(logs) == roles
     assert {line["run"] for lines in logs.values() for line in lines} == {run.directory.root.name}
