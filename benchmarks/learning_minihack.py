@@ -76,6 +76,8 @@ class Plan:
     judge: str = "builtin"
     workers: int = 2
     """Runs at a time, unless `workers=` says so."""
+    command: str = ""
+    """What repeats it; "": the module of its name."""
 
     def trials(self) -> list[Trial]:
         """Every run, seed by seed."""
@@ -235,7 +237,7 @@ def collect(plan: Plan, work: Path, results: Path, plot: bool = True) -> Result:
         f"judge through {plan.candidate} solves at least {SOLVED:.0%} of its last episodes, one rewarded by the "
         "environment alone does not, and their 95 % intervals are apart.",
         holds(plan, figures),
-        f"python -m benchmarks.{plan.name.replace('-', '_')}"
+        (plan.command or f"python -m benchmarks.{plan.name.replace('-', '_')}")
         + (f" judge={plan.judge}" if plan.judge != "builtin" else ""),
         figures,
         rows,

@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.learning_minihack import chosen, main, outcomes_of
-from benchmarks.rllib_rewards import PLAN
+from benchmarks.rllib_rewards import APPO, PLAN
 from pipelines.results import read_result
 from pipelines.rllib.settings import unsupported
 
 
-def test_the_arms_are_runs_of_rllib_that_differ_in_the_reward_alone():
-    by_arm = {(trial.task, trial.method, trial.seed): trial.experiment() for trial in PLAN.trials()}
-    assert len(by_arm) == 12
+@pytest.mark.parametrize("plan", [PLAN, APPO])
+def test_the_arms_are_runs_of_rllib_that_differ_in_the_reward_alone(plan):
+    by_arm = {(trial.task, trial.method, trial.seed): trial.experiment() for trial in plan.trials()}
+    assert len(by_arm) == 6
     for (recipe, method, seed), experiment in by_arm.items():
         assert experiment.rllib is not None and experiment.rllib.algorithm == recipe.removeprefix("rllib-")
         assert experiment.runner == "distributed" and unsupported(experiment) is None
