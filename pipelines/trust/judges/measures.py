@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from rewards.evaluation.accuracy import Rate
@@ -34,7 +35,9 @@ def of_rate(name: str, rate: Rate) -> Measure:
 
 
 def of_calibration(said: ArrayLike, true: ArrayLike) -> list[Measure]:
-    """Calibration of probabilities `[N]` against outcomes `[N]`, and the reliability curve below it."""
+    """Calibration of probabilities `[N]` against outcomes `[N]`, and the curve below it; nothing on another scale."""
+    if not are_probabilities(said):
+        return []
     found = calibration(said, true)
     first = Measure(
         "calibration error, Brier",
@@ -52,6 +55,13 @@ def of_calibration(said: ArrayLike, true: ArrayLike) -> list[Measure]:
             for b in found.curve
         ),
     ]
+
+
+def are_probabilities(values: ArrayLike) -> bool:
+    """Whether all that is known of values `[N]` lies in [0, 1]."""
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
+    return bool(len(known) and known.min() >= 0 and known.max() <= 1)
 
 
 def of_repeats(found: Repeats) -> list[Measure]:

@@ -34,9 +34,7 @@ def on_answers(judge: Judge, problems: Sequence[Problem], times: int) -> list[Me
     each = _by_problem(asked.values, problems)
     measures = _ranking(each, problems)
     measures.insert(len(measures) - 1, asked.missing())
-    known = asked.values[~np.isnan(asked.values)]
-    if known.min() >= 0 and known.max() <= 1:
-        measures += of_calibration(asked.values, np.concatenate([np.array(one.gold) for one in problems]))
+    measures += of_calibration(asked.values, np.concatenate([np.array(one.gold) for one in problems]))
     for what in ("prompt", "answers"):
         again = _by_problem(ask(judge, questions_on([in_other_words(one, what) for one in problems])).values, problems)
         now, then = _pairs(each, problems), _pairs(again, problems)

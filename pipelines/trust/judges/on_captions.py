@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from pipelines.trust.judges.asking import ask, repeated
-from pipelines.trust.judges.measures import Measure, of_calibration, of_rate
+from pipelines.trust.judges.measures import Measure, are_probabilities, of_calibration, of_rate
 from rewards.attacks.attack import Sample
-from rewards.evaluation.accuracy import Rate
-from rewards.evaluation.consistency import paraphrase_consistency
+from rewards.evaluation.accuracy import Rate, pair_accuracy
+from rewards.evaluation.consistency import order_consistency, paraphrase_consistency
 from rewards.judges.judge import Judge, Question
 from rewards.questions import caption_question, pair_question
 
@@ -30,12 +31,20 @@ def on_captions(judge: Judge, samples: Sequence[Sample], times: int) -> list[Mea
     good = np.array([float(one.good) for one in samples])
     asked = ask(judge, questions).told()
     said, known = asked.values, ~np.isnan(asked.values)
-    reworded = ask(judge, [caption_question(_reworded(one.text)) for one in samples]).values
+    again = ask(judge, [caption_question(_reworded(one.text)) for one in samples]).values
+    side = good > 0.5
+    above, below = (np.array(one) for one in zip(*product(said[side], said[~side]), strict=True))
+    measures = [of_rate("accepted above rejected", pair_accuracy(above, below)), asked.missing()]
+    if are_probabilities(said):
+        right = (said > 0.5) == side
+        measures.insert(0, of_rate("accuracy", Rate.of(int(right[known].sum()), int(known.sum()))))
+        kept = paraphrase_consistency(said, again)
+    else:  # on a scale of its own there is no side, only an order
+        kept = order_consistency(said[side], said[~side], again[side], again[~side])
     return [
-        of_rate("accuracy", Rate.of(int(((said > 0.5) == (good > 0.5))[known].sum()), int(known.sum()))),
-        asked.missing(),
+        *measures,
         *of_calibration(said, good),
-        of_rate("same verdict, reworded", paraphrase_consistency(said, reworded)),
+        of_rate("same verdict, reworded", kept),
         *repeated(judge, questions, times),
     ]
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipelines.errors import UserError
 from pipelines.trust.judges.asking import Asked, ask, repeated
-from pipelines.trust.judges.measures import Measure, number, of_calibration, of_rate
+from pipelines.trust.judges.measures import Measure, are_probabilities, number, of_calibration, of_rate
 from rewards.evaluation.consistency import order_consistency, pairs_in_both_orders, position_bias
 from rewards.evaluation.problems import Problem, in_other_words
 from rewards.judges.judge import Judge, Question
@@ -26,9 +27,13 @@ def on_pairs(judge: Judge, pairs: Sequence[BothOrders], times: int) -> list[Meas
         times: that the same questions are asked.
 
     Raises:
-        UserError: the judge has no value for any of them.
+        UserError: the judge has no value for any of them, or values that are no probabilities.
     """
     asked = ask(judge, [question for both in pairs for question in both]).told()
+    if not are_probabilities(asked.values):
+        raise UserError(
+            f"got {np.nanmax(np.abs(asked.values)):g} of a pair; expected probabilities that the first is better"
+        )
     forward, backward = asked.values[::2], asked.values[1::2]
     right, bias = pairs_in_both_orders(forward, backward), position_bias(forward, backward)
     true = np.tile([1.0, 0.0], len(pairs))

@@ -36,10 +36,20 @@ def silent(completion: str) -> float | None:
     return None
 
 
+@reward(subject="pair", version="1")
+def loud(first: str, second: str) -> float:
+    return 3.0
+
+
+@reward(subject="caption", version="1")
+def logit(caption: str) -> float:
+    return -7.0 + len(caption)
+
+
 @pytest.fixture
 def judge(monkeypatch):
     module = types.ModuleType("judge_to_evaluate")
-    for one in (exact, vain, wise, silent):
+    for one in (exact, vain, wise, silent, loud, logit):
         setattr(module, one.name, one)
     monkeypatch.setitem(sys.modules, "judge_to_evaluate", module)
     return "judge_to_evaluate:exact"
@@ -66,6 +76,14 @@ def test_a_judge_of_pairs_that_prefers_a_place_is_found_out(judge):
         "1.0"
     )
     assert 0.3 <= float(lines["shift towards the first"]) <= 0.4
+
+
+def test_a_scale_of_its_own_has_an_order_and_no_calibration_and_a_pair_has_a_probability(judge):
+    lines = found(evaluate_judge("judge_to_evaluate:logit", {"samples": 8, "repeats": 1}))
+    assert "accuracy" not in lines and "calibration error, Brier" not in lines
+    assert lines["accepted above rejected"].endswith("of 64") and lines["same verdict, reworded"].endswith("of 8")
+    with pytest.raises(UserError, match="got 3 of a pair; expected probabilities"):
+        evaluate_judge("judge_to_evaluate:loud", {"samples": 2})
 
 
 def test_other_words_turn_a_judge_that_goes_by_them_and_only_there(judge):
