@@ -67,6 +67,8 @@ class Plan:
     """Of every run; "": each line of `tasks` is named after its own recipe."""
     of: str = "a policy"
     """Who learns, in the claim."""
+    where: str = ""
+    """On what, in the claim; "": on each of `tasks`."""
     common: Mapping[str, Any] = field(default_factory=lambda: COMMON)
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TASKS)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHODS)
@@ -175,9 +177,9 @@ def draw(plan: Plan, outcomes: Outcomes, path: Path) -> None:
         if axis.lines:
             axis.legend(fontsize=8, frameon=False, loc="upper left")
     axes[0][0].set_ylabel(f"success rate, last {LAST_EPISODES} episodes")
-    figure.suptitle(
-        "Interquartile mean over seeds, band: 95 % bootstrap interval; solid: judged, dashed: not", fontsize=9
-    )
+    lines = "\n" if len(plan.tasks) == 1 else " "
+    said = f"Interquartile mean over seeds, band: 95 % bootstrap interval;{lines}solid: judged, dashed: not"
+    figure.suptitle(said, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
     pyplot.close(figure)
@@ -227,13 +229,14 @@ def collect(plan: Plan, work: Path, results: Path, plot: bool = True) -> Result:
         for (task, method), runs in outcomes.items()
         for seed, run in runs.items()
     ]
+    names = ", ".join(plan.tasks)
     write_curves(outcomes, results / f"{plan.name}.csv")
     if plot:
         draw(plan, outcomes, results / f"{plan.name}.png")
     return write_result(
         results / f"{plan.name}.json",
         plan.name,
-        f"After equal environment steps on each of {', '.join(plan.tasks)}, {plan.of} rewarded by the {plan.judge} "
+        f"After equal environment steps on {plan.where or f'each of {names}'}, {plan.of} rewarded by the {plan.judge} "
         f"judge through {plan.candidate} solves at least {SOLVED:.0%} of its last episodes, one rewarded by the "
         "environment alone does not, and their 95 % intervals are apart.",
         holds(plan, figures),

@@ -22,7 +22,8 @@ SETTINGS = {"task": "minihack-keyroom-s10", "frames": 320_000}
 PLAN = Plan(
     name="rllib-rewards",
     recipe="",
-    of="RLlib's algorithm",
+    of="RLlib's PPO",
+    where=str(SETTINGS["task"]),
     tasks={"rllib-ppo": SETTINGS},
     methods={"extrinsic": {}, "retrieval": {}},
     more_seeds={},
@@ -31,6 +32,7 @@ PLAN = Plan(
 APPO = replace(
     PLAN,
     name="rllib-rewards-appo",
+    of="RLlib's APPO",
     tasks={"rllib-appo": SETTINGS},
     command="python -m benchmarks.rllib_rewards appo",
 )
