@@ -23,9 +23,9 @@ from typing import Any
 
 from benchmarks.training import sigterm_interrupts
 from pipelines.errors import UserError
+from pipelines.machines.trial import Trial, trial
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
-from pipelines.trial import Trial, trial
 
 NAME = "annotation-retention"
 OFF = "extrinsic"

@@ -35,8 +35,9 @@ from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.fitting import check_fits
-from pipelines.machine import cores
+from pipelines.machines.fitting import check_fits
+from pipelines.machines.machine import cores
+from pipelines.machines.trial import watch
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
 from pipelines.results import Cell, Figure, Result, figure, write_result
@@ -45,7 +46,6 @@ from pipelines.run_directory import RunDirectory
 from pipelines.scaling.cost_model import Costs, Layout, Seen, errors, fit, limits
 from pipelines.scaling.fitted import Rates, bytes_a_frame, fit_rows, layout_of, memory_of, seen_of
 from pipelines.scaling.plan import GBIT
-from pipelines.trial import watch
 
 NAME = "cluster-scaling"
 RECIPES = ("nethack-score", "minihack", "catch")

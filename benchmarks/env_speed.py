@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 from benchmarks.training import ONE_THREAD, last_line, sigterm_interrupts
 from pipelines.errors import UserError
+from pipelines.machines.trial import trial
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
-from pipelines.trial import trial
 
 NAME = "env-speed"
 PEERS = Path(__file__).parent / "peers"

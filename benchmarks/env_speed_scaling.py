@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks.env_speed import GUERDON
 from benchmarks.training import sigterm_interrupts
 from pipelines.errors import UserError
+from pipelines.machines.trial import trial, watch
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
 from pipelines.run_directory import RunDirectory
 from pipelines.scaling.fitted import bytes_a_frame
-from pipelines.trial import trial, watch
 
 NAME = "env-speed-scaling"
 BATCH = 2048  # frames in an update, whatever is varied

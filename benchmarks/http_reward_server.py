@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.experiment import TransformersJudge
-from pipelines.judges import build_judge
+from pipelines.judging.judges import build_judge
 from rewards.questions import caption_question
 
 GOAL = "explore and descend"

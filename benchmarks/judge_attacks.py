@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.opener_judge import OpenerJudge, make_samples, sick_and_cured
-from pipelines.attack import Comparison, compare, table_of
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
-from pipelines.targets import Settings, Target, find_target
+from pipelines.service.targets import Settings, Target, find_target
+from pipelines.trust.attack import Comparison, compare, table_of
 from rewards.attacks.measure import Fooled, Report, Share
 from rewards.canaries import Canary, CanaryWatch
 from rewards.canaries import Config as CanaryConfig

@@ -29,12 +29,12 @@ from benchmarks.intervals import apart, iqm_figure
 from pipelines.errors import UserError
 from pipelines.evaluate import evaluate_run
 from pipelines.experiment import Experiment
-from pipelines.offline import resolve_offline
 from pipelines.overrides import apply, parse
 from pipelines.recipes.catch import catch
 from pipelines.results import Cell, Figure, Result, write_result
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_run import StoredRun
+from pipelines.stored.offline import resolve_offline
+from pipelines.stored.stored_run import StoredRun
 from pipelines.train import train
 from rewards.questions import caption_question
 from rewards.verdict_store import VerdictStore

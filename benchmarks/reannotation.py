@@ -34,18 +34,18 @@ import pyarrow.compute as pc
 from envs.storage.store import Config as StoreConfig
 from envs.storage.store import Store
 from envs.storage.writers import Key
-from pipelines.comparison import Comparison
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.judges import build_judge, prepare_judge
+from pipelines.judging.judges import build_judge, prepare_judge
 from pipelines.overrides import apply, parse
-from pipelines.reannotate import COMPONENT, Outcome, reannotate
 from pipelines.recipes.table import find_recipe
 from pipelines.results import Cell, Result, figure, write_result
 from pipelines.roles import EnvActor, task_of
 from pipelines.run import write_config
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import StoredExperience
+from pipelines.stored.comparison import Comparison
+from pipelines.stored.reannotate import COMPONENT, Outcome, reannotate
+from pipelines.stored.stored_experience import StoredExperience
 from rewards.functions import reward
 from rewards.questions import caption_question
 from rewards.verdict_store import VerdictStore, caption_subjects

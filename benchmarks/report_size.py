@@ -24,7 +24,7 @@ from pipelines.recipes.catch import catch
 from pipelines.reports.page import write_report
 from pipelines.results import Figure, Result, write_result
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import stored_rows
+from pipelines.stored.stored_experience import stored_rows
 from pipelines.train import train
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow

@@ -37,10 +37,10 @@ from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines.errors import UserError
 from pipelines.experiment import BuiltinJudge, JudgeConfig, RulesJudge
-from pipelines.judges import build_judge, prepare_judge
+from pipelines.judging.judges import build_judge, prepare_judge
+from pipelines.judging.served_judge import ServedJudge, caller
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
-from pipelines.served_judge import ServedJudge, caller
 from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.books import Books

@@ -40,10 +40,10 @@ from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines.errors import UserError
 from pipelines.experiment import TransformersJudge
-from pipelines.judges import build_judge
+from pipelines.judging.judges import build_judge
+from pipelines.judging.served_judge import caller, served_judge
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
-from pipelines.served_judge import caller, served_judge
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.books import Books
 from rewards.annotation.ledger import AnnotationLedger

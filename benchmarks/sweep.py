@@ -29,7 +29,7 @@ from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.judges import prepare_judge
+from pipelines.judging.judges import prepare_judge
 from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.table import find_recipe

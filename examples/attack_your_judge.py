@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines.attack import compare, table_of
 from pipelines.overrides import parse
-from pipelines.targets import Target
+from pipelines.service.targets import Target
+from pipelines.trust.attack import compare, table_of
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status
 

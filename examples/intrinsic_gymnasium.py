@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
-from pipelines.records import read_records
+from pipelines.stored.records import read_records
 from pipelines.train import train
 
 LENGTH = 24

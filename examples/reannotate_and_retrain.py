@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from pipelines.evaluate import evaluate_run
-from pipelines.offline import resolve_offline
 from pipelines.overrides import apply, parse
-from pipelines.reannotate import reannotate
 from pipelines.recipes.table import find_recipe
+from pipelines.stored.offline import resolve_offline
+from pipelines.stored.reannotate import reannotate
 from pipelines.train import train
 from rewards.functions import reward
 

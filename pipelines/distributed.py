@@ -60,11 +60,12 @@ from learners.admission import Config as AdmissionConfig
 from pipelines.draws import Draws
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.fitting import check_fits
 from pipelines.inference import ServedInference, ServedPolicy
-from pipelines.judge_watch import JudgeWatch
-from pipelines.judging import annotator_for, examine_judge
+from pipelines.judging.asking import annotator_for, examine_judge
+from pipelines.judging.judge_watch import JudgeWatch
+from pipelines.judging.served_judge import ForFallback, request_of, served_judge
 from pipelines.learner_group import LearnerGroup, Seat
+from pipelines.machines.fitting import check_fits
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
 from pipelines.replay_shard import ReplayShard, Standing
@@ -75,7 +76,6 @@ from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure
 from pipelines.scaling.waiting import await_room
-from pipelines.served_judge import ForFallback, request_of, served_judge
 from pipelines.stages import SECONDS
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging

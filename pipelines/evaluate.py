@@ -23,9 +23,9 @@ from envs.vector import VectorEnvironment
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.records import number_text, percent_text
 from pipelines.roles import PolicyLearner, policy_for, task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
+from pipelines.stored.records import number_text, percent_text
 from rewards.shares import wilson
 
 RESAMPLES = 5_000

@@ -18,8 +18,8 @@ from cluster.session import Config as RayConfig
 from learners.appo import Config as AppoConfig
 from learners.offline.behaviour_cloning import Config as BehaviourCloningConfig
 from learners.offline.iql import Config as IqlConfig
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
 from pipelines.rllib.settings import RllibConfig, unsupported
-from pipelines.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
 from pipelines.scaling.bounds import Config as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
 from rewards.annotation.hedging import Config as HedgingConfig

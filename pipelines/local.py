@@ -12,8 +12,8 @@ import asyncio
 from contextlib import suppress
 
 from envs.trajectory import schema_for
-from pipelines.judges import build_judge
-from pipelines.judging import annotator_for, examine_judge
+from pipelines.judging.asking import annotator_for, examine_judge
+from pipelines.judging.judges import build_judge
 from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
 from pipelines.run import Restored, Run

@@ -18,7 +18,7 @@ from platform import python_version
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from pipelines.machine import Machine
+from pipelines.machines.machine import Machine
 
 LIBRARIES = (
     "gymnasium",

@@ -31,14 +31,14 @@ from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
+from pipelines.judging.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
 from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.observing.logs import log_event
-from pipelines.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
 from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
 from pipelines.stages import SECONDS
 from pipelines.status import RunStatus
-from pipelines.switch import requested_switch
+from pipelines.stored.switch import requested_switch
 from pipelines.tracking import NoTracker, Tracker
 from pipelines.trust.watching import OF_EPISODES, Suspicion, Watch, check_gold, of_episodes
 from rewards.annotation.ledger import AnnotationLedger

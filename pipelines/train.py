@@ -20,17 +20,17 @@ from pipelines.display import EXPERIENCE, Display, open_display
 from pipelines.displays import Opened
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
-from pipelines.judges import build_judge, judge_identity, prepare_judge
+from pipelines.judging.judges import build_judge, judge_identity, prepare_judge
+from pipelines.judging.quarantine import canary_watch
 from pipelines.local import run_local
 from pipelines.mirror.opening import check_storage, mirror_or_left
 from pipelines.observing.logs import log_level, log_to
-from pipelines.offline import OfflineRun, check_offline, run_offline
 from pipelines.overrides import apply
-from pipelines.quarantine import canary_watch
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
 from pipelines.run import Run, graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory, stored_experiment
+from pipelines.stored.offline import OfflineRun, check_offline, run_offline
 from pipelines.tracking import start_tracker
 from pipelines.trust.watching import OF_EPISODES, check_gold
 

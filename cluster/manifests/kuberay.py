@@ -69,7 +69,7 @@ def ray_service(deployment: Deployment) -> dict[str, Any]:
     application = {
         "name": "rewards",
         "route_prefix": "/",
-        "import_path": "pipelines.reward_application:application",
+        "import_path": "pipelines.service.reward_application:application",
         "args": {"target": deployment.reward},
         "deployments": [
             {

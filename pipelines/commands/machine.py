@@ -16,10 +16,10 @@ def doctor(
     ] = False,
 ) -> None:
     """Look at this machine, and say what to install; with --security, what is open and how to close it."""
-    from pipelines.doctor import diagnose, print_findings
+    from pipelines.machines.doctor import diagnose, print_findings
 
     if security:
-        from pipelines.security import audit
+        from pipelines.machines.security import audit
 
         raise typer.Exit(print_findings(audit()))
     raise typer.Exit(print_findings(diagnose()))

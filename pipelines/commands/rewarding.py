@@ -23,7 +23,7 @@ def reannotate(
     Keys: reward=judge (or model, or a function, my_lab.rewards:exact_match), judge.KEY=…, settings.KEY=…,
     budget.requests=, budget.tokens=, budget.money=, seconds=, against=VERSION, again=false, runs=DIRECTORY.
     """
-    from pipelines.reannotate import reannotate as run_reannotate
+    from pipelines.stored.reannotate import reannotate as run_reannotate
 
     directory, values = run_and_values(run, settings)
     print(*run_reannotate(directory, values).lines(), sep="\n")
@@ -38,7 +38,7 @@ def switch(
 
     Keys: reward=VERSION, least=0.9 (share of the stored experience that it must have judged), runs=DIRECTORY.
     """
-    from pipelines.switch import request_switch
+    from pipelines.stored.switch import request_switch
 
     directory, values = run_and_values(run, settings)
     asked = request_switch(directory, **known(values, reward="", least=0.9))
@@ -56,7 +56,7 @@ def canaries(
 
     Keys: lift=JUDGE (believe a judge again, named by the first letters of its fingerprint), runs=DIRECTORY.
     """
-    from pipelines.quarantine import canary_lines, lift_quarantine
+    from pipelines.judging.quarantine import canary_lines, lift_quarantine
 
     directory, values = run_and_values(run, settings)
     if name := known(values, lift="")["lift"]:
@@ -72,8 +72,8 @@ def attack(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settin
 
     Keys: samples=50, attacks=[NAME,…], seed=0, to=FILE, goal=, rubric=, model=, device=, threads=, runs=.
     """
-    from pipelines.attack import attack as run_attack
     from pipelines.overrides import parse
+    from pipelines.trust.attack import attack as run_attack
 
     print(run_attack(target, parse(settings or [])))
 
@@ -82,7 +82,7 @@ def attack(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settin
 def serve_rewards(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settings = None) -> None:
     """Serve a reward over HTTP until Ctrl-C; keys in docs/serve-rewards.md."""
     from pipelines.overrides import parse
-    from pipelines.serve_rewards import serve
+    from pipelines.service.serve_rewards import serve
 
     serve(target, parse(settings or []))
 

@@ -45,7 +45,7 @@ def replay_inspect(
     settings: Settings = None,
 ) -> None:
     """Say what a run has stored: columns, rows, sizes, writers. Keys: runs=DIRECTORY."""
-    from pipelines.replay_tools import inspect_stores
+    from pipelines.stored.replay_tools import inspect_stores
 
     directory, values = run_and_values(run, settings)
     known(values)
@@ -58,7 +58,7 @@ def verify(
     settings: Settings = None,
 ) -> None:
     """Check every byte of what a run has stored. Exit code 1: something is wrong. Keys: runs=DIRECTORY."""
-    from pipelines.replay_tools import verify_stores
+    from pipelines.stored.replay_tools import verify_stores
 
     directory, values = run_and_values(run, settings)
     known(values)
@@ -73,7 +73,7 @@ def export(
     settings: Settings = None,
 ) -> None:
     """Write what a run has stored as Parquet. Keys: to=exported, runs=DIRECTORY."""
-    from pipelines.replay_tools import export_stores
+    from pipelines.stored.replay_tools import export_stores
 
     directory, values = run_and_values(run, settings)
     print(*export_stores(directory, Path(known(values, to="exported")["to"])), sep="\n")
@@ -86,6 +86,6 @@ def replay_import(
 ) -> None:
     """Make a run of what was exported: it can be judged, inspected and learnt from. Keys: to=runs/imported."""
     from pipelines.overrides import parse
-    from pipelines.replay_tools import import_stores
+    from pipelines.stored.replay_tools import import_stores
 
     print(import_stores(Path(source), Path(known(parse(settings or []), to="runs/imported")["to"])).root)

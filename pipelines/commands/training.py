@@ -40,10 +40,10 @@ def train(
     from pipelines.jobs.continuation import continued
     from pipelines.language.stored import resolve_language
     from pipelines.mirror.fetching import gone_on_with
-    from pipelines.offline import resolve_offline
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
     from pipelines.reports.summary import summary
+    from pipelines.stored.offline import resolve_offline
     from pipelines.train import resolve
     from pipelines.train import train as run_train
 
@@ -103,7 +103,7 @@ def profile(
     Besides what `train` takes: seconds=60 (length of the window), warm_up=20 (seconds of learning before it),
     to=profile.html (the picture).
     """
-    from pipelines.profile import profile as run_profile
+    from pipelines.machines.profile import profile as run_profile
 
     recipe, rest = split(words)
     own, rest = own_keys(rest, seconds=60.0, warm_up=20.0, to="profile.html")
@@ -125,10 +125,10 @@ def tune(
 
     Besides what `train` takes: minutes=3 (how long it may take), to=tuned.yaml (the file).
     """
+    from pipelines.machines.tune import tune as run_tune
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
     from pipelines.train import resolve
-    from pipelines.tune import tune as run_tune
 
     recipe, rest = split(words)
     own, rest = own_keys(rest, minutes=3.0, to="tuned.yaml")

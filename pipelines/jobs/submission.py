@@ -23,10 +23,10 @@ from cluster.jobs import ENDED, Jobs
 from cluster.manifests.deployment import holds_secret
 from cluster.secrecy import plain_line
 from cluster.session import ClusterUnavailable
-from pipelines.doctor import canonical, pins, requirements
 from pipelines.errors import UserError
 from pipelines.house import CHECKOUT, JOB
 from pipelines.jobs.packing import MAX_MB, chosen, stage
+from pipelines.machines.doctor import canonical, pins, requirements
 from pipelines.overrides import parse
 from pipelines.run_directory import NAME
 

@@ -17,9 +17,9 @@ from cluster.session import Config as RayConfig
 from learners.language.learner import Config as LearnerConfig
 from learners.language.presets import NAMES as METHODS
 from pipelines.experiment import STORAGE, CheckpointConfig, ReplayConfig
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.preferences import Config as PreferencesConfig
 from pipelines.language.tiny_model import Config as TinyConfig
-from pipelines.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
 from rewards.monitors.suite import Config as MonitorsConfig

@@ -14,13 +14,13 @@ from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
 from envs.storage.store import open_store
 from learners.language.presets import preset
 from pipelines.errors import UserError
-from pipelines.evidence import printable
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.rewards import WORLD, RewardSet
 from pipelines.language.stored import stored_language
 from pipelines.language.tasks import task_of
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import one_line
+from pipelines.stored.evidence import printable
+from pipelines.stored.stored_experience import one_line
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Verdict
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 from envs.language.task import EPISODE_COLUMNS, TextTask
 from envs.language.trajectory import from_batch
 from pipelines.errors import UserError
+from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.rubric_judges import RewardModelJudge
 from rewards.advantages.group_relative import GroupRelative
 from rewards.aggregation.weighted_sum import OnNull, WeightedSum
 from rewards.columns import Column
@@ -200,7 +200,7 @@ class RewardSet:
 
     def _built_judge(self) -> Judge:
         if self._judge is None:
-            from pipelines.judges import build_judge
+            from pipelines.judging.judges import build_judge
 
             assert self._config.judge is not None
             self._judge = build_judge(self._config.judge, "")

@@ -22,6 +22,7 @@ from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.errors import UserError
+from pipelines.judging.quarantine import put_in_quarantine, quarantined
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport
 from pipelines.language.rewards import RewardSet
@@ -30,7 +31,6 @@ from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
 from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.observing.logs import log_event
-from pipelines.quarantine import put_in_quarantine, quarantined
 from pipelines.run import Restored, deaths_by_role, imbalance
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker

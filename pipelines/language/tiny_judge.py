@@ -18,13 +18,13 @@ import numpy as np
 from actors.engines.transformers_engine import TransformersEngine
 from envs.language.task import Message, Prompt, Split, TextTask
 from pipelines.errors import UserError
+from pipelines.judging.rubric_judges import RubricJudge, TransformersModel
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import judge_engine
 from pipelines.language.preferences import pairs_of
 from pipelines.language.rewards import RewardSet
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_model import Config, OnProgress, TooHard, ensure_tiny_model
-from pipelines.rubric_judges import RubricJudge, TransformersModel
 from rewards.judges import rubric
 from rewards.judges.chat_model import Chat, Reply
 from rewards.judges.judge import question

@@ -17,6 +17,7 @@ from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
 from pipelines.errors import UserError
+from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
 from pipelines.language.rehearsal import rehearse
@@ -26,7 +27,6 @@ from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import with_tiny_judge
 from pipelines.mirror.opening import check_storage, mirror_or_left
 from pipelines.observing.logs import log_level, log_to
-from pipelines.rubric_judges import RewardModelJudge
 from pipelines.run import graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import start_tracker

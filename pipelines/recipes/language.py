@@ -14,10 +14,10 @@ from learners.language.learner import Config as LearnerConfig
 from learners.language.preference_learner import Config as PreferenceConfig
 from learners.language.reward_model_learner import Config as RewardModelConfig
 from learners.language.token_returns import Returns
+from pipelines.judging.rubric_judges import RubricJudge, TransformersModel
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig, SamplingConfig
 from pipelines.language.preferences import Config as PreferencesConfig
 from pipelines.language.tiny_model import Config as TinyConfig
-from pipelines.rubric_judges import RubricJudge, TransformersModel
 
 RUBRIC = Path(__file__).parents[2] / "rewards" / "judges" / "rubrics" / "on-topic.yaml"
 # Taught by replies of any quality, as the comparisons are about: who imitates them writes all words that judges know.

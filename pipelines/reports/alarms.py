@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 
-from pipelines.records import NOT_KNOWN, number_text
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import clean, table
+from pipelines.stored.records import NOT_KNOWN, number_text
 
 SHOWN = 100
 

@@ -22,12 +22,12 @@ from pipelines.errors import UserError
 from pipelines.language.rewards import WORLD, RewardSet
 from pipelines.language.stored import stored_language
 from pipelines.language.tasks import task_of
-from pipelines.records import number_text, plural
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import clean, table, text
 from pipelines.reports.rewards import histogram_figure
 from pipelines.reports.sampling import newest_batches
-from pipelines.stored_experience import one_line
+from pipelines.stored.records import number_text, plural
+from pipelines.stored.stored_experience import one_line
 from rewards.columns import Column
 from rewards.verdict_store import VerdictStore
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from pipelines.records import (
+from pipelines.reports.markup import table, text
+from pipelines.stored.records import (
     NOT_KNOWN,
     Records,
     at,
@@ -18,7 +19,6 @@ from pipelines.records import (
     number_text,
     plural,
 )
-from pipelines.reports.markup import table, text
 
 MAX_EVENTS = 200
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.evidence import Evidence, verdict_text
-from pipelines.records import NOT_KNOWN, Records, count_text, number_text, percent_text, plural
 from pipelines.reports.markup import clean, table, text
+from pipelines.stored.evidence import Evidence, verdict_text
+from pipelines.stored.records import NOT_KNOWN, Records, count_text, number_text, percent_text, plural
 from rewards.verdicts import Status
 
 TOP_CAPTIONS = 10

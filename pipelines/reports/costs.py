@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.records import NOT_KNOWN, count_text, number_text, percent_text
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import table
-from pipelines.stored_experience import one_line
+from pipelines.stored.records import NOT_KNOWN, count_text, number_text, percent_text
+from pipelines.stored.stored_experience import one_line
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status
 

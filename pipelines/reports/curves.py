@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.records import Records
 from pipelines.reports.charts import Series, figure
 from pipelines.reports.markup import text
 from pipelines.reports.seeds import Group, band
+from pipelines.stored.records import Records
 
 MOST_COMPONENTS = 12
 

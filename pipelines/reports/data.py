@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pipelines.evidence import Evidence, gather
-from pipelines.records import Records, read_records
 from pipelines.reports.sampling import Sample, sample_rewards
 from pipelines.reports.seeds import Group, group_runs
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import one_line
+from pipelines.stored.evidence import Evidence, gather
+from pipelines.stored.records import Records, read_records
+from pipelines.stored.stored_experience import one_line
 
 
 @dataclass

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from envs.trajectory import Trajectory, spec_of, trajectories
-from pipelines.evidence import Evidence
-from pipelines.inspect import Episode, action_name, episodes_in, row_is_last
-from pipelines.records import number_text, plural
 from pipelines.reports.data import RunData
 from pipelines.reports.frames import Row, changes, picture
 from pipelines.reports.markup import clean, data_block, text
 from pipelines.reports.sampling import newest_batches
 from pipelines.reward_stage import layout_of
-from pipelines.stored_experience import one_line
+from pipelines.stored.evidence import Evidence
+from pipelines.stored.inspect import Episode, action_name, episodes_in, row_is_last
+from pipelines.stored.records import number_text, plural
+from pipelines.stored.stored_experience import one_line
 from rewards.questions import judged_texts
 from rewards.views.view import REWARD
 

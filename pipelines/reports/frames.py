@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.frames import render_frame
 from envs.specs import Observation
-from pipelines.evidence import printable
+from pipelines.stored.evidence import printable
 
 SYMBOLS = {"@": 15, "<>": 11, "#": 3, "+": 3, "$": 11, "{}": 12, "_": 15, "^": 13, ')[!?/="(%*`': 14, ".": 8}
 """Colours by symbol, where those of the game were not stored: what one would look for stands out."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.evidence import printable
+from pipelines.stored.evidence import printable
 
 SECRET_IN_ADDRESS = re.compile(r"//[^/@\s]+@")
 

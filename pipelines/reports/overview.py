@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 import yaml
 
-from pipelines.records import (
+from pipelines.reports.charts import COLOURS
+from pipelines.reports.data import RunData
+from pipelines.reports.markup import details, facts_list, table, text
+from pipelines.reports.seeds import Group, differences
+from pipelines.results import commit, versions
+from pipelines.stored.records import (
     NOT_KNOWN,
     Records,
     branch,
@@ -15,11 +20,6 @@ from pipelines.records import (
     facts,
     number_text,
 )
-from pipelines.reports.charts import COLOURS
-from pipelines.reports.data import RunData
-from pipelines.reports.markup import details, facts_list, table, text
-from pipelines.reports.seeds import Group, differences
-from pipelines.results import commit, versions
 
 
 def tiles(run: Records) -> str:

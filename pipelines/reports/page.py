@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 
 from pipelines.errors import UserError
-from pipelines.records import Records, at, state
 from pipelines.reports import books, curves, overview, rewards
 from pipelines.reports.alarms import alarms
 from pipelines.reports.captions import captions
@@ -27,6 +26,7 @@ from pipelines.reports.markup import section, text
 from pipelines.reports.places import places
 from pipelines.reports.throughput import throughput
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.records import Records, at, state
 
 FILES = Path(__file__).parent
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from pipelines.records import Records
 from pipelines.reports.markup import link, text
 from pipelines.run_directory import LOGS
+from pipelines.stored.records import Records
 
 DASHBOARD = "dashboard"  # what a run notes when it has found one
 

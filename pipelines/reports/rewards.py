@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.records import number_text, percent_text
 from pipelines.reports.charts import Series, columns_chart, figure
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import details, table, text
 from pipelines.reports.sampling import Sample
+from pipelines.stored.records import number_text, percent_text
 
 BINS, PERIODS = 24, 24
 

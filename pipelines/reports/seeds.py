@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from pipelines.records import Records
 from pipelines.reports.charts import MAX_POINTS
+from pipelines.stored.records import Records
 
 OF_NO_CONSEQUENCE = ("name", "seed", "tracking", "checkpoint", "report_every_s", "record_mb", "stall_timeout_s")
 """Settings by which runs of one recipe may differ: where they go, and how often they say how they do."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.evidence import printable
-from pipelines.records import (
+from pipelines.reports.places import log_lines
+from pipelines.run_directory import RunDirectory
+from pipelines.stored.evidence import printable
+from pipelines.stored.records import (
     NOT_KNOWN,
     Records,
     at,
@@ -28,8 +30,6 @@ from pipelines.records import (
     state,
     untrained_text,
 )
-from pipelines.reports.places import log_lines
-from pipelines.run_directory import RunDirectory
 
 
 def summary(directory: RunDirectory) -> str:

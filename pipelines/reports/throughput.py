@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from pipelines.profile import STAGES
-from pipelines.records import Records
+from pipelines.machines.profile import STAGES
 from pipelines.reports.charts import Series, bar_chart, figure, thin
 from pipelines.reports.markup import table, text
+from pipelines.stored.records import Records
 
 SECONDS = "seconds/"
 POINTS = 40

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.experiment import Experiment
-from pipelines.fitting import check_fits
-from pipelines.machine import cores
+from pipelines.machines.fitting import check_fits
+from pipelines.machines.machine import cores
+from pipelines.machines.trial import Trial, trial
 from pipelines.results import Cell, read_result
 from pipelines.roles import policy_for, task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.scaling.cost_model import Costs, Layout, Seen, fit
-from pipelines.stored_experience import stored_rows
-from pipelines.trial import Trial, trial
+from pipelines.stored.stored_experience import stored_rows
 
 RESULT = Path(__file__).resolve().parents[2] / "docs" / "results" / "cluster-scaling.json"
 WARM_UP_S = 5.0

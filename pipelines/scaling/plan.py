@@ -13,11 +13,11 @@ from cluster.session import ray_session
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.machine import cores
+from pipelines.machines.machine import cores
+from pipelines.machines.trial import update_rate
 from pipelines.scaling.asks import asks_of, expect_room, language_asks, needed_cpus
 from pipelines.scaling.cost_model import Layout, frames_per_s, limits
 from pipelines.scaling.fitted import Rates, layout_of, measured, stored_rates
-from pipelines.trial import update_rate
 
 GIB = 1024**3
 GBIT = 1e9 / 8

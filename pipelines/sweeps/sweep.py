@@ -26,7 +26,7 @@ from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.stored import resolve_language
-from pipelines.machine import cores
+from pipelines.machines.machine import cores
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
 from pipelines.run_directory import NAME, RunDirectory

@@ -21,8 +21,8 @@ from pipelines.language.rewards import RewardSet, columns_of
 from pipelines.language.stored import stored_language
 from pipelines.language.tasks import task_of
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import one_line, stored_verdicts
-from pipelines.targets import FUNCTION
+from pipelines.service.targets import FUNCTION
+from pipelines.stored.stored_experience import one_line, stored_verdicts
 from pipelines.trust.disagreement import most_apart
 from pipelines.trust.sides import loaded, read_view
 from rewards.comparison.advantage_change import advantage_change

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from envs.specs import Discrete
 from envs.trajectory import OBSERVATION, spec_of, unragged
 from pipelines.errors import UserError
-from pipelines.evidence import printable
 from pipelines.language.stored import is_language
-from pipelines.records import number_text, percent_text
 from pipelines.run_directory import RunDirectory, stored_experiment
-from pipelines.stored_experience import StoredExperience, one_line
+from pipelines.stored.evidence import printable
+from pipelines.stored.records import number_text, percent_text
+from pipelines.stored.stored_experience import StoredExperience, one_line
 from pipelines.trust.answers import compare_answers
 from pipelines.trust.disagreement import Example, most_apart
 from pipelines.trust.sides import StepRewards

@@ -8,7 +8,7 @@
 | `my_lab.rewards:exact_match` | a function with `@reward`, asked now, nothing is stored |
 | `reward`, or the name of a reward | of language runs: all together, or one of them |
 
-A NULL stays NULL. A verdict on a row or an episode is paid at its last step, as in `pipelines.stored_run`.
+A NULL stays NULL. A verdict on a row or an episode is paid at its last step, as in `pipelines.stored.stored_run`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pydantic import ValidationError
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT
 from pipelines.overrides import explain
-from pipelines.stored_experience import StoredExperience, one_line
-from pipelines.targets import FUNCTION
+from pipelines.service.targets import FUNCTION
+from pipelines.stored.stored_experience import StoredExperience, one_line
 from rewards.columns import Column
 from rewards.functions import RewardFunction, load_reward
 from rewards.models.model import NO_CAPTION

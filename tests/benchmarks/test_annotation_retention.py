@@ -8,8 +8,8 @@ import pytest
 from benchmarks.annotation_retention import SHARES, Pair, Window, report, window
 from benchmarks.share_captions import SharedCaptions
 from envs.timestep import restart
+from pipelines.machines.trial import Trial
 from pipelines.results import read_result
-from pipelines.trial import Trial
 
 
 def test_what_was_asked_is_a_share_of_all_that_was_seen():

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.judge_attacks import canary_delays, exact_match, holds, report
 from benchmarks.opener_judge import OPENERS, OpenerJudge, in_words, learn_against, make_samples, sick_and_cured
-from pipelines.attack import compare
-from pipelines.targets import Target
+from pipelines.service.targets import Target
+from pipelines.trust.attack import compare
 from rewards.attacks.attack import Attack, replaced
 from rewards.attacks.measure import attack_judge
 from rewards.attacks.suite import choose

@@ -12,7 +12,7 @@ from envs.trajectory import validate
 from pipelines.errors import UserError
 from pipelines.results import read_result
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import StoredExperience
+from pipelines.stored.stored_experience import StoredExperience
 
 
 def test_a_run_is_played_once_and_stored_under_names_of_its_own(tmp_path: Path) -> None:

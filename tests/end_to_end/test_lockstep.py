@@ -11,7 +11,7 @@ from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
-from pipelines.stored_experience import stored_rows
+from pipelines.stored.stored_experience import stored_rows
 from pipelines.train import stored_experiment
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow

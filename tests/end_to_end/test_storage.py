@@ -13,7 +13,7 @@ from benchmarks.live import TINY, LiveRun
 from pipelines import checkpoint
 from pipelines.mirror.reading import look
 from pipelines.mirror.remote import Remote
-from pipelines.stored_experience import stored_verdicts
+from pipelines.stored.stored_experience import stored_verdicts
 
 
 def plain(tree):

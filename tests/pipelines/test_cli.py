@@ -194,7 +194,7 @@ def test_without_a_recipe_the_main_one_is_meant(guerdon):
 
 
 def test_the_doctors_verdict_is_the_exit_code(guerdon, monkeypatch):
-    from pipelines import doctor
+    from pipelines.machines import doctor
 
     monkeypatch.setattr(doctor, "diagnose", lambda: [])
     monkeypatch.setattr(doctor, "print_findings", lambda _: 1)

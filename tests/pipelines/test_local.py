@@ -16,8 +16,8 @@ from envs.environment import Task
 from pipelines import checkpoint, local
 from pipelines.errors import UserError
 from pipelines.roles import PolicyLearner, RewardTrainer
-from pipelines.stored_experience import stored_rows, stored_verdicts
-from pipelines.switch import request_switch
+from pipelines.stored.stored_experience import stored_rows, stored_verdicts
+from pipelines.stored.switch import request_switch
 from rewards.judges.constancy import Config as Constancy
 from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer

@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError
 
 from pipelines.errors import UserError
 from pipelines.overrides import explain
-from pipelines.stored_experience import one_line
-from pipelines.targets import Settings, Target, find_target
+from pipelines.service.targets import Settings, Target, find_target
+from pipelines.stored.stored_experience import one_line
 from pipelines.trust.judges.measures import Measure
 from pipelines.trust.judges.on_answers import on_answers
 from pipelines.trust.judges.on_captions import caption_pairs, on_captions
@@ -30,7 +30,7 @@ from rewards.judges.judge import Judge
 
 
 class Config(Settings):
-    """What a judge is tried on; the keys of `pipelines.targets.Settings` beside these."""
+    """What a judge is tried on; the keys of `pipelines.service.targets.Settings` beside these."""
 
     data: str = ""
     """JSONL or Parquet; empty: made here."""
@@ -52,7 +52,7 @@ def evaluate_judge(text: str, values: Mapping[str, Any]) -> list[str]:
     """Evaluate a target, and give the lines of the table.
 
     Args:
-        text: names the target, see `pipelines.targets`.
+        text: names the target, see `pipelines.service.targets`.
         values: of `Config`.
 
     Raises:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import UserError
-from pipelines.stored_experience import one_line
+from pipelines.stored.stored_experience import one_line
 from rewards.evaluation.problems import Problem
 
 COLUMNS = ("prompt", "chosen", "rejected")

@@ -24,8 +24,8 @@ from pipelines import checkpoint
 from pipelines.language.experiment import EnginesConfig, RewardsConfig
 from pipelines.language.inspect import inspect_language
 from pipelines.language.train import train
-from pipelines.replay_tools import ledger_report, verify_stores
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
+from pipelines.stored.replay_tools import ledger_report, verify_stores
 
 pytestmark = pytest.mark.cluster
 

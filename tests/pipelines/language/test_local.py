@@ -21,8 +21,8 @@ from pipelines.language.policy import chat, evaluate_language
 from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import is_language, resolve_language
 from pipelines.language.train import train
-from pipelines.replay_tools import ledger_report, verify_stores
-from pipelines.stored_experience import stored_verdicts
+from pipelines.stored.replay_tools import ledger_report, verify_stores
+from pipelines.stored.stored_experience import stored_verdicts
 from pipelines.trust.distances import compare_rewards
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.records import read_records
 from pipelines.reports.places import dashboard_of, log_lines, places
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.records import read_records
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import UserError
-from pipelines.records import clock_text, number_text, percent_text, plural, read_records, state
 from pipelines.reports.charts import Series, line_chart, nice_ticks, short, thin
 from pipelines.reports.page import write_report
 from pipelines.reports.summary import summary
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.records import clock_text, number_text, percent_text, plural, read_records, state
 
 EMPTY = {"br", "circle", "hr", "i", "input", "line", "link", "meta", "polygon", "polyline", "rect"}
 

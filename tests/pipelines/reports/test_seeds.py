@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.records import Records, thinned_lines
 from pipelines.reports.charts import Series, figure, thin_series
 from pipelines.reports.seeds import band, differences, group_runs
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.records import Records, thinned_lines
 
 
 def run(place: str, **config: Any) -> Records:

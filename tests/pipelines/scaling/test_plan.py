@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks.cluster_scaling import paper
 from pipelines.commands.planning import plan as command
 from pipelines.errors import UserError
+from pipelines.machines.trial import Trial, UpdateRate, rate_between
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
 from pipelines.results import Figure, write_result
@@ -17,7 +18,6 @@ from pipelines.scaling import plan as planning
 from pipelines.scaling.cost_model import Costs
 from pipelines.scaling.fitted import Rates, fit_rows, layout_of, memory_of, seen_of, stored_rates
 from pipelines.scaling.plan import plan, plan_language
-from pipelines.trial import Trial, UpdateRate, rate_between
 
 COSTS = Costs(actor=1e-3, learner=1e-4, questions=0.01, judge_tokens=50.0, weights=2**20, row=1000.0, judge=1e-3)
 RATES = Rates(COSTS, {"actor": 100.0, "learner": 300.0, "driver": 200.0, "ray": 400.0}, 2)

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.errors import UserError
-from pipelines.reannotate import reannotate
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.reannotate import reannotate
 from pipelines.trust.distances import compare_rewards
 from rewards.functions import reward
 
