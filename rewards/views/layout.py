@@ -84,12 +84,16 @@ class Layout:
 
     def size(self, level: Level) -> int:
         """How many there are."""
+        return self._sizes[level]
+
+    @cached_property
+    def _sizes(self) -> dict[Level, int]:
         return {
             "token": int(self.tokens.sum()),
             "step": len(self.tokens),
             "episode": len(self.steps),
             "group": int(self.group.max()) + 1 if len(self.group) else 0,
-        }[level]
+        }
 
     @cached_property
     def _up(self) -> dict[Level, Ints]:
@@ -129,7 +133,7 @@ class Layout:
 
     def before(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
         """Of each step or token, the value of the one before it in its episode; `fill` at the first."""
-        return np.where(self._first(level), fill, np.roll(values, 1))
+        return np.where(self._first(level), fill, np.concatenate([values[:1], values[:-1]]))
 
     def _first(self, level: Level) -> Bools:
         """Which steps or tokens are the first of their episode `[size(level)]`."""
@@ -144,7 +148,7 @@ class Layout:
 
     def after(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
         """Of each step or token, the value of the one after it in its episode; `fill` at the last."""
-        return np.where(self.last(level, "episode"), fill, np.roll(values, -1))
+        return np.where(self.last(level, "episode"), fill, np.concatenate([values[1:], values[-1:]]))
 
     def so_far(self, values: NDArray[Any], level: Level = "step") -> NDArray[np.float64]:
         """Sums of values of steps or tokens from the start of their episode to each, its own included."""
