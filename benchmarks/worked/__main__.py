@@ -1,4 +1,4 @@
-"""Worked examples: rewards that are hacked, seen and mended, and two that pull apart; see docs/verbosity.md.
+"""Worked examples: rewards that are hacked, seen and mended, and two that pull apart; see docs/hallucination.md.
 
     python -m benchmarks.worked                         all of them
     python -m benchmarks.worked verbosity               one: hallucination, verbosity or trade-off
