@@ -324,8 +324,8 @@ def report(recipes: Mapping[str, Timed], rates: Sequence[dict[str, Cell]], resul
         NAME,
         f"In learner steps of {' and '.join(recipes) or 'no recipe'} a view of {len(SHIPPED)} parts, one more than "
         f"the longest that is shipped, takes less than {MOST:.0%} of the time, also at the upper end of the 95 % "
-        f"interval; each of {len(least)} parts makes at least {STEPS / 1e6:g} million steps/s or {TOKENS / 1e6:g} million tokens/s on one core, in "
-        "the slower of two layouts.",
+        f"interval; each of {len(least)} parts makes at least {STEPS / 1e6:g} million steps/s or "
+        f"{TOKENS / 1e6:g} million tokens/s on one core, in the slower of two layouts.",
         bool(small and least and recipes and all(fast_enough(row) for row in least)),
         command,
         figures,

@@ -82,9 +82,9 @@ def test_the_slower_layout_counts_and_memory_is_an_excuse():
     assert fast_enough(row(speed=1.0, copy=0.6))
 
 
-def steps(long=0.001):
-    beside = {"long": [long] * 5, "every": [0.1] * 5}
-    return Timed([9.0, 9.0, 1.0, 1.1, 1.2], [0.001] * 5, beside, {"own": 2, "long": 12, "every": 43})
+def steps(ample=0.001):
+    beside = {"ample": [ample] * 5, "long": [0.05] * 5, "every": [0.1] * 5}
+    return Timed([9.0, 9.0, 1.0, 1.1, 1.2], [0.001] * 5, beside, {"own": 2, "ample": 6, "long": 12, "every": 43})
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_step_is_timed_without_what_is_computed_beside_it_and_gives_what_it_ga
     assert RewardView.apply is before
     assert len(found.steps) == len(found.own) == len(found.beside["long"]) == 1
     assert 0 < found.own[0] <= found.steps[0] and found.beside["every"][0] > found.beside["long"][0] > 0
-    assert found.parts == {"own": 1, "long": 12, "every": len(NAMES) - 1}
+    assert found.parts == {"own": 1, "ample": 6, "long": 12, "every": len(NAMES) - 1}
 
 
 def test_wrong_keys_are_refused_before_anything_is_measured(monkeypatch):
