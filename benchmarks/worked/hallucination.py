@@ -24,7 +24,7 @@ def trials(seeds: int, frames: int | None = None) -> list[Trial]:
     settings = {"report_every_s": 0.5} if frames is None else {"report_every_s": 0.5, "frames": frames}
     return [
         Trial("mirage", arm, seed, f"benchmarks.worked.mirage:{arm}", {"seed": seed, **settings})
-        for seed in range(1, seeds + 1)  # on others the settings were chosen
+        for seed in range(1, seeds + 1)  # room, monitors and learner were set on others, the length of a run on these
         for arm in ARMS
     ]
 
