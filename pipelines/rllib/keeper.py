@@ -94,10 +94,17 @@ class Keeper:
             self._ended.result()
             raise UserError("the books of the run have ended already; this is a fault of Guerdon's")
 
-        async def called() -> T:
-            return function()
+        answer: Future[T] = Future()
 
-        answer = asyncio.run_coroutine_threadsafe(called(), self._loop)
+        def call() -> None:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(function())
+                except BaseException as error:
+                    answer.set_exception(error)
+
+        with suppress(RuntimeError):  # the loop is closed: the books end just now
+            self._loop.call_soon_threadsafe(call)
         awaited: list[Future[Any]] = [answer, self._ended]
         if answer in wait(awaited, deadline_s, FIRST_COMPLETED).done:
             return answer.result()
