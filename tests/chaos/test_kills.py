@@ -81,6 +81,7 @@ def test_a_run_whose_own_process_is_killed_leaves_nothing_behind_and_goes_on_fro
     run = training("catch", frames=10**8)
     run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "checkpoint")
     run.until(lambda: list(run.directory.checkpoints.glob("0*")), 30, "checkpoint")
+    run.until(lambda: run.metrics()["updates"] > run.tree["status"]["updates"], 60, "update after the checkpoint")
     run.process.kill()
     run.wait()
     run.nothing_left(within_s=60, but=RAYS_AGENTS)
