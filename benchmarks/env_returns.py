@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.env_speed import GUERDON, SYSTEMS, WORLDS, Found, Plan, named_interpreters, numbers, row, run_peer
+from benchmarks.env_speed import GUERDON, SYSTEMS, WORLDS, Found, named_interpreters, numbers, row, run_peer
 from benchmarks.training import sigterm_interrupts, train
 from pipelines.errors import UserError
 from pipelines.overrides import parse
@@ -26,7 +26,9 @@ LEARNERS = ("guerdon", "sample-factory", "rllib-impala")
 FRAMES = {"nethack": 500_000, "cartpole": 500_000}
 
 
-def measure(system: str, world: str, frames: int, seed: int, plan: Plan, minutes: float, place: Path) -> Found:
+def measure(
+    system: str, world: str, frames: int, seed: int, interpreters: Mapping[str, str], minutes: float, place: Path
+) -> Found:
     """Return of the last episodes after a number of frames."""
     if system == "guerdon":
         recipe, settings = GUERDON[world]
@@ -41,7 +43,7 @@ def measure(system: str, world: str, frames: int, seed: int, plan: Plan, minutes
         return Found(None, last.get("episode_return"), last["learnt_frames"])
     peer = SYSTEMS[system]
     words = {**peer.settings[world], "frames": frames, "seed": seed}
-    return run_peer(plan.interpreter(peer), peer, world, words, place / "log", 60 * minutes)
+    return run_peer(interpreters[peer.key], peer, world, words, place / "log", 60 * minutes)
 
 
 def report(
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
     frames = {world: int(values.pop(f"frames.{world}", FRAMES[world])) for world in WORLDS}
     seeds, minutes = int(values.pop("seeds", 3)), float(values.pop("minutes", 15))
     work, results = Path(values.pop("work", f"runs/{NAME}")), Path(values.pop("results", "docs/results"))
-    plan = Plan(0.0, 0.0, named_interpreters(values), {})
+    interpreters = named_interpreters(values)
     known = (*WORLDS, "guerdon", *(name for name in SYSTEMS if name != "raw"))
     if unknown := [*values, *(name for name in (*worlds, *systems) if name not in known)]:
         raise UserError(f"got {unknown}; expected the keys that this file's head names, worlds and systems of {known}")
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
             for world in worlds:
                 for system in systems:
                     place = work / f"{world}-{system}-{frames[world]}-{seed}"
-                    rows.append(kept(system, world, frames[world], seed, plan, minutes, place))
+                    rows.append(kept(system, world, frames[world], seed, interpreters, minutes, place))
                     told = rows[-1]["problem"] or f"return {rows[-1]['episode_return']}"
                     print(f"{seed} {world:9} {system:15} {told}", flush=True)
     command = f"python -m benchmarks.env_returns {' '.join(arguments)}".strip()
@@ -103,12 +105,14 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{results / f'{NAME}.json'}: holds {result.holds}")
 
 
-def kept(system: str, world: str, frames: int, seed: int, plan: Plan, minutes: float, place: Path) -> dict[str, Any]:
+def kept(
+    system: str, world: str, frames: int, seed: int, interpreters: Mapping[str, str], minutes: float, place: Path
+) -> dict[str, Any]:
     """One line of the table, from a run that is over or from a new one."""
     done = place / "row.json"
     if done.exists():
         return dict(json.loads(done.read_text()))
-    found = row(system, world, seed, measure(system, world, frames, seed, plan, minutes, place))
+    found = row(system, world, seed, measure(system, world, frames, seed, interpreters, minutes, place))
     if not found["problem"]:
         done.write_text(json.dumps(found))
     return found

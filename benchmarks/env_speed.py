@@ -159,7 +159,7 @@ def measure_speed(system: str, world: str, plan: Plan, place: Path) -> Found:
     window = {"warm_up": plan.warm_up, "seconds": plan.seconds}
     words = {**peer.settings[world], **plan.settings(system, world), **window}
     limit_s = TIMEOUT_S + plan.warm_up + plan.seconds
-    return run_peer(plan.interpreter(peer), peer, world, words, place / "log", limit_s)
+    return run_peer(plan.interpreters[peer.key], peer, world, words, place / "log", limit_s)
 
 
 class Plan(NamedTuple):
@@ -170,18 +170,15 @@ class Plan(NamedTuple):
     interpreters: Mapping[str, str]
     replaced: Mapping[str, Mapping[str, Any]]
 
-    def interpreter(self, peer: Peer) -> str:
-        """Of a peer; this one where it is installed here."""
-        return self.interpreters.get(peer.key, sys.executable if peer.key in ("", "rllib") else "")
-
     def settings(self, system: str, world: str) -> Mapping[str, Any]:
         """What was replaced on the command line."""
         return self.replaced.get(f"{system}.{world}", {})
 
 
 def named_interpreters(values: dict[str, Any]) -> dict[str, str]:
-    """Take the interpreters of peers out of the options of a command."""
-    return {key: str(values.pop(key)) for key in {peer.key for peer in SYSTEMS.values()} & set(values)}
+    """Take the interpreters of peers out of the options of a command; this one for those that are installed here."""
+    own = {"": sys.executable, "rllib": sys.executable}
+    return {key: str(values.pop(key, own.get(key, ""))) for key in {peer.key for peer in SYSTEMS.values()}}
 
 
 def row(system: str, world: str, number: int, found: Found) -> dict[str, Cell]:
