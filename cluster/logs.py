@@ -31,6 +31,8 @@ from cluster.secrecy import redacted
 
 OURS = ("actors", "cluster", "envs", "learners", "pipelines", "rewards")
 LONGEST = 20_000  # characters of a message or a traceback
+LOCK_S = 0.2  # how long a line waits for another process that begins a new file
+RETRY_S = 5.0  # and how long nobody waits after that was in vain: lines go into the full file meanwhile
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default={})  # noqa: B039  # never changed in place
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -126,6 +128,7 @@ class JsonLines(logging.Handler):
         self.path = Path(place.folder) / f"{name}.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lost = 0  # records that could not be written
+        self._next_try = 0.0  # when a full file that another process holds is looked at again
         self._file = self._open()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -174,7 +177,8 @@ class JsonLines(logging.Handler):
         """Go on in a new file where this one is full, or where another process has done so."""
         if self._is_current() and os.fstat(self._file).st_size + coming <= self._place.max_mb * 2**20:
             return
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        if not self._locked():
+            return
         try:
             if self._is_current():  # nobody was faster
                 for number in range(self._place.kept, 0, -1):
@@ -188,6 +192,21 @@ class JsonLines(logging.Handler):
             fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
         self._file = opened
+
+    def _locked(self) -> bool:
+        """Take the lock of who begins a new file; one who stands still with it is waited for shortly, and seldom."""
+        if time.monotonic() < self._next_try:
+            return False
+        deadline = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self._next_try = time.monotonic() + RETRY_S
+                    return False
+                time.sleep(0.001)
 
     def _is_current(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import subprocess
@@ -103,3 +104,14 @@ def test_what_is_kept_is_bounded(tmp_path):
     names = sorted(path.name for path in (tmp_path / "logs").iterdir())
     assert names == ["judge.jsonl", "judge.jsonl.1", "judge.jsonl.2"]
     assert lines(tmp_path / "logs/judge.jsonl")[-1]["number"] == 99
+
+
+@pytest.mark.timeout(20)
+def test_nobody_waits_for_a_process_that_stands_still_while_it_begins_a_new_file(tmp_path):
+    place = LogPlace(str(tmp_path), "run", max_mb=0.0001)
+    with logging_as(place, "actor"), (tmp_path / "actor.jsonl").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for number in range(3):
+            logging.getLogger("actors").info("line %d", number)
+    lines = [json.loads(line)["message"] for line in (tmp_path / "actor.jsonl").read_text().splitlines()]
+    assert lines == ["line 0", "line 1", "line 2"], "all in the file that is there"
