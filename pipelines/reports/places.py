@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipelines.reports.markup import link, text
@@ -39,7 +40,13 @@ def log_lines(run: Records) -> list[tuple[str, str]]:
     """The same for the terminal."""
     lines = []
     if any(run.directory.logs.glob("*.jsonl")):
-        lines.append(("logs", f"{os.path.relpath(run.directory.logs)}/ROLE.jsonl"))
+        lines.append(("logs", f"{shown_path(run.directory.logs)}/ROLE.jsonl"))
     if (address := dashboard_of(run)) is not None:
         lines.append(("dashboard", address))
     return lines
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it still works from here."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

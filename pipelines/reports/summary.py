@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from pipelines.reports.places import log_lines
+from pipelines.reports.places import log_lines, shown_path
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.evidence import printable
 from pipelines.stored.records import (
@@ -100,17 +97,11 @@ def _endings(run: Records) -> list[tuple[str, str]]:
     """What is missing, where the report is, and what to do next."""
     directory = run.directory
     lines = [("missing", text) for text in run.missing]
-    where = _shown(directory.root)
-    lines.append(("report", f"{_shown(directory.report)}" if directory.report.is_file() else "not written yet"))
+    where = shown_path(directory.root)
+    lines.append(("report", f"{shown_path(directory.report)}" if directory.report.is_file() else "not written yet"))
     lines += log_lines(run)
     lines.append(("next", f"guerdon evaluate {where}"))
     lines.append(("", f"guerdon inspect {where}"))
     if state(run) != "finished":
         lines.append(("", f"guerdon train resume={where}"))
     return lines
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it still works from here."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)

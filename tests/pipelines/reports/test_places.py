@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.reports.places import dashboard_of, log_lines, places
+from pipelines.reports.places import dashboard_of, log_lines, places, shown_path
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.records import read_records
 
@@ -46,3 +46,12 @@ def test_an_address_that_no_browser_should_be_sent_to_is_not_linked(noted, addre
 
 def test_text_in_an_address_stays_text(noted):
     assert "<script>" not in places(noted('http://host/"><script>alert(1)</script>'), live=False)
+
+
+def test_a_path_is_shown_from_here_where_that_is_shorter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "runs/one") == "runs/one"
+    deep = tmp_path / "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z" / "/".join("abcdefghijklmnopqrstuvwxyz")
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert shown_path(tmp_path / "runs") == str(tmp_path / "runs")
