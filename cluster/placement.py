@@ -130,7 +130,7 @@ def check_room(asks: Sequence[Ask], nodes: Sequence[Shape], addable: Sequence[Sh
     free = [(shape, dict(shape.resources)) for shape in nodes]
     free += [(shape, dict(shape.resources)) for shape in addable for _ in range(min(shape.count, _most(asks)))]
     # The most demanding first: a learner's GPU must not be taken by what would have fitted anywhere.
-    for ask in sorted(asks, key=_demand, reverse=True):
+    for ask in sorted(asks, key=demand, reverse=True):
         placed = _place(ask, free)
         if placed < ask.count:
             raise Impossible(_explain(ask, placed, asks, nodes, addable))
@@ -151,7 +151,7 @@ def _most(asks: Sequence[Ask]) -> int:
     return sum(ask.count for ask in asks)
 
 
-def _demand(ask: Ask) -> tuple[float, ...]:
+def demand(ask: Ask) -> tuple[float, ...]:
     """How hard an ask is to place: bound to a node or to labels, then rare resources, then CPUs, in one piece."""
     gang = ask.count if ask.strategy == "STRICT_PACK" else 1
     rare = gang * sum(amount for name, amount in ask.bundle.items() if name not in ("CPU", "memory"))

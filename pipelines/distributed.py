@@ -75,7 +75,7 @@ from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, sha
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure
-from pipelines.scaling.waiting import await_room
+from pipelines.scaling.waiting import ask_for_room, await_room
 from pipelines.stages import SECONDS
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging
@@ -106,15 +106,17 @@ def run_distributed(run: Run, restored: Restored | None) -> None:
         expect_room(asks)
         run.on_report.append(RayMetrics(run.directory.root.name))
         tell_dashboard(run)
+        loops = _Loops(run, spec, restored, asks)
+        ask_for_room(loops.wanted)
         if not experiment.reward.judged:
-            asyncio.run(_Loops(run, spec, None, restored, asks).run())
+            asyncio.run(loops.run(None))
             return
         serve = experiment.serving
         factory = partial(
             served_judge, experiment.judge, task.goal, serve.threads, serve.batch_tokens, experiment.fallback_judge
         )
         with serving("judge", factory, "ask", serve, experiment.placement.judge) as service:
-            asyncio.run(_Loops(run, spec, service, restored, asks).run())
+            asyncio.run(loops.run(service))
 
 
 def _env_actor(experiment: Experiment, index: int, epoch: int) -> partial[EnvActor]:
@@ -140,10 +142,9 @@ class _Ahead(NamedTuple):
 class _Loops:
     """The loops of one run, over one set of books."""
 
-    def __init__(
-        self, run: Run, spec: EnvSpec, service: Service | None, restored: Restored | None, asks: Mapping[str, Ask]
-    ) -> None:
-        self.books, self.experiment, self.service = run, run.experiment, service
+    def __init__(self, run: Run, spec: EnvSpec, restored: Restored | None, asks: Mapping[str, Ask]) -> None:
+        self.books, self.experiment = run, run.experiment
+        self.service: Service | None = None  # the judge
         experiment = run.experiment
         self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
         schema = schema_for(spec, policy_for(spec, experiment).state_size)
@@ -231,13 +232,27 @@ class _Loops:
             on_event=self.books.event,
         )
 
-    async def run(self) -> None:
-        """Start every role, run every loop until the run is done, save, and stop every role."""
+    @property
+    def needed(self) -> list[Supervised]:
+        """Roles without which nothing can begin."""
+        return [*self.shards, *self.learner.roles, *([self.trainer] if self.trainer else [])]
+
+    @property
+    def wanted(self) -> list[Supervised]:
+        """Roles that are to begin."""
+        return [*self.needed, *self.actors[: self.crew.wanted], *([self.served.role] if self.served else [])]
+
+    async def run(self, service: Service | None) -> None:
+        """Start every role, run every loop until the run is done, save, and stop every role.
+
+        Args:
+            service: the judge, where there is one.
+        """
+        self.service = service
         first: list[Supervised | LearnerGroup] = [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]
         roles = [*self.actors, *first, *([self.served.role] if self.served else [])]
         try:
-            needed = [*self.shards, *self.learner.roles, *([self.trainer] if self.trainer else [])]
-            await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
+            await await_room(self.needed, self.experiment.placement.wait_s, self.books.display.say)
             for role in first:
                 role.start()
             await self._open_replay()

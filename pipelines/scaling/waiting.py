@@ -1,4 +1,4 @@
-"""Room that fits, and is taken for now, is waited for aloud and not for ever."""
+"""Room is asked for in the order in which it is hard to find; what is taken for now is waited for, and not for ever."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
+from cluster.placement import demand
 from cluster.supervision import Supervised
 from pipelines.errors import UserError
 
 LOOK_S = 0.5
+
+
+def ask_for_room(roles: Iterable[Supervised]) -> None:
+    """Ask for the room of roles without waiting, the most demanding first, as `check_room` reckoned that they fit.
+
+    What stands where Ray likes, as the judge does, must come after: it would take a place that only they can use.
+    """
+    held = {id(role.room.reservation): role.room.reservation for role in roles if role.room is not None}
+    for reservation in sorted(held.values(), key=lambda one: demand(one.ask), reverse=True):
+        reservation.begin()
 
 
 async def await_room(roles: Iterable[Supervised], wait_s: float, say: Callable[[str], None]) -> None:

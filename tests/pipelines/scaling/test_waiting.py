@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from cluster.placement import Ask
 from pipelines.errors import UserError
 from pipelines.scaling import waiting
-from pipelines.scaling.waiting import await_room
+from pipelines.scaling.waiting import ask_for_room, await_room
 
 
 class Reservation:
@@ -44,3 +45,20 @@ def test_what_is_waited_for_is_told_once_and_only_where_it_is_not_there():
 def test_room_that_does_not_come_in_time_ends_the_run_with_what_was_asked():
     with pytest.raises(UserError, match=r"no room within 0 s .* for learner: 1 × GPU 1"):
         asyncio.run(await_room([Role(Reservation(10**6))], 0.05, lambda text: None))
+
+
+def test_the_most_demanding_ask_first_and_nobody_twice():
+    begun = []
+
+    class Asked:
+        def __init__(self, ask):
+            self.ask = ask
+
+        def begin(self):
+            begun.append(self.ask.role)
+
+    learners = Asked(Ask("learner", 2, {"CPU": 1.0}))
+    labelled = Asked(Ask("inference", 1, {"CPU": 1.0}, labels={"kind": "gpu"}))
+    actors = [Asked(Ask("actors", 1, {"CPU": 1.0, "actors": 1.0})) for _ in range(2)]
+    ask_for_room([Role(learners), Role(learners), *map(Role, actors), Role(labelled)])
+    assert begun == ["inference", "actors", "actors", "learner"]
