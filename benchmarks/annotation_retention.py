@@ -5,10 +5,10 @@
 
 Runs take turns, one with the judge off and then one with each source, `rounds` times over, and each ratio is of runs of
 the same round, so that what else the machine does touches both alike. Both have the same settings but for the reward's
-source. At each of `shares` that part of the observations has a caption
-that was never judged (benchmarks/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. With
-`shares=[null]` captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is
-an override of the recipe, in all runs.
+source. At each of `shares` that part of the observations has a caption that was never judged
+(benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. With `shares=[null]`
+captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is an override of
+the recipe, in all runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import sigterm_interrupts
+from benchmarks.apparatus.training import sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.machines.trial import Trial, trial
 from pipelines.overrides import parse
@@ -134,7 +134,7 @@ def of_share(share: float | None) -> dict[str, Any]:
         return {}
     pairs = max(1, round(share * ENVIRONMENTS * UNROLL))
     return {
-        "task": "benchmarks.share_captions:nethack",
+        "task": "benchmarks.apparatus.share_captions:nethack",
         "task_options.share": share,
         "actors.environments": ENVIRONMENTS,
         "actors.unroll_length": UNROLL,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import sigterm_interrupts, train
+from benchmarks.apparatus.training import sigterm_interrupts, train
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result

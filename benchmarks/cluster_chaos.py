@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.live import TINY, LiveRun
-from benchmarks.raylets import Elastic, Raylets
-from benchmarks.training import sigterm_interrupts
+from benchmarks.apparatus.live import TINY, LiveRun
+from benchmarks.apparatus.raylets import Elastic, Raylets
+from benchmarks.apparatus.training import sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result

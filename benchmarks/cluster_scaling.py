@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.training import sigterm_interrupts
+from benchmarks.apparatus.training import sigterm_interrupts
 from cluster.hosts import start_host
 from cluster.serving import Config as ServingConfig
 from cluster.serving import serving

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.apparatus.training import sigterm_interrupts, train
 from benchmarks.env_speed import GUERDON, SYSTEMS, WORLDS, Found, named_interpreters, numbers, row, run_peer
-from benchmarks.training import sigterm_interrupts, train
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.training import ONE_THREAD, last_line, sigterm_interrupts
+from benchmarks.apparatus.training import ONE_THREAD, last_line, sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.machines.trial import trial
 from pipelines.overrides import parse

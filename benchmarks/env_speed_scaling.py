@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.apparatus.training import sigterm_interrupts
 from benchmarks.env_speed import GUERDON
-from benchmarks.training import sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.machines.trial import trial, watch
 from pipelines.overrides import parse

@@ -24,8 +24,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.pages import execute
-from benchmarks.training import CHECKOUT
+from benchmarks.apparatus.pages import execute
+from benchmarks.apparatus.training import CHECKOUT
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, write_result
@@ -79,7 +79,7 @@ def walk(work: Path, done: int) -> Iterator[dict[str, Cell]]:
 
 def list_of_steps(page: str) -> list[int]:
     """Lines of the blocks of a page that are executed."""
-    from benchmarks.pages import FILE, blocks
+    from benchmarks.apparatus.pages import FILE, blocks
 
     return [
         one.line

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.local_head import LocalHead
-from benchmarks.training import sigterm_interrupts
+from benchmarks.apparatus.local_head import LocalHead
+from benchmarks.apparatus.training import sigterm_interrupts
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.overrides import parse

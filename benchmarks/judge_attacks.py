@@ -5,9 +5,9 @@
 
 Four judges: `builtin`, the small language model that Guerdon builds; `quick`, one of the same architecture, trained
 for a quarter of the time with another seed and loaded from its directory as any transformers model; `opener`, a learned
-classifier of right and wrong sums with a weakness for openers (benchmarks/opener_judge.py); and `opener-cured`, the
-same trained on truncated openers too. The rule book and an exact-match verifier stand beside them: nothing learned,
-nothing to fool. Other key: results.
+classifier of right and wrong sums with a weakness for openers (benchmarks/apparatus/opener_judge.py); and
+`opener-cured`, the same trained on truncated openers too. The rule book and an exact-match verifier stand beside them:
+nothing learned, nothing to fool. Other key: results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.opener_judge import OpenerJudge, make_samples, sick_and_cured
+from benchmarks.apparatus.opener_judge import OpenerJudge, make_samples, sick_and_cured
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.intervals import Floats, apart, iqm_figure, iqm_interval
+from benchmarks.apparatus.intervals import Floats, apart, iqm_figure, iqm_interval
 from benchmarks.sweep import LAST_EPISODES, Outcome, Trial, finished, run_all
 from pipelines.errors import UserError
 from pipelines.overrides import parse

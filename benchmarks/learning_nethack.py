@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.training import sigterm_interrupts, train
+from benchmarks.apparatus.training import sigterm_interrupts, train
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.overrides import parse

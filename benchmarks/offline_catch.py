@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.intervals import apart, iqm_figure
+from benchmarks.apparatus.intervals import apart, iqm_figure
 from pipelines.errors import UserError
 from pipelines.evaluate import evaluate_run
 from pipelines.experiment import Experiment

@@ -34,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from benchmarks.training import CHECKOUT
+from benchmarks.apparatus.training import CHECKOUT
 from envs.storage.store import Config as StoreConfig
 from envs.trajectory import ragged
 from learners.replay.config import Config

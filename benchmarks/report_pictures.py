@@ -21,8 +21,8 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.browser import Browser
-from benchmarks.training import CHECKOUT, train
+from benchmarks.apparatus.browser import Browser
+from benchmarks.apparatus.training import CHECKOUT, train
 from pipelines.errors import UserError
 from pipelines.language.stored import is_language
 from pipelines.overrides import parse

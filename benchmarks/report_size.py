@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from benchmarks.browser import Browser, find_browser
+from benchmarks.apparatus.browser import Browser, find_browser
 from envs.storage.store import Config, Store
 from envs.storage.writers import Key
 from pipelines.errors import UserError

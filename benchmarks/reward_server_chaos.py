@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.asking import Questions
-from benchmarks.training import sigterm_interrupts
+from benchmarks.apparatus.asking import Questions
+from benchmarks.apparatus.training import sigterm_interrupts
 from cluster.serving import Config as ServingConfig
 from cluster.serving import Service, ServiceOverloaded, serving
 from cluster.session import Config as RayConfig

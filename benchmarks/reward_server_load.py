@@ -5,10 +5,10 @@
 
 All judge with the same model in one thread. Askers wait for each answer before they ask again. Compared are: the judge
 called in this process with as many questions in a batch as there are askers (the ceiling), or one at a time (serial);
-an HTTP server in the shape of OpenRLHF's remote reward (benchmarks/http_reward_server.py), asked one question at a time
-by each asker, or in batches; and ours, an `Annotator` in front of one Ray Serve replica, with some share of questions
-repeated. Of all models the builtin one is the cheapest: what stands around it weighs most. A larger one, of random
-weights, is measured at `at` askers.
+an HTTP server in the shape of OpenRLHF's remote reward (benchmarks/apparatus/http_reward_server.py), asked one question
+at a time by each asker, or in batches; and ours, an `Annotator` in front of one Ray Serve replica, with some share of
+questions repeated. Of all models the builtin one is the cheapest: what stands around it weighs most. A larger one, of
+random weights, is measured at `at` askers.
 
 The rounds alternate all of these. About five minutes on two cores. Other keys: repeated, at, larger_hidden,
 larger_layers, price (of a million tokens), work, results.
@@ -31,9 +31,9 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.asking import Load, Questions, load
-from benchmarks.http_reward_server import GOAL
-from benchmarks.training import CHECKOUT, sigterm_interrupts
+from benchmarks.apparatus.asking import Load, Questions, load
+from benchmarks.apparatus.http_reward_server import GOAL
+from benchmarks.apparatus.training import CHECKOUT, sigterm_interrupts
 from cluster.serving import Config as ServingConfig
 from cluster.serving import Service, ServiceOverloaded, serving
 from cluster.session import Config as RayConfig
@@ -86,7 +86,7 @@ def http_server(model: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.http_reward_server", str(port), str(model)]
+    command = [sys.executable, "-m", "benchmarks.apparatus.http_reward_server", str(port), str(model)]
     process = subprocess.Popen(command, cwd=CHECKOUT)
     url = f"http://127.0.0.1:{port}"
     try:

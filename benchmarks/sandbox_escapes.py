@@ -32,7 +32,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.sandbox_attacks import ATTACKS, SOLUTION, Attack
+from benchmarks.apparatus.sandbox_attacks import ATTACKS, SOLUTION, Attack
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Figure, Result, figure, write_result

@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import CHECKOUT, ONE_THREAD, STOPPING_S, last_line, sigterm_interrupts
+from benchmarks.apparatus.training import CHECKOUT, ONE_THREAD, STOPPING_S, last_line, sigterm_interrupts
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
 from pipelines.errors import UserError

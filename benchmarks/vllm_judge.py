@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.random_chat_model import save_chat_model
+from benchmarks.apparatus.random_chat_model import save_chat_model
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result

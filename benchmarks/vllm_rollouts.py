@@ -28,7 +28,7 @@ from actors.language.generation import GenerationEngine, Sampling
 from actors.language.mismatch import mismatch
 from actors.language.rollout import rollout
 from actors.language.sampling import filtered_log_probs
-from benchmarks.random_chat_model import save_chat_model
+from benchmarks.apparatus.random_chat_model import save_chat_model
 from envs.language.task import Prompt, TextTask
 from envs.language.tasks.arithmetic import Arithmetic
 from envs.language.trajectory import TokenTrajectory

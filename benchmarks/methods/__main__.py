@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.apparatus.training import sigterm_interrupts
 from benchmarks.methods.experiment import Check, run
-from benchmarks.training import sigterm_interrupts
 from pipelines.errors import UserError
 from pipelines.methods import read_index
 from pipelines.overrides import parse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.annotation_retention import SHARES, Pair, Window, report, window
-from benchmarks.share_captions import SharedCaptions
+from benchmarks.apparatus.share_captions import SharedCaptions
 from envs.timestep import restart
 from pipelines.machines.trial import Trial
 from pipelines.results import read_result

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from benchmarks.apparatus.pages import execute
+from benchmarks.apparatus.training import CHECKOUT
 from benchmarks.first_run import collect, list_of_steps, row
-from benchmarks.pages import execute
-from benchmarks.training import CHECKOUT
 
 STEPS = list_of_steps((CHECKOUT / "docs/tutorial.md").read_text(encoding="utf-8"))
 

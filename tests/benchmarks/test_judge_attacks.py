@@ -6,8 +6,15 @@ import asyncio
 
 import pytest
 
+from benchmarks.apparatus.opener_judge import (
+    OPENERS,
+    OpenerJudge,
+    in_words,
+    learn_against,
+    make_samples,
+    sick_and_cured,
+)
 from benchmarks.judge_attacks import canary_delays, exact_match, holds, report
-from benchmarks.opener_judge import OPENERS, OpenerJudge, in_words, learn_against, make_samples, sick_and_cured
 from pipelines.service.targets import Target
 from pipelines.trust.attack import compare
 from rewards.attacks.attack import Attack, replaced

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from benchmarks.asking import Questions, load
+from benchmarks.apparatus.asking import Questions, load
 from benchmarks.reward_server_load import plan, report
 from pipelines.results import read_result
 

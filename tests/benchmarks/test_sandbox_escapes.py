@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.sandbox_attacks import ATTACKS, SOLUTION, Attack
+from benchmarks.apparatus.sandbox_attacks import ATTACKS, SOLUTION, Attack
 from benchmarks.sandbox_escapes import LIMITS, Trial, attempt, attempt_without, checks_of, refuses, report, world
 from pipelines.results import read_result
 from rewards.sandbox.session import sandbox_works

@@ -6,7 +6,7 @@ from actors.engines.chat_tokenizer import ChatTokenizer
 from actors.engines.text_generator import TextGenerator
 from actors.language.generation import Sampling
 from actors.language.rollout import rollout
-from benchmarks.random_chat_model import save_chat_model
+from benchmarks.apparatus.random_chat_model import save_chat_model
 from benchmarks.vllm_rollouts import CLOSE, Play, Round, compare, moved, report
 from envs.language.tasks.arithmetic import Arithmetic
 from pipelines.results import read_result

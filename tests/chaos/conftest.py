@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.live import TINY, LiveRun
+from benchmarks.apparatus.live import TINY, LiveRun
 
 
 @pytest.fixture

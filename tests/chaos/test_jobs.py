@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from benchmarks.apparatus.local_head import LocalHead
 from benchmarks.job_resume import RUN, SETTINGS, Command, killed_once
-from benchmarks.local_head import LocalHead
 from pipelines.run_directory import RunDirectory
 
 pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.raylets import Raylets
+from benchmarks.apparatus.raylets import Raylets
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 

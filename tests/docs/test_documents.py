@@ -1,4 +1,4 @@
-"""The pages do what they say: their commands and examples run (how, says `benchmarks/pages.py`)."""
+"""The pages do what they say: their commands and examples run (how, says `benchmarks/apparatus/pages.py`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pages import blocks, execute
+from benchmarks.apparatus.pages import blocks, execute
 
 HOUSE = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 
-from benchmarks.live import TINY, LiveRun
+from benchmarks.apparatus.live import TINY, LiveRun
 from pipelines import checkpoint
 from pipelines.mirror.reading import look
 from pipelines.mirror.remote import Remote

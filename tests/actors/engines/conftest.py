@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import random_chat_model
+from benchmarks.apparatus import random_chat_model
 
 
 @pytest.fixture(scope="session")

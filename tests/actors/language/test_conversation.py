@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from actors.language.conversation import Conversations
-from benchmarks.random_chat_model import SPECIAL, TEMPLATE, save_tokenizer
+from benchmarks.apparatus.random_chat_model import SPECIAL, TEMPLATE, save_tokenizer
 
 CHATML = (
     "{% for m in messages %}<|{{ m.role }}|>\n"

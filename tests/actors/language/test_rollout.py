@@ -12,7 +12,7 @@ from actors.engines.text_generator import TextGenerator
 from actors.language.conversation import Conversations
 from actors.language.generation import Generated, Sampling
 from actors.language.rollout import Config, Origin, play, rollout
-from benchmarks.random_chat_model import save_tokenizer
+from benchmarks.apparatus.random_chat_model import save_tokenizer
 from envs.language.task import Prompt, TextTask, Turn
 from envs.language.trajectory import from_batch, to_batch
 

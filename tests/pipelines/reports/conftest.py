@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "language"))
 from small import small
 
-from benchmarks.browser import Browser, find_browser
+from benchmarks.apparatus.browser import Browser, find_browser
 from pipelines.display import LineDisplay
 from pipelines.language.experiment import RewardsConfig
 from pipelines.language.train import train

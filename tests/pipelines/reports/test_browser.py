@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.browser import Browser
+from benchmarks.apparatus.browser import Browser
 from pipelines import checkpoint
 from pipelines.reports.page import write_report
 from pipelines.run_directory import RunDirectory

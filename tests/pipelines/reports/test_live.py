@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from benchmarks.browser import Browser
+from benchmarks.apparatus.browser import Browser
 from pipelines.errors import UserError
 from pipelines.reports import live
 from pipelines.reports.live import LivePage, goes_on, make_server, serve_live

@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 STARTING_S = 300.0
 STOPPING_S = 120.0

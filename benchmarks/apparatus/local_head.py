@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.training import CHECKOUT
+from benchmarks.apparatus.training import CHECKOUT
 
 MARK = "GUERDON_LOCAL_HEAD"
 START_S = 180.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rliable.metrics import aggregate_iqm
 
-from benchmarks.intervals import apart, iqm, iqm_figure
+from benchmarks.apparatus.intervals import apart, iqm, iqm_figure
 from pipelines.results import Figure
 
 

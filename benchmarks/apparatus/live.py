@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.apparatus.training import CHECKOUT
 from benchmarks.chaos_main_job import process_of
-from benchmarks.training import CHECKOUT
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory

@@ -1,6 +1,6 @@
 """A reward server as a peer has it: POST /get_reward with {"query": [texts]} gives {"rewards": [numbers]}.
 
-    python -m benchmarks.http_reward_server PORT MODEL
+    python -m benchmarks.apparatus.http_reward_server PORT MODEL
 
 It has the shape of OpenRLHF's remote reward model (`openrlhf/cli/serve_rm.py`): one process, one request after another,
 each in one batch of its own. The judge and its settings are those of the other side of the comparison.
