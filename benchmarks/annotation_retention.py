@@ -1,47 +1,50 @@
 """`annotation-retention`: frames/s with the judge on over frames/s with it off, on NetHackScore.
 
     python -m benchmarks.annotation_retention
-    python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] rounds=5 window_s=120 actors.count=4
+    python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] blocks=10 block_s=60
 
-Runs take turns, one with the judge off and then one with each source, `rounds` times over, and each ratio is of runs of
-the same round, so that what else the machine does touches both alike. Both have the same settings but for the reward's
-source. At each of `shares` that part of the observations has a caption that was never judged
-(benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. With `shares=[null]`
-captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is an override of
-the recipe, in all runs.
+For each share four runs are alive at once, one with the judge off and one with each source, and take turns of two
+seconds (benchmarks/apparatus/turns.py): what else the machine does touches all alike. Each ratio is of one block of
+such turns. All have the same settings but for the reward's source. At each of `shares` that part of the observations
+has a caption that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked);
+0.04 % is ONI's. With `shares=[null]` captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results;
+every further key is an override of the recipe, in all runs. About twenty minutes.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.apparatus.live import LiveRun
 from benchmarks.apparatus.training import sigterm_interrupts
+from benchmarks.apparatus.turns import in_turn, rates
 from pipelines.errors import UserError
-from pipelines.machines.trial import Trial, trial
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
 
 NAME = "annotation-retention"
 OFF = "extrinsic"
 SOURCES = ("classification", "retrieval", "ranking")
-ROUNDS = 3
+BLOCKS = 6
 ENVIRONMENTS, UNROLL = 32, 64  # so that a rollout at ONI's share has about one question
-WINDOW_S = 60.0
-WARM_UP_S = 20.0
+BLOCK_S = 20.0  # that each run is awake in a block
+WARM_UP_S = 12.0
+TURN_S = 2.0
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
+ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 0.25, "tracking.enabled": False}
 ENOUGH, ENOUGH_OF_MORE = 0.95, 0.85  # at ONI's share and beyond it; ONI keeps 80 to 95 % of its frames/s
 
 
 @dataclass(frozen=True)
 class Window:
-    """What happened between the end of the warm-up and the end of the window."""
+    """What a run did in one block."""
 
     frames_per_s: float
     frames: float
@@ -51,24 +54,27 @@ class Window:
 
     @property
     def asked_share(self) -> float:
-        """Questions for each observation, of the whole run: most are asked at its beginning."""
+        """Questions for each observation, of the run so far."""
         return self.questions / self.frames
 
 
-def window(seen: Trial) -> Window:
-    """What a run told in its window."""
-    return Window(
-        frames_per_s=seen.frames_per_s,
-        frames=seen.metrics["frames"],
-        questions=seen.metrics.get("judge/asked", 0.0),
-        annotated_share=seen.metrics.get("annotated_share"),
-        lag_s=seen.metrics.get("judge/lag_s"),
-    )
+def windows(seen: Sequence[Mapping[str, float]]) -> list[Window]:
+    """What a run told of each block, of what it had told before the first and at the end of each."""
+    return [
+        Window(
+            frames_per_s=rate,
+            frames=line["frames"],
+            questions=line.get("judge/asked", 0.0),
+            annotated_share=line.get("annotated_share"),
+            lag_s=line.get("judge/lag_s"),
+        )
+        for rate, line in zip(rates(seen, "learnt_frames"), seen[1:], strict=True)
+    ]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs of one round: one that is paid by the game alone, and one with a judge."""
+    """Two runs in one block: one that is paid by the game alone, and one with a judge."""
 
     source: str
     number: int
@@ -96,7 +102,7 @@ class Pair:
         return {
             "source": self.source,
             "share": self.share,
-            "round": self.number,
+            "block": self.number,
             "frames_per_s_off": self.off.frames_per_s,
             "frames_per_s_on": self.on.frames_per_s,
             "retention": self.retention,
@@ -146,29 +152,36 @@ def main(arguments: Sequence[str]) -> None:
     values = parse(arguments)
     sources: Sequence[str] = values.pop("sources", SOURCES)
     shares: Sequence[float | None] = values.pop("shares", SHARES)
-    rounds, judge = int(values.pop("rounds", ROUNDS)), str(values.pop("judge", "builtin"))
-    window_s, warm_up_s = float(values.pop("window_s", WINDOW_S)), float(values.pop("warm_up_s", WARM_UP_S))
+    blocks, judge = int(values.pop("blocks", BLOCKS)), str(values.pop("judge", "builtin"))
+    block_s, warm_up_s = float(values.pop("block_s", BLOCK_S)), float(values.pop("warm_up_s", WARM_UP_S))
     recipe, work = str(values.pop("recipe", "nethack-score")), Path(values.pop("work", f"runs/{NAME}"))
     results = Path(values.pop("results", "docs/results"))
-    common: dict[str, Any] = {"judge.kind": judge, **values}
+    common: dict[str, Any] = {"judge.kind": judge, **ENDLESS, **values}
 
-    def measure(source: str, share: float | None, number: int) -> Window:
+    def start(source: str, share: float | None) -> LiveRun:
         settings = {**of_share(share), **common, "reward.source": source}
-        words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-        place = work / "-".join(str(part) for part in (source, share, number) if part is not None)
-        found = window(trial([recipe, *words], warm_up_s, window_s, place))
-        if source != OFF and not found.questions:
-            raise UserError(f"the judge was asked nothing, see {place}")
-        return found
+        place = work / "-".join(str(part) for part in (source, share) if part is not None)
+        place.mkdir(parents=True, exist_ok=True)
+        return LiveRun(place, [recipe], {key: json.dumps(value) for key, value in settings.items()})
 
     found = []
     with sigterm_interrupts():
-        for number, share in product(range(rounds), shares):
-            off = measure(OFF, share, number)
+        for share in shares:
+            with ExitStack() as alive:
+                runs = {}
+                for source in (OFF, *sources):
+                    runs[source] = start(source, share)
+                    alive.callback(runs[source].clear)
+                seen = in_turn(runs, warm_up_s, TURN_S, block_s, blocks)
+            off = windows(seen[OFF])
             for source in sources:
-                found.append(Pair(source, number, off, measure(source, share, number), share))
-                rates = f"{off.frames_per_s:,.0f} off, {found[-1].on.frames_per_s:,.0f} on"
-                print(f"{found[-1].name} {number}: {rates}, {found[-1].retention:.2f} kept", flush=True)
+                on = windows(seen[source])
+                if not on[-1].questions:
+                    raise UserError(f"the judge was asked nothing, see {work}")
+                pairs = [Pair(source, number, off[number], on[number], share) for number in range(blocks)]
+                found += pairs
+                kept = figure([pair.retention for pair in pairs], "ratio")
+                print(f"{pairs[0].name}: {kept.value:.3f} [{kept.low:.3f}, {kept.high:.3f}] kept", flush=True)
     command = f"python -m benchmarks.annotation_retention {' '.join(arguments)}".strip()
     print(f"{results / f'{NAME}.json'}: holds {report(found, judge, recipe, command, results).holds}")
 

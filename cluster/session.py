@@ -57,6 +57,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
     # Ray reads these once, at import: telemetry off; this process's own log handlers are left alone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Serve's controller looks ten times a second whether anything has changed; twice will do.
+    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
     import ray
 
     with warnings.catch_warnings():

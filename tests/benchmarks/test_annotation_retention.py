@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.annotation_retention import SHARES, Pair, Window, report, window
+from benchmarks.annotation_retention import SHARES, Pair, Window, report, windows
 from benchmarks.apparatus.share_captions import SharedCaptions
 from envs.timestep import restart
-from pipelines.machines.trial import Trial
 from pipelines.results import read_result
 
 
 def test_what_was_asked_is_a_share_of_all_that_was_seen():
-    last = {"frames": 5050.0, "judge/asked": 5.0}
-    found = window(Trial(200.0, 20.0, {}, {}, {}, None, last))
+    before = {"frames": 1000.0, "learnt_frames": 900.0, "awake_s": 10.0}
+    after = {"frames": 5050.0, "learnt_frames": 4900.0, "awake_s": 30.0, "judge/asked": 5.0}
+    (found,) = windows([before, after])
     assert found.frames_per_s == 200.0
     assert found.asked_share == pytest.approx(5 / 5050)
     assert found.annotated_share is None  # not known is not zero

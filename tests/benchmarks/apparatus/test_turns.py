@@ -1,0 +1,71 @@
+"""Rates of runs that take turns, and that a frozen run stands still."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from benchmarks.apparatus.turns import Runner, rates
+
+COUNTING = """
+import sys, time
+while True:
+    print(time.process_time(), flush=True)
+    for _ in range(10_000): pass
+"""
+
+
+class Counting:
+    """A process that counts, and says so."""
+
+    def __init__(self, place):
+        self.log = place / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", COUNTING], stdout=log)
+        while not self.log.read_text():
+            time.sleep(0.01)
+
+    def processes(self):
+        return [psutil.Process(self.process.pid)]
+
+    def metrics(self):
+        return {"lines": float(len(self.log.read_text().splitlines()))}
+
+
+@pytest.fixture
+def counting(tmp_path):
+    run = Counting(tmp_path)
+    yield run
+    run.process.kill()
+    run.process.wait()
+
+
+def test_a_rate_is_of_the_time_awake():
+    seen = [{"n": 100.0, "awake_s": 12.0}, {"n": 300.0, "awake_s": 32.0}, {"n": 340.0, "awake_s": 52.0}]
+    assert rates(seen, "n") == [10.0, 2.0]
+
+
+def test_a_run_works_in_its_turn_alone(counting):
+    runner = Runner(counting)
+    runner.count()
+    runner.freeze()
+    time.sleep(0.1)  # what was on its way is written
+    before = runner.seen()
+    time.sleep(0.2)
+    assert runner.seen() == before
+    runner.work(0.2)
+    after = runner.seen()
+    assert after["lines"] > before["lines"] and 0.2 <= after["awake_s"] < 5.0
+    runner.wake()
+
+
+def test_a_run_that_has_ended_is_told(counting):
+    counting.process.kill()
+    counting.process.wait()
+    counting.output = "the last words"
+    with pytest.raises(Exception, match="ended while it was measured: the last words"):
+        Runner(counting).seen()
