@@ -9,7 +9,9 @@ system has a process of its own, one after another, and as many threads as it ta
 replay copy with all cores, NumPy's with one); a figure is over repetitions, a ratio is of two systems in the same
 repetition. Where a system is not installed (`pip install --no-deps torchrl tensordict pyvers
 cpprb`; Reverb needs TensorFlow) the table says so. With several writers each has its own replay (a shard), as in a
-run. Further keys: only=[SYSTEM,…], work, results.
+run. Where rows are replaced within a second, hardly any has to reach the disk; so rows that are all kept are inserted
+too, until the disk has the last of them, beside what the disk does with the same bytes in files of the same size.
+Further keys: only=[SYSTEM,…], work, results.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,7 +39,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks.apparatus.training import CHECKOUT
+from envs.storage.files import sync_file, write_at
 from envs.storage.store import Config as StoreConfig
+from envs.storage.syncer import MOST_UNSEALED
 from envs.trajectory import ragged
 from learners.replay.config import Config
 from learners.replay.replay import Replay
@@ -70,7 +76,8 @@ class System:
 
     Attributes:
         insert: puts 32 sequences in.
-        sample: gives 32 sequences.
+        sample: gives 32 sequences; None: it is about inserting alone, and begins empty.
+        settle: waits until the disk has what was inserted, and is part of the time; None: there is no such thing.
         version: of the library.
         note: what differs from the other systems.
         close: ends it.
@@ -79,7 +86,8 @@ class System:
     """
 
     insert: Callable[[], Any]
-    sample: Callable[[], Any]
+    sample: Callable[[], Any] | None
+    settle: Callable[[], Any] | None = None
     version: str = ""
     note: str = ""
     close: Callable[[], None] = lambda: None
@@ -321,7 +329,57 @@ def ours(
         if folder is not None:
             shutil.rmtree(folder)
 
-    return System(insert, sample, close=close, cool=cool if fsync == "none" and sys.platform == "linux" else None)
+    settle = None if folder is None else replay.sync
+    return System(
+        insert, sample, settle, close=close, cool=cool if fsync == "none" and sys.platform == "linux" else None
+    )
+
+
+def kept(capacity: int, work: Path) -> System:
+    """This replay, durable and so large that no row has to go."""
+    system = ours(2**20, work, fsync="interval")
+    return replace(system, sample=None, cool=None)
+
+
+def disk(capacity: int, work: Path) -> System:
+    """The disk: bytes behind each other in files of the size of a segment, each synced when it is full."""
+    block, size = memoryview(records()["obs"]).cast("B")[: BATCH * SEQUENCE_BYTES], StoreConfig().segment_mb * 2**20
+    folder, worker = work / f"disk-{os.getpid()}", ThreadPoolExecutor(1)
+    folder.mkdir()
+    state: dict[str, Any] = {"file": None, "end": size, "count": 0, "syncing": deque()}
+
+    def settle(most: int = 0) -> None:
+        if not most and state["file"] is not None:
+            full()
+        while len(state["syncing"]) > most:
+            state["syncing"].popleft().result(DEADLINE_S)
+
+    def full() -> None:
+        state["syncing"].append(worker.submit(sync_and_close, state["file"]))
+        state["file"], state["end"] = None, size
+
+    def insert() -> None:
+        if state["end"] + len(block) > size:
+            if state["file"] is not None:
+                full()
+            settle(MOST_UNSEALED)
+            state["count"] += 1
+            state["file"] = os.open(folder / f"{state['count']}", os.O_RDWR | os.O_CREAT)
+            os.ftruncate(state["file"], size)
+            state["end"] = 0
+        state["end"] = write_at(state["file"], [block], state["end"])
+
+    def close() -> None:
+        settle()
+        shutil.rmtree(folder)
+
+    return System(insert, None, settle, close=close)
+
+
+def sync_and_close(descriptor: int) -> None:
+    """Wait until the disk has a file, and let go of it."""
+    sync_file(descriptor)
+    os.close(descriptor)
 
 
 def forget_pages(replay: Replay, folder: Path) -> None:
@@ -361,6 +419,8 @@ SYSTEMS: dict[str, Callable[[int, Path], System]] = {
     "guerdon, fsync none": variant(ours, fsync="none"),
     "guerdon, fsync always": variant(ours, fsync="always"),
     "reverb": reverb,
+    "disk": disk,
+    "guerdon, durable, kept": kept,
 }
 PEERS = {
     "uniform": ("numpy ring", "cpprb", "torchrl", "rllib", "reverb"),
@@ -384,6 +444,17 @@ def rate(work: Callable[[], Any], seconds: float) -> float:
             return calls / elapsed
 
 
+def settled_rate(system: System, seconds: float) -> float:
+    """Inserts a second of an empty system, until the disk has the last one."""
+    assert system.settle is not None
+    began, calls = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        system.insert()
+        calls += 1
+    system.settle()
+    return calls / (time.perf_counter() - began)
+
+
 def allocated(work: Callable[[], Any]) -> int:
     """Bytes that one call takes from the allocators of Python, NumPy and Arrow at its peak; torch has its own."""
     work()
@@ -403,6 +474,8 @@ def measure(name: str, capacity: int, seconds: float, work: Path) -> dict[str, A
     except ImportError as error:
         return {"system": name, "note": f"not installed: {error}"}
     try:
+        if system.sample is None:
+            return {"system": name, "note": system.note, "insert": settled_rate(system, 3 * seconds)}
         for _ in range((system.capacity or capacity) // BATCH):
             system.insert()
         found: dict[str, Any] = {
@@ -521,6 +594,9 @@ def figures(table: Sequence[Mapping[str, Cell]]) -> dict[str, Figure]:
     for policy in FSYNC:
         durable = "guerdon, durable" if policy == "interval" else f"guerdon, fsync {policy}"
         ratio(f"insert, over in memory, fsync {policy}", durable, ["guerdon"], "insert_gb_per_s")
+    ratio("insert, disk over in memory", "disk", ["guerdon"], "insert_gb_per_s")
+    ratio("insert, kept, over in memory", "guerdon, durable, kept", ["guerdon"], "insert_gb_per_s")
+    ratio("insert, kept, over the disk", "guerdon, durable, kept", ["disk"], "insert_gb_per_s")
     return found
 
 

@@ -163,6 +163,12 @@ class HotSegment(Segment):
         self.close()
         return copy
 
+    def discard(self) -> None:
+        """Take the files away of a segment to which nothing was ever appended."""
+        self.close()
+        for path in (self.path, index_path(self.directory, self.number)):
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Give the descriptors back; the batches stay readable."""
         for descriptor in self._open:

@@ -10,7 +10,9 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -146,6 +148,7 @@ class Store:
             self._unswept = set(self._segments)  # segments of which something may have died
             self._moving, self._moved = set[int](), set[int]()  # that are being compacted, and that have been
             self._hot: HotSegment | None = None
+            self._coming: Future[HotSegment] | None = None  # the segment after the hot one; it holds no batch
             self._syncer: Syncer | None = None
             if not read_only:
                 self._encoder = Encoder(schema)
@@ -207,6 +210,8 @@ class Store:
         self._writers.add(key)
         assert self._hot is not None
         syncer.appended(self._hot)
+        if self._coming is None and 2 * self._hot.end > self._hot.capacity:
+            self._coming = syncer.make(partial(self._create_segment, self._next, self.config.segment_mb * 2**20))
         return ack, position
 
     def read(self, position: Position) -> pa.RecordBatch:
@@ -295,7 +300,10 @@ class Store:
         Raises:
             OSError: the disk is full, or failed.
         """
-        self._writing().quietly(lambda: copy_files(self.directory, directory))
+        syncer = self._writing()
+        if self._coming is not None:
+            wait([self._coming])
+        syncer.quietly(lambda: copy_files(self.directory, directory))
 
     def close(self) -> None:
         """Wait until the disk has everything, and seal what is not sealed; batches that were read stay valid.
@@ -311,6 +319,7 @@ class Store:
                 if self._hot is not None:
                     self._end_segment(self._hot)
                 self._syncer.finish()
+                self._take_coming(_LARGEST)  # takes its files away
                 self._make_room(self._syncer)
                 self._syncer.close()
                 self._syncer.check()
@@ -368,10 +377,27 @@ class Store:
         if self._hot is not None:
             self._end_segment(self._hot)
         capacity = max(self.config.segment_mb * 2**20, len(header(self.schema)) + length)
-        self._hot = HotSegment.create(self.directory, self.schema, self._next, capacity)
+        self._hot = self._take_coming(capacity) or self._create_segment(self._next, capacity)
         self._segments[self._next] = self._hot
         self._next += 1
         return self._hot
+
+    def _create_segment(self, number: int, capacity: int) -> HotSegment:
+        return HotSegment.create(self.directory, self.schema, number, capacity)
+
+    def _take_coming(self, capacity: int) -> HotSegment | None:
+        """The segment whose files were made ahead; None, and no files, where there is none or none so large."""
+        coming, self._coming = self._coming, None
+        if coming is None:
+            return None
+        try:
+            made = coming.result()
+        except OSError:  # there was no room; perhaps there is by now
+            return None
+        if made.capacity >= capacity:
+            return made
+        made.discard()
+        return None
 
     def _end_segment(self, hot: HotSegment) -> None:
         hot.writers, self._hot = self._writers.rows(), None

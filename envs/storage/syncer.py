@@ -1,7 +1,8 @@
 """`Syncer`: all that a store does behind its writer's back, so that `append` and `drop` do not wait for the disk.
 
-One thread, which is idle for as long as there is nothing to do. It syncs the segment that is being written, seals the
-full ones, and compacts or deletes those that little needs. Full segments wait until they have to be on disk: of what
+One thread, which is idle for as long as there is nothing to do, and one more that makes the files of the segment to
+come. The first syncs the segment that is being written, seals the full ones, and compacts or deletes those that little
+needs. Full segments wait until they have to be on disk: of what
 is dropped before, no byte is written. They are sealed strictly in their order: the table of writers in a manifest
 never knows of a batch before those that came earlier are on disk.
 """
@@ -42,6 +43,7 @@ class Syncer:
         """
         self._interval_s, self._syncs, self._most_waste, self._clock = interval_s, syncs, 1 - compact_below, clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store-sync")
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="store-make")
         self._hot: HotSegment | None = None
         self._since_s: float | None = None  # when the first of its batches came that is not synced
         self._full: deque[tuple[float, HotSegment]] = deque()  # with the time at which each is to be sealed
@@ -77,6 +79,10 @@ class Syncer:
         if self._full:
             self._watch()
             self._awake.set()
+
+    def make(self, create: Callable[[], HotSegment]) -> Future[HotSegment]:
+        """Make files for the segment to come, while the one before is written."""
+        return self._maker.submit(create)
 
     def seal(self, full: HotSegment) -> None:
         """Seal a segment to which nothing more is appended, in time; waits where too many are not sealed yet."""
@@ -139,13 +145,14 @@ class Syncer:
         self._ask(self._seal, len(self._full)).result()
 
     def close(self) -> None:
-        """Finish what is under way, and end the thread."""
+        """Finish what is under way, and end the threads."""
         for chore in self._chores:
             with suppress(OSError):
                 chore.result()
         self._asked += 1  # nothing is waited for any more
         self._awake.set()
         self._worker.shutdown(wait=True)
+        self._maker.shutdown(wait=True)
         while self._full:  # as long as the disk is full they stay hot; the next `Store` seals them
             self._full.popleft()[1].close()
 

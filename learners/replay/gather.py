@@ -2,9 +2,9 @@
 
 Rows lie where Arrow has them: in mapped segments, or in memory. Of each column and row the address of the first step
 is known, and the whole memory of the process is viewed as one array whose lines overlap, one from each word on. So a
-batch is one call a column wherever its rows are: torch's `index_select` of lines, with as many threads as torch may
-have. Where lines are of several pieces or too short, it is `concatenate` of stretches. Nothing is allocated but the
-indices.
+batch is one call a column wherever its rows are: lines looked up by index where they are short, `concatenate` of
+stretches where they are long, of several pieces or missing steps. One thread copies: on cores that others use too,
+several wait for each other far longer than they copy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from envs.trajectory import OBSERVATION, spec_of
@@ -24,6 +24,7 @@ from learners.replay.tables import Slots, Table
 from learners.replay.units import Pieces
 
 _WORDS = (8, 4, 2, 1)  # bytes that are copied as one number, where address and length are multiples of them
+_LONG = 4096  # bytes of a line from which on copying weighs more than a call for each line
 _PAGE = 4096  # nothing lies on the first page; NumPy refuses an array at address 0
 
 Ints = NDArray[np.int64]
@@ -38,7 +39,7 @@ class _Everything:
             "version": 3,
             "typestr": f"<i{word}" if word > 1 else "|u1",
             "shape": ((2**47 - _PAGE) // word,),
-            "data": (_PAGE, False),  # torch warns of memory that is said to be read-only; nothing here writes to it
+            "data": (_PAGE, True),
         }
 
 
@@ -109,7 +110,7 @@ class Gatherer:
         self._places = [np.zeros(64, np.int64) for _ in self.columns]  # by row, in bytes from the second page on
         self._bits = [0 for _ in self.columns]  # set in any of them: by how much all of them are aligned
         self._memory = {word: np.asarray(_Everything(word)) for word in _WORDS}
-        self._lines: dict[tuple[int, int], torch.Tensor] = {}  # memory as lines that overlap, by bytes of word and line
+        self._lines: dict[tuple[int, int], NDArray[Any]] = {}  # memory as lines that overlap, by bytes of word and line
         self._buffers: list[Arrays] = [{} for _ in range(buffers)]
         self._turn = 0
         self._zeros = np.zeros(4096, np.uint8)
@@ -205,6 +206,10 @@ class Gatherer:
         if not out.size:
             return
         length = out.nbytes // len(out)
+        if length >= _LONG:
+            memory = self._memory[1]
+            np.concatenate([memory[at : at + length] for at in begin.tolist()], out=out.reshape(-1).view(np.uint8))
+            return
         aligned = (bits | length) & -(bits | length)
         word = min(aligned, _WORDS[0])
         index, memory = begin // word, self._memory[word]
@@ -215,8 +220,8 @@ class Gatherer:
         lines = self._lines.get((word, length))
         if lines is None:
             shape = (len(memory) - length // word, length // word)
-            lines = self._lines[word, length] = torch.from_numpy(memory).as_strided(shape, (1, 1))
-        torch.index_select(lines, 0, torch.from_numpy(index), out=torch.from_numpy(flat))
+            lines = self._lines[word, length] = as_strided(memory, shape, (word, word), writeable=False)
+        flat[:] = lines[index]
 
     def _copy_pieces(self, out: NDArray[Any], column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
         """Fill each line of `out` with its pieces of memory one behind another, and then with zeros.

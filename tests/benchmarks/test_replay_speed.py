@@ -39,6 +39,10 @@ def test_every_system_of_our_own_gives_whole_batches(tmp_path):
 def test_a_measurement_has_speeds_and_says_what_is_not_installed(tmp_path, monkeypatch):
     found = measure("guerdon", 64, 0.01, tmp_path)
     assert found["insert"] > 0 and found["sample"] > 0 and found["allocated"] < BATCH * SEQUENCE_BYTES / 4
+    for name in ("disk", "guerdon, durable, kept"):
+        kept = measure(name, 64, 0.02, tmp_path)
+        assert kept["insert"] > 0 and "sample" not in kept
+    assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(replay_speed.SYSTEMS, "reverb", lambda *_: __import__("no_such_replay"))
     assert measure("reverb", 64, 0.01, tmp_path)["note"] == "not installed: No module named 'no_such_replay'"
 
@@ -55,6 +59,8 @@ def table():
             row("guerdon, durable", repetition, sample_gb_per_s=6 * scale, insert_gb_per_s=2.4),
             row("guerdon, slices", repetition, sample_gb_per_s=30 * scale, insert_gb_per_s=2.4),
             row("guerdon, prioritised", repetition, sample_gb_per_s=8 * scale, insert_gb_per_s=3.0),
+            row("guerdon, durable, kept", repetition, sample_gb_per_s=None, insert_gb_per_s=0.9),
+            row("disk", repetition, sample_gb_per_s=None, insert_gb_per_s=1.2),
             row("cpprb", repetition, sample_gb_per_s=8 * scale, insert_gb_per_s=3.0),
             row("cpprb, prioritised", repetition, sample_gb_per_s=6.4 * scale, insert_gb_per_s=3.0),
             row("torchrl", repetition, sample_gb_per_s=1 * scale, insert_gb_per_s=3.0),
@@ -70,6 +76,8 @@ def test_ratios_are_of_one_repetition_and_to_the_fastest_peer(tmp_path):
     assert found["sample, over the fastest peer, prioritised"].value == pytest.approx(1.25)
     assert found["sample, over memcpy, durable"].value == pytest.approx(0.6)
     assert found["insert, over in memory, fsync interval"].value == pytest.approx(0.8)
+    assert found["insert, kept, over the disk"].value == pytest.approx(0.75)
+    assert found["insert, disk over in memory"].value == pytest.approx(0.4)
     assert found["sample, guerdon"].n == 2 and "sample, reverb" not in found
     assert report(table(), tmp_path).holds
     slow = [{**row, "insert_gb_per_s": 1.0} if row["system"] == "guerdon, durable" else row for row in table()]

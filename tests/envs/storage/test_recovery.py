@@ -111,8 +111,10 @@ def width(number):
 def bury(stores):
     """Let go of what the dead process held, as the system does."""
     for store in stores:
-        store._syncer._worker.shutdown(wait=True)
-        for segment in store._segments.values():
+        for thread in (store._syncer._maker, store._syncer._worker):
+            thread.shutdown(wait=True)
+        coming = store._coming if store._coming and not store._coming.exception() else None
+        for segment in [*store._segments.values(), *([coming.result()] if coming else [])]:
             if isinstance(segment, HotSegment):
                 segment.close()
         store._release()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from envs.storage.errors import StoreForeign
+from envs.storage.hot_segment import HotSegment
 from envs.storage.store import Config, Position, Store, open_store, verify
 from envs.storage.writers import Ack, Key
 
@@ -256,6 +258,7 @@ def test_what_is_dropped_before_it_has_to_be_on_disk_is_never_synced(tmp_path, s
     with Store(tmp_path / "s", schema, Config(segment_mb=1, fsync="interval", fsync_interval_s=3600)) as store:
         wide = [store.append(Key(0, 0, number), batch(number, 2, WIDE), {"n": number})[1] for number in range(4)]
         assert wide[-1].segment == 3
+        store._coming.result(10)
         synced.clear()
         store.drop(wide[:3])
         store._syncer.finish()
@@ -266,6 +269,46 @@ def test_what_is_dropped_before_it_has_to_be_on_disk_is_never_synced(tmp_path, s
         store.sync()
         assert max(synced) > 100_000
     assert verify(tmp_path / "s") == []
+
+
+def test_the_files_of_a_segment_are_made_while_the_one_before_is_written(tmp_path, schema, batch):
+    config = Config(segment_mb=1)
+    with Store(tmp_path / "s", schema, config) as store:
+        store.append(Key(0, 0, 0), batch(0))
+        assert store._coming is None  # small stores have one segment
+        store.append(Key(0, 0, 1), batch(1, 2, WIDE))
+        store._coming.result(10)
+        assert {"000001-0.arrow", "000001.index"} < set(names(tmp_path / "s"))
+        store.copy_to(tmp_path / "killed")
+        assert store.append(Key(0, 0, 2), batch(2, 2, WIDE))[1] == (1, 0)
+        store._coming.result(10)
+        large = 2 * WIDE  # there is no room for it in the segment to come, which is made anew
+        assert store.append(Key(0, 0, 3), batch(3, 2, large))[1] == (2, 0)
+        assert store.read(Position(2, 0)).equals(batch(3, 2, large))
+    assert not [name for name in names(tmp_path / "s") if name.startswith("000003") or name.endswith(".index")]
+    assert verify(tmp_path / "s") == []
+    with Store(tmp_path / "killed", schema, config) as store:  # killed with the segment to come on the disk
+        assert [one.key for one in store] == [Key(0, 0, 0), Key(0, 0, 1)] and store.recovery.notes == ()
+        assert store.append(Key(0, 0, 1), batch(1)) == (Ack.DUPLICATE, None)
+        store.append(Key(0, 0, 2), batch(2))
+    assert verify(tmp_path / "killed") == []
+
+
+def test_a_segment_that_could_not_be_made_ahead_is_made_when_it_is_needed(tmp_path, schema, batch, monkeypatch):
+    create = HotSegment.create
+    with Store(tmp_path / "s", schema, Config(segment_mb=1)) as store:
+        store.append(Key(0, 0, 0), batch(0))
+        monkeypatch.setattr(HotSegment, "create", _no_room)
+        store.append(Key(0, 0, 1), batch(1, 2, WIDE))
+        with pytest.raises(OSError, match="no room"):
+            store.append(Key(0, 0, 2), batch(2, 2, WIDE))
+        monkeypatch.setattr(HotSegment, "create", create)
+        assert store.append(Key(0, 0, 2), batch(2, 2, WIDE)) == (Ack.STORED, (1, 0))
+    assert verify(tmp_path / "s") == []
+
+
+def _no_room(*arguments):
+    raise OSError(errno.ENOSPC, "no room")
 
 
 def test_a_full_segment_is_synced_in_the_time_of_its_first_batch(tmp_path, schema, batch, monkeypatch):
