@@ -18,6 +18,7 @@ SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray warns of its own coming default
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.1",  # applications come and go faster, and tests have many
     # Ray reads both once in a process, at its import: no test can change them for another that starts a Ray here.
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -18,10 +18,19 @@ def happened(run, role, what):
     return [event for event in run.events if event["role"] == role and event["what"] == what]
 
 
-def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(training):
+def stop_once_it_has_learnt_more(run):
+    """A learner that went back to its checkpoint comes to where it was first: what it learns again is not counted."""
+    before = run.metrics()["updates"]
+    run.until(lambda: run.metrics()["updates"] >= before + 3, 90, "further updates")
+    run.process.terminate()
+    assert run.wait(150) == 0, run.output
+    run.nothing_left()
+
+
+def test_every_role_is_killed_within_seconds_and_the_run_goes_on(training):
     """All at once is the hardest: who recovers first finds the others dead."""
     settings = {"reward": "classification", "reward__classification__min_labels": 2, "replay__shards": 2}
-    run = training("catch", frames=10**8, minutes=1.25, checkpoint__every_s=5, **settings)
+    run = training("catch", frames=10**8, checkpoint__every_s=5, **settings)
     run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "update")
     killed = {}
     for victim in VICTIMS:
@@ -29,13 +38,10 @@ def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(traini
         time.sleep(0.5)
     for victim in VICTIMS:
         run.until(lambda role=victim: happened(run, role, "recovered"), 90, f"recovery of {victim}")
-    at_recovery = run.metrics()["updates"]
-    assert run.wait(200) == 0, run.output
-    run.nothing_left()
+    stop_once_it_has_learnt_more(run)
 
     ledger, last = run.ledger, run.metrics()
     assert ledger["balanced"] and set(VICTIMS) <= set(ledger["deaths"])
-    assert last["updates"] > at_recovery, "it lives, but does not learn"
     for victim in VICTIMS:
         assert happened(run, victim, "died")[0]["cause"] and happened(run, victim, "recovered")[0]["recovered_s"] > 0
         assert victim in run.directory.report.read_text(), "the report does not name it"
@@ -50,13 +56,12 @@ def test_every_role_is_killed_within_seconds_and_the_run_comes_to_its_end(traini
 
 
 def test_where_one_of_two_learners_dies_both_go_back_to_the_checkpoint(training):
-    run = training("catch", frames=10**8, minutes=0.75, checkpoint__every_s=5, learners=2, batch_fragments=2)
+    run = training("catch", frames=10**8, checkpoint__every_s=5, learners=2, batch_fragments=2)
     run.until(lambda: run.metrics().get("updates", 0) >= 10 and run.directory.checkpoints.is_dir(), 120, "update")
     run.kill("learner-1")
     run.until(lambda: happened(run, "learner-1", "recovered"), 90, "recovery of learner-1")
     assert happened(run, "learner", "renewed") and not happened(run, "learner", "died")
-    assert run.wait(150) == 0, run.output
-    run.nothing_left()
+    stop_once_it_has_learnt_more(run)
     ledger, last = run.ledger, run.metrics()
     assert ledger["balanced"] and ledger["deaths"] == {"learner-1": 1}
     assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
@@ -64,15 +69,14 @@ def test_where_one_of_two_learners_dies_both_go_back_to_the_checkpoint(training)
 
 
 def test_an_actor_that_hangs_is_replaced_after_its_deadline_and_not_left_behind(training):
-    run = training("catch", frames=10**8, minutes=1.0, actors__deadline_s=4)
+    run = training("catch", frames=10**8, actors__deadline_s=4)
     run.until(lambda: run.metrics().get("updates", 0) >= 5 and run.process_of("env-actor-1"), 120, "update")
     hung = run.kill("env-actor-1", signal.SIGSTOP)
     run.until(lambda: happened(run, "env-actor-1", "died"), 40, "death of the actor that hangs")
     assert "no answer to rollout() within 4 s" in happened(run, "env-actor-1", "died")[0]["cause"]
     run.until(lambda: happened(run, "env-actor-1", "recovered"), 60, "recovery")
     run.until(lambda: not psutil.pid_exists(hung), 20, "end of the actor that hung")
-    assert run.wait(150) == 0, run.output
-    run.nothing_left()
+    stop_once_it_has_learnt_more(run)
     ledger = run.ledger
     assert ledger["balanced"] and ledger["deaths"] == {"env-actor-1": 1} and ledger["lost_rollouts"] == 1
 
