@@ -11,7 +11,7 @@
 | paper | the model, far beyond what was measured: where thousands of actors would stand still first |
 
 The model is fitted to all runs of the first recipe but one, and asked about that one. The other recipes are run once,
-for their costs. About seven minutes on two cores. Other keys: paper_cores, paper_gbit, work, results; every further
+for their costs. About eight minutes on two cores. Other keys: paper_cores, paper_gbit, work, results; every further
 key is an override of the recipes.
 """
 
@@ -51,7 +51,7 @@ NAME = "cluster-scaling"
 RECIPES = ("nethack-score", "minihack", "catch")
 SAME = {"minihack": ("main",)}  # recipes with the same costs
 LAYOUTS = ((1, 1), (2, 1), (4, 1), (2, 2), (2, 4))  # actors, shards
-UNROLLS = (0.25, 4)  # of the recipe's own, at the second layout: what a rollout costs beside its frames
+UNROLLS = (0.25, 0.5, 2, 4)  # of the recipe's own, at the second layout: what a rollout costs beside its frames
 WARM_UP_S, SECONDS = 3.0, 6.0
 CALLS, BLOB, ROLLOUT = 300, 4 * 2**20, 2**18
 PAPER = (16, 256, 4096)
@@ -209,7 +209,9 @@ def measure(
             seen, memory, judged = run_once(words, experiment, place, WARM_UP_S, seconds)
             runs.append(seen)
             row: dict[str, Cell] = {"part": "run", "recipe": recipe, "actors": actors, "shards": shards}
-            rows.append({**row, "unroll": steps, "frames_per_s": seen.frames_per_s, "judged_captions_per_s": judged})
+            row |= {"unroll": steps, "frames_per_s": seen.frames_per_s, "judged_captions_per_s": judged}
+            # What the model is fitted to, so that another model can be fitted to the same runs.
+            rows.append(row | {f"{part}_s_per_frame": spent for part, spent in sorted(seen.seconds.items())})
             print(rows[-1], flush=True)
         if len(runs) > 1:
             wrong = errors(runs, hop)

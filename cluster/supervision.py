@@ -50,6 +50,7 @@ class Supervised:
         concurrency: calls at the same time, each in a thread of its own.
         node: the node that its process said it stands on; None: not known yet.
         max_deaths_in_a_row: without a single finished call in between.
+        by_itself: whether it is started again as soon as it dies; False: whoever owns it decides when (`renew`).
     """
 
     name: str
@@ -62,6 +63,7 @@ class Supervised:
     max_deaths_in_a_row: int = 5
     epoch: int = 0
     on_event: Callable[[Event], None] = lambda event: None
+    by_itself: bool = True
     node: str | None = None
     _host: Any = field(default=None, repr=False)
     _deaths_in_a_row: int = 0
@@ -100,11 +102,13 @@ class Supervised:
             deadline_s: of this call, instead of the role's.
 
         Raises:
-            RoleLost: the role died or hung; it has been started again, at the next epoch.
+            RoleLost: the role died or hung; where it is started again `by_itself`, it has been, at the next epoch.
             RoleFailing: it does so again and again.
             Exception: whatever the method itself raised.
         """
         host = self._host
+        if host is None:
+            raise RoleLost(f"{self.name}: {self._died_of or 'it has no process'}")
         deadline_s = (deadline_s or self.deadline_s) + (self.start_deadline_s if self._fresh else 0.0)
         answer: Any = None
         try:
@@ -157,15 +161,25 @@ class Supervised:
                 f"{self.name} died {self._deaths_in_a_row} times in a row, last of: {cause}. "
                 "Ray's logs of its process say more; lower the number of environments if memory ran out"
             )
+        if not self.by_itself:
+            self._host = self.node = None
+            return
         self.epoch += 1
         self.start()
 
     def renew(self, epoch: int, cause: str) -> None:
-        """Kill the host, though it lives, and start it at `epoch`."""
-        ray.kill(self._host, no_restart=True)
-        self.on_event(Event(time.time(), self.name, "renewed", cause))
+        """Start it at `epoch`; where it lives, kill it first."""
+        if self._host is not None:
+            ray.kill(self._host, no_restart=True)
+            self.on_event(Event(time.time(), self.name, "renewed", cause))
         self.epoch = epoch
         self.start()
+
+    def end(self) -> None:
+        """Kill the host and keep its room, for another."""
+        if self._host is not None:
+            ray.kill(self._host, no_restart=True)
+        self._host = self.node = None
 
     def move(self, cause: str, to: Reservation | None = None) -> None:
         """Kill the host and start it in other room, at the next epoch: where it stands it cannot stay.
@@ -189,10 +203,10 @@ class Supervised:
         self._restart(self._host, cause, kill=True)
 
     def stop(self) -> None:
-        """Kill the host."""
+        """Kill the host, and give its room back, or what was asked for in vain."""
         if self._host is not None and ray.is_initialized():
             ray.kill(self._host, no_restart=True)
-        if self._host is not None and self.room is not None:
+        if self.room is not None:
             self.room.give_back()
         self._host = self.node = None
 

@@ -23,6 +23,7 @@ what actors say of them (`Fragment`), and decides. It runs one loop for each arr
 | `_learn` | fragments, snapshots | weights | enough fragments | `_act` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 | `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
+| `_attend_learners` | room | more learners | the clock | the clock |
 | elasticity | how long actors and learner waited | more or fewer actors | the clock | the clock |
 
 Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledger expires what the judge owes, and
@@ -74,6 +75,7 @@ from pipelines.run import Restored, Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, shared_room
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
+from pipelines.scaling.membership import Membership, sizes_of
 from pipelines.scaling.pressure import Waits, makers_pressure
 from pipelines.scaling.waiting import ask_for_room, await_room
 from pipelines.stages import SECONDS
@@ -84,6 +86,7 @@ from rewards.verdicts import Verdict
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
+GROW_S = 1.0  # how often it is asked whether there is room for more learners
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 INSERTS = 5  # tries to store a fragment before its rows count as lost
 
@@ -193,7 +196,16 @@ class _Loops:
             run.event,
             self.admission.resize,
         )
-        self.learner = LearnerGroup(partial(self._learner, spec), experiment.learners, shared_room(asks["learner"]))
+        fewest, most = experiment.scaling.learners.around(experiment.learners)
+        self.learner = LearnerGroup(
+            partial(self._learner, spec),
+            Membership(
+                sizes_of(fewest, most, experiment.batch_fragments), experiment.scaling.speed.settle_s, time.monotonic
+            ),
+            rooms(asks["learner"], most) if fewest < most else shared_room(asks["learner"]),
+            experiment.stall_timeout_s,
+            run.event,
+        )
         self.learner_epoch = 0
         self.ahead: _Ahead | None = None  # the batch that the learner was given while it learnt from another
         self.batches = 0  # that it was given
@@ -219,28 +231,31 @@ class _Loops:
         self.moved_at = time.monotonic()
         self.attending: list[asyncio.Task[None]] = []  # to the judge, to nodes, to how many actors there should be
 
-    def _learner(self, spec: EnvSpec, rank: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
+    def _learner(self, spec: EnvSpec, place: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
         """The role of one learner: one thread learns, one makes the next batch ready."""
         experiment = self.experiment
         return Supervised(
-            "learner" if rank == 0 else f"learner-{rank}",
+            "learner" if place == 0 else f"learner-{place}",
             lambda epoch: partial(PolicyLearner, experiment, spec, self.states.get("learner"), seat(epoch)),
             deadline_s=experiment.role_deadline_s,
             threads=experiment.learner_threads,
             room=room,
             concurrency=2,
             on_event=self.books.event,
+            by_itself=False,
         )
 
     @property
     def needed(self) -> list[Supervised]:
         """Roles without which nothing can begin."""
-        return [*self.shards, *self.learner.roles, *([self.trainer] if self.trainer else [])]
+        fewest = self.experiment.scaling.learners.around(self.experiment.learners)[0]
+        return [*self.shards, *self.learner.roles[:fewest], *([self.trainer] if self.trainer else [])]
 
     @property
     def wanted(self) -> list[Supervised]:
         """Roles that are to begin."""
-        return [*self.needed, *self.actors[: self.crew.wanted], *([self.served.role] if self.served else [])]
+        learners = self.learner.roles[: self.experiment.learners]
+        return [*self.needed, *learners, *self.actors[: self.crew.wanted], *([self.served.role] if self.served else [])]
 
     async def run(self, service: Service | None) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role.
@@ -249,12 +264,14 @@ class _Loops:
             service: the judge, where there is one.
         """
         self.service = service
-        first: list[Supervised | LearnerGroup] = [*self.shards, self.learner, *([self.trainer] if self.trainer else [])]
-        roles = [*self.actors, *first, *([self.served.role] if self.served else [])]
+        first = [*self.shards, *([self.trainer] if self.trainer else [])]
+        served = [] if self.served is None else [self.served.role]
+        roles: list[Supervised | LearnerGroup] = [*self.actors, *first, self.learner, *served]
         try:
             await await_room(self.needed, self.experiment.placement.wait_s, self.books.display.say)
-            for role in first:
-                role.start()
+            for one in first:
+                one.start()
+            await self.learner.begin(self.experiment.learners)
             await self._open_replay()
             if self.served is not None:
                 self.served.role.start()
@@ -271,7 +288,7 @@ class _Loops:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
                 tasks = [asyncio.create_task(loop) for loop in loops]
-                attending = [self._attend_nodes(), self.elasticity.attend()]
+                attending = [self._attend_nodes(), self._attend_learners(), self.elasticity.attend()]
                 if self.service is not None:
                     attending.append(self.judge.attend(self.service.pid))
                 self.attending = [asyncio.create_task(one) for one in attending]
@@ -351,6 +368,8 @@ class _Loops:
             self.books.stopping = self.books.stopping or why
 
         groups = [Group("learner", self.learner.roles, self._move_learner)]
+        if self.learner.elastic:
+            groups = [Group(role.name, [role], partial(self._move_learner, only=role)) for role in self.learner.roles]
         if self.trainer is not None:
             groups.append(Group("reward-trainer", [self.trainer], self._move_trainer))
         if self.served is not None:
@@ -359,12 +378,23 @@ class _Loops:
             groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shards]
         await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
 
-    async def _move_learner(self, to: Reservation) -> None:
-        """Save, and begin again elsewhere from just that."""
+    async def _move_learner(self, to: Reservation, only: Supervised | None = None) -> None:
+        """Save, and begin again elsewhere from just that; all learners, or one of them."""
         await self._save()
         async with self.learning:
-            self.learner.move("its node will go", to)
+            self.learner.move("its node will go", to, only)
             self._go_back()
+
+    async def _attend_learners(self) -> None:
+        """Where learners come and go: when room for more has come, save, and begin again with them."""
+        while self.learner.elastic:
+            await asyncio.sleep(GROW_S)
+            if self.learner.may_grow():
+                await self._save()
+                async with self.learning:
+                    if self.learner.may_grow():
+                        self.learner.grow()
+                        self._go_back()
 
     async def _move_trainer(self, to: Reservation) -> None:
         await self._save()

@@ -327,10 +327,23 @@ class Experiment(BaseModel):
                 f"frames is {self.frames}, less than one update of {fragment * self.batch_fragments} steps "
                 "(actors.environments × actors.unroll_length × batch_fragments): raise frames or lower one of these"
             )
-        if self.batch_fragments % self.learners:
+        fewest, last = self.scaling.learners.around(self.learners)
+        for name, learners in (
+            ("learners", self.learners),
+            ("scaling.learners.least", fewest),
+            ("scaling.learners.most", last),
+        ):
+            if self.batch_fragments % learners:
+                raise ValueError(
+                    f"batch_fragments ({self.batch_fragments}) must be a multiple of {name} ({learners}): each "
+                    "learner takes as many rollouts of a batch"
+                )
+        if fewest < last and self.max_staleness == 0:
+            raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.learners out, or raise it")
+        if fewest < last and self.placement.learners != "PACK":
             raise ValueError(
-                f"batch_fragments ({self.batch_fragments}) must be a multiple of learners ({self.learners}): each "
-                "learner takes as many rollouts of a batch"
+                f"got placement.learners={self.placement.learners} and scaling.learners: learners that come and go get "
+                "room one by one; leave one of the two out"
             )
         if self.max_staleness == 0 and self.batch_fragments % self.actors.count:
             raise ValueError(

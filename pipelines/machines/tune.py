@@ -6,6 +6,7 @@ fewer rollouts.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -56,7 +57,7 @@ class Setting:
 
         Args:
             most: cores of the machine.
-            learners: that share the rollouts of an update.
+            learners: that share the rollouts of an update, which stay a multiple of it.
         """
         for actors in (2 * self.actors, self.actors + 1, self.actors - 1):
             if 1 <= actors <= 2 * most:
@@ -135,6 +136,7 @@ def tune(recipe: Sequence[str], experiment: Experiment, minutes: float, to: Path
         raise UserError(f"minutes: got {minutes:g}; expected more than 0")
     console, most = Console(), cores()
     ends = time.monotonic() + 60 * minutes
+    learners = math.lcm(experiment.learners, *experiment.scaling.learners.around(experiment.learners))
 
     def measure(setting: Setting) -> float:
         words = [*recipe, *(f"{key}={value}" for key, value in setting.overrides().items())]
@@ -144,9 +146,7 @@ def tune(recipe: Sequence[str], experiment: Experiment, minutes: float, to: Path
         return seen.frames_per_s
 
     start = Setting.of(experiment)
-    best, tried = climb(
-        start, lambda s: s.neighbours(most, experiment.learners), measure, lambda: ends - time.monotonic()
-    )
+    best, tried = climb(start, lambda s: s.neighbours(most, learners), measure, lambda: ends - time.monotonic())
     to.parent.mkdir(parents=True, exist_ok=True)
     head = f"# {' '.join(recipe)} on {most} cores: {tried[best]:,.0f} frames/s, {tried[start]:,.0f} before\n"
     to.write_text(head + yaml.safe_dump(best.overrides(), sort_keys=False), encoding="utf-8")

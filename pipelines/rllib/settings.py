@@ -33,7 +33,7 @@ def unsupported(experiment: Experiment) -> str | None:
             appo and experiment.reward.judged and experiment.reward.on_null == "mask",
             "reward.on_null=omit: RLlib's V-trace ends the return where the loss is masked; rllib-ppo can mask",
         ),
-        (experiment.learners > 1, "learners=1"),
+        (experiment.scaling.learners.around(experiment.learners)[1] > 1, "learners=1, and no more by scaling.learners"),
         (experiment.learner_device != "cpu", "learner_device=cpu"),
         (experiment.actors.inference == "server", "actors.inference=actor"),
         (experiment.replay.shards > 1, "replay.shards=1: RLlib keeps no replay"),

@@ -28,7 +28,13 @@ def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
         "replay": Ask.of(
             "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
         ),
-        "learner": Ask.of("learner", experiment.learners, place.learner, gpus=learner_gpus, strategy=place.learners),
+        "learner": Ask.of(
+            "learner",
+            experiment.scaling.learners.around(experiment.learners)[0],
+            place.learner,
+            gpus=learner_gpus,
+            strategy=place.learners,
+        ),
         "actors": Ask.of("actors", experiment.scaling.actors.around(actors.count)[0], place.actors),
     }
     if actors.inference == "server":
@@ -69,6 +75,7 @@ def needed_cpus(experiment: Experiment | LanguageExperiment) -> int:
         asks = asks_of(experiment)
         most = {
             "actors": experiment.scaling.actors.around(experiment.actors.count)[1],
+            "learner": experiment.scaling.learners.around(experiment.learners)[1],
             "judge": experiment.serving.max_replicas or experiment.serving.replicas,
         }
     return math.ceil(sum(most.get(role, ask.count) * ask.bundle.get("CPU", 0.0) for role, ask in asks.items())) + 1

@@ -9,11 +9,12 @@ from cluster.scaler import Config as SpeedConfig
 
 
 class Config(BaseModel):
-    """Bounds of env actors. Replicas of the judge: serving.replicas, serving.max_replicas."""
+    """Bounds of env actors and learners. Replicas of the judge: serving.replicas, serving.max_replicas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     actors: Bounds = Field(default_factory=Bounds)
+    learners: Bounds = Field(default_factory=Bounds)
     speed: SpeedConfig = Field(default_factory=SpeedConfig)
 
 

@@ -44,6 +44,10 @@ class Layout:
     tokens: float = math.inf
 
 
+# Costs that results measured before these were told apart do not have: there they are part of what a frame costs.
+BEFORE = frozenset({"actor_rollout", "learner_rollout", "replay_rollout"})
+
+
 @dataclass(frozen=True)
 class Costs:
     """What was measured; seconds are of one core.
@@ -53,6 +57,9 @@ class Costs:
         learner: seconds a frame.
         replay: seconds a frame.
         trainer: seconds a frame, of the reward model.
+        actor_rollout: seconds a rollout, of an actor: weights taken in, rows closed and packed, the next ones opened.
+        learner_rollout: seconds a rollout, of a learner: rows scored, put together, and padded for their returns.
+        replay_rollout: seconds a rollout, of a share of the replay: its rows stored, kept in order, and drawn.
         driver: seconds a rollout, of the driver: two calls, admission, books.
         driver_always: seconds a second, whatever happens: display, books, looks at the clock.
         ray: seconds a rollout, of Ray's own processes.
@@ -69,6 +76,9 @@ class Costs:
     learner: float
     replay: float = 0.0
     trainer: float = 0.0
+    actor_rollout: float = 0.0
+    learner_rollout: float = 0.0
+    replay_rollout: float = 0.0
     driver: float = 0.0
     driver_always: float = 0.0
     ray: float = 0.0
@@ -89,10 +99,10 @@ class Costs:
         """From what `as_dict` gave.
 
         Raises:
-            ValueError: a cost is missing or unknown, not finite, or negative.
+            ValueError: a cost is missing or unknown, not finite, or negative. One of those `BEFORE` may be missing.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
+        if set(values) | BEFORE != names:
             raise ValueError(f"got costs {sorted(values)}; expected {sorted(names)}")
         if bad := [name for name, value in values.items() if not (math.isfinite(value) and value >= 0)]:
             raise ValueError(f"got {bad[0]} = {values[bad[0]]}; expected a finite number of at least 0")
@@ -124,17 +134,17 @@ def limits(costs: Costs, layout: Layout) -> list[Limit]:
     c, at = costs, layout
     rollouts = 1.0 / at.frames  # a frame
     update = at.batch * at.frames
-    learning = update * c.learner / at.learners
+    learning = (update * c.learner + at.batch * c.learner_rollout) / at.learners
     if at.learners > 1:
         learning += 2 * c.weights / at.network + 2 * c.hop  # a ring sends each gradient twice
     found = [
         Limit(
             "env actors",
-            at.actors * at.frames / (at.frames * c.actor + c.hop),
+            at.actors * at.frames / (at.frames * c.actor + c.actor_rollout + c.hop),
             "actors.count, or a cheaper policy (actors.inference=server on a GPU)",
         ),
         Limit("learner", _over(update, learning), "learners, learner_device=cuda, or fewer epochs"),
-        Limit("store shards", _over(at.shards, c.replay), "replay.shards"),
+        Limit("store shards", _over(at.shards, c.replay + c.replay_rollout * rollouts), "replay.shards"),
         Limit(
             "the driver",
             _over(max(0.0, 1.0 - c.driver_always), c.driver * rollouts),
@@ -174,8 +184,9 @@ def limits(costs: Costs, layout: Layout) -> list[Limit]:
 def seconds_a_frame(costs: Costs, layout: Layout) -> float:
     """Processor seconds of all parts together."""
     judged = costs.questions * costs.judge if layout.judges else 0.0
-    rollout = (costs.driver + costs.ray) / layout.frames
-    return costs.actor + costs.learner + costs.replay + costs.trainer + rollout + judged
+    frame = costs.actor + costs.learner + costs.replay + costs.trainer
+    rollout = costs.actor_rollout + costs.learner_rollout + costs.replay_rollout + costs.driver + costs.ray
+    return frame + rollout / layout.frames + judged
 
 
 def frames_per_s(costs: Costs, layout: Layout) -> float:
@@ -212,8 +223,10 @@ class Seen:
 def fit(runs: Sequence[Seen], hop: float = 0.0) -> Costs:
     """Costs that explain runs best.
 
-    What a part does for each frame is the mean over runs. Of driver and Ray it is found by non-negative least squares
-    how much they take a second, and how much a rollout; from runs that differ too little, all counts for rollouts.
+    By non-negative least squares it is found of actors, learner and replay how much they take a frame, and how much a
+    rollout; of driver and Ray, how much a second, and how much a rollout. From runs whose rollouts differ too little,
+    all that the first do counts for frames, and all that the others do for rollouts. The reward model's trainer knows
+    no rollouts: the mean over runs.
 
     Args:
         runs: measured, at least one.
@@ -228,16 +241,22 @@ def fit(runs: Sequence[Seen], hop: float = 0.0) -> Costs:
     def mean(part: str) -> float:
         return float(np.mean([run.seconds.get(part, 0.0) for run in runs]))
 
+    actor, actor_rollout = _shared_out(runs, "actor")
+    learner, learner_rollout = _shared_out(runs, "learner")
+    replay, replay_rollout = _shared_out(runs, "replay")
     driver_always, driver = _split(runs, "driver")
     ray_always, ray = _split(runs, "ray")
     asked = [run for run in runs if run.questions > 0]
     judge = float(np.mean([run.seconds.get("judge", 0.0) / run.questions for run in asked])) if asked else 0.0
     last = runs[-1]
     return Costs(
-        actor=mean("actor"),
-        learner=mean("learner"),
-        replay=mean("replay"),
+        actor=actor,
+        learner=learner,
+        replay=replay,
         trainer=mean("trainer"),
+        actor_rollout=actor_rollout,
+        learner_rollout=learner_rollout,
+        replay_rollout=replay_rollout,
         driver=driver,
         driver_always=driver_always,
         ray=ray,
@@ -263,6 +282,17 @@ def errors(runs: Sequence[Seen], hop: float = 0.0) -> list[float]:
 def _over(amount: float, cost: float) -> float:
     """How much of a thing that costs so much there is for an amount; what costs nothing, without end."""
     return amount / cost if cost > 0 else math.inf
+
+
+def _shared_out(runs: Sequence[Seen], part: str) -> tuple[float, float]:
+    """Seconds a frame, and seconds a rollout."""
+    rollouts = np.array([1.0 / run.layout.frames for run in runs])  # a frame
+    spent = np.array([run.seconds.get(part, 0.0) for run in runs])  # a frame
+    if len(runs) < 3 or rollouts.max() < 1.5 * rollouts.min():
+        return float(spent.mean()), 0.0
+    scale = rollouts.max()  # so that both columns are of one size
+    (frame, rollout), _ = nnls(np.stack([np.ones_like(rollouts), rollouts / scale], axis=1), spent)
+    return float(frame), float(rollout / scale)
 
 
 def _split(runs: Sequence[Seen], part: str) -> tuple[float, float]:

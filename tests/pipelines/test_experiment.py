@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 
+from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
@@ -31,6 +32,7 @@ FREE = {
     "storage": "memory://runs",
     "placement.actors.labels.pool": "cpu",
     "scaling.actors.most": 8,
+    "scaling.learners.least": 1,
     "role_deadline_s": 9.0,
     "prices.request": 0.1,
     "cache.memory_entries": 5,
@@ -113,6 +115,23 @@ def test_the_reward_version_tells_sources_settings_and_judges_apart():
     }
     assert len(versions) == 6
     assert catch().reward_version("a") == apply(catch(), {"seed": 5, "frames": 999}).reward_version("a")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scaling.learners.most": 4}, "must be a multiple of scaling.learners.most (4)"),
+        ({"scaling.learners.most": 8}, "must be a multiple of scaling.learners.most (8)"),
+        ({"scaling.learners.least": 3, "scaling.learners.most": 2}, "least 3 above most 2"),
+        ({"scaling.learners.least": 0}, "greater than or equal to 1"),
+        ({"scaling.learners.most": 2, "max_staleness": 0}, "leave scaling.learners out"),
+        ({"scaling.learners.most": 2, "placement.learners": "SPREAD"}, "leave one of the two out"),
+    ],
+)
+def test_learners_that_cannot_share_a_batch_or_are_bound_in_the_wrong_order_are_refused(values, said):
+    with pytest.raises(UserError) as refused:
+        apply(catch(), {"batch_fragments": 6, "frames": 10_000, **values})
+    assert said in str(refused.value)
 
 
 def test_an_experiment_cannot_be_changed_or_extended():

@@ -40,3 +40,9 @@ def test_a_language_run_asks_for_engines_and_workers_of_rewards():
     assert asks["engines"].count == 2 and asks["engines"].bundle == {"CPU": 1.0, "GPU": 0.5}
     assert asks["learner"].bundle["GPU"] == 0.25 and asks["rewards"].count == 1
     assert needed_cpus(experiment) == 2 + 1 + 1 + 1 + 1
+
+
+def test_an_elastic_group_of_learners_begins_with_the_least_and_may_grow_to_the_most():
+    some = {"batch_fragments": 4, "learners": 2, "scaling.learners.least": 1, "scaling.learners.most": 4}
+    assert asks_of(apply(catch(), some))["learner"].count == 1
+    assert needed_cpus(apply(catch(), some)) == 1 + 4 + 1 + 1

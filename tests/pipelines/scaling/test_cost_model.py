@@ -71,6 +71,25 @@ def test_a_fit_finds_what_made_the_runs():
     assert (costs.actor, costs.learner, costs.hop) == (pytest.approx(1e-3), pytest.approx(5e-4), 0.001)
 
 
+def test_a_rollout_costs_its_actor_the_replay_and_the_learner_something_however_short_it_is():
+    each = {"actor": (1e-4, 4e-3), "learner": (5e-5, 2e-3), "replay": (1e-5, 1e-3)}
+    runs = [
+        Seen(Layout(2, frames, 2), 100.0, {part: frame + rollout / frames for part, (frame, rollout) in each.items()})
+        for frames in (128, 512, 512, 2048)
+    ]
+    costs = fit(runs)
+    assert (costs.actor, costs.actor_rollout) == pytest.approx(each["actor"])
+    assert (costs.learner, costs.learner_rollout) == pytest.approx(each["learner"])
+    assert (costs.replay, costs.replay_rollout) == pytest.approx(each["replay"])
+    found = by_part(Layout(2, 100, 4), costs)
+    assert found["env actors"] == pytest.approx(2 * 100 / (100 * 1e-4 + 4e-3))
+    assert found["learner"] == pytest.approx(400 / (400 * 5e-5 + 4 * 2e-3))
+    assert found["store shards"] == pytest.approx(100 / (100 * 1e-5 + 1e-3))
+    assert found["all cores"] == pytest.approx(2 / (1.6e-4 + 7e-3 / 100))
+    alike = fit(runs[1:3])
+    assert alike.actor == pytest.approx(1e-4 + 4e-3 / 512) and alike.actor_rollout == 0.0
+
+
 def test_from_one_run_all_that_the_driver_does_counts_for_rollouts():
     costs = fit([seen(10, 300.0)])
     assert costs.driver_always == 0 and costs.driver == pytest.approx((0.1 + 2e-3 * 30) / 30)
@@ -97,6 +116,8 @@ def test_a_model_of_runs_that_it_made_is_right_about_them():
 
 def test_costs_are_read_back_and_others_refused():
     assert Costs.of(COSTS.as_dict()) == COSTS
+    older = {name: value for name, value in COSTS.as_dict().items() if not name.endswith("_rollout")}
+    assert Costs.of(older) == COSTS, "a result from before rollouts were told apart"
     with pytest.raises(ValueError, match="expected"):
         Costs.of({"actor": 1.0})
     with pytest.raises(ValueError, match="learner = nan"):
