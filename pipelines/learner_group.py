@@ -177,7 +177,7 @@ class LearnerGroup:
             while not (errors := _errors(calls)) and not all(call.done() for call in calls):
                 await asyncio.wait(calls, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
                 if epoch == self.epoch and (gone := next((role for role in roles if _without_room(role)), None)):
-                    gone.replace("its room is gone")
+                    gone.end()  # its call is lost, as of one that died
             if not errors:
                 return calls[0].result()
             if len(calls) > 1 and not any(isinstance(error, RoleLost) for error in errors):

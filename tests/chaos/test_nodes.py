@@ -63,25 +63,32 @@ def test_what_can_never_be_is_refused_one_node_is_lost_and_another_left_in_time(
     assert ledger["lost_rollouts"] <= ledger["deaths"][lost], "nothing is lost but what was under way on the dead node"
 
 
-def test_learners_go_on_with_those_that_are_left_and_grow_again_when_room_comes(raylets, training):
-    node = raylets.add(1, learning=1)
+def test_a_learner_whose_node_is_lost_is_done_without_and_joins_when_there_is_room_again(raylets, training):
+    for _ in range(2):
+        raylets.add(1, learning=1)
     learners = {"scaling__learners__least": 1, "learners": 2, "batch_fragments": 2, "scaling__speed__settle_s": 1}
     place = {"placement__learner__resources__learning": 1, "checkpoint__every_s": 5, "actors__count": 1}
-    raylets.add(1, learning=1)
     run = training("catch", frames=10**8, ray__address=raylets.address, **learners, **place)
-    run.until(lambda: run.metrics().get("updates", 0) >= 5 and run.process_of("learner-1"), 200, "updates of two")
-    raylets.remove(node)
+
+    def learns_on():
+        before = run.metrics().get("updates", 0)
+        run.until(lambda: run.metrics().get("updates", 0) > before + 3, 200, "updates")
+
+    learns_on()
+    raylets.remove(raylets.nodes[-1])
     run.until(lambda: [event for event in run.events if event["what"] == "left"], 60, "a learner leaving")
     lost = next(event["role"] for event in run.events if event["what"] == "left")
     assert happened(run, lost, "died") and "1 of at most 2 share a batch" in happened(run, lost, "left")[0]["cause"]
-    before = run.metrics()["updates"]
-    run.until(lambda: run.metrics()["updates"] > before + 3, 60, "learning with the one that is left")
+    learns_on()
+
     raylets.add(1, learning=1)
-    run.until(lambda: happened(run, lost, "joined") and happened(run, lost, "recovered"), 120, "growing again")
-    before = run.metrics()["updates"]
-    run.until(lambda: run.metrics()["updates"] > before + 3, 60, "learning with both")
+    run.until(lambda: happened(run, lost, "joined"), 60, "growing again")
+    learns_on()
+    assert happened(run, lost, "recovered")[-1]["time_s"] > happened(run, lost, "left")[0]["time_s"]
     run.process.terminate()
     assert run.wait(90) == 0, run.output
     ledger, last = run.ledger, run.metrics()
-    assert ledger["balanced"] and ledger["experience"]["samples"] == last["updates"]
-    assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"], "the optimiser has gone on"
+    # Once more where Ray said only after it was begun there again that its node has gone.
+    assert ledger["balanced"] and set(ledger["deaths"]) == {lost} and ledger["deaths"][lost] <= 2
+    assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
+    assert ledger["experience"]["sampled"]["frames"] == last["learnt_frames"], "nothing was learnt twice or skipped"
