@@ -58,7 +58,9 @@ LARGER_HIDDEN, LARGER_LAYERS = 256, 4
 PRICE = 1.0
 HTTP_BATCH = 32
 OF_CEILING, OF_SERIAL = 0.9, 10.0  # what is aimed at, at `AT` askers
-QUEUEING = AnnotationConfig(order="oldest", batch_size=256, max_in_flight=2, queue_capacity=100_000)
+QUEUEING = AnnotationConfig(
+    order="oldest", batch_size=256, max_in_flight=2, partial_in_flight=1, queue_capacity=100_000
+)
 
 
 def larger_model(work: Path, hidden: int, layers: int) -> Path:

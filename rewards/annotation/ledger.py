@@ -66,6 +66,9 @@ class Config(BaseModel):
         backfill_capacity: shed questions remembered for that; older ones are forgotten and may be asked anew.
         batch_size: questions in one call.
         max_in_flight: batches with the judge at the same time.
+        partial_in_flight: from so many on, a further batch goes only if it is full, as Nagle's algorithm has it for
+            packets: a model takes longer for two half batches than for one whole. The number of replicas is a good
+            one; None: no batch waits to be full.
         deadline_s: after this long without an answer a batch has timed out.
         max_attempts: tries per question where the judge failed or timed out; then its verdict is NULL.
         backoff_s: shortest wait before a retry; each is drawn from up to three times the one before.
@@ -85,6 +88,7 @@ class Config(BaseModel):
     backfill_capacity: int = Field(100_000, ge=0)
     batch_size: int = Field(32, ge=1)
     max_in_flight: int = Field(2, ge=1)
+    partial_in_flight: int | None = Field(None, ge=1)
     deadline_s: float = Field(60.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     backoff_s: float = Field(1.0, ge=0)
@@ -231,7 +235,8 @@ class AnnotationLedger:
             at_most: questions, where that is fewer than `batch_size`.
 
         Returns:
-            None while nothing is due, enough batches are in flight, the ledger is held, or the circuit breaker is open.
+            None while nothing is due, enough batches are in flight, a batch that is not full has to wait, the ledger is
+            held, or the circuit breaker is open.
             When it is half open, one question probes the judge.
         """
         if self.held:
@@ -246,6 +251,9 @@ class AnnotationLedger:
         size = 1 if state == "half_open" else min(self.config.batch_size, at_most or self.config.batch_size)
         if not self._queue.pending and self.config.backfill:
             self._queue.backfill(size)
+        partial = self.config.partial_in_flight
+        if partial is not None and len(self._flights) >= partial and self._queue.ready < size:
+            return None
         taken = self._queue.take(size)
         if not taken:
             return None

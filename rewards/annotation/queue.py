@@ -63,6 +63,11 @@ class Queue:
         return subject in self._ready or subject in self._waiting
 
     @property
+    def ready(self) -> int:
+        """Questions that can be taken now."""
+        return len(self._places)
+
+    @property
     def pending(self) -> int:
         """Questions that are ready or waiting."""
         return len(self._ready) + len(self._waiting)

@@ -202,6 +202,23 @@ def test_batches_in_flight_are_bounded() -> None:
     assert ledger.next_batch() is not None
 
 
+def test_what_does_not_fill_a_batch_waits_while_others_are_with_the_judge() -> None:
+    ledger, _ = make(batch_size=3, max_in_flight=3, partial_in_flight=1)
+    ledger.ask(question(0))
+    first = taken(ledger)  # nothing is under way: it goes alone
+    for k in (1, 2):
+        ledger.ask(question(k))
+        assert ledger.next_batch() is None
+    ledger.ask(question(3))
+    assert len(taken(ledger).questions) == 3  # full
+    for k in (4, 5):
+        ledger.ask(question(k))
+    answered(ledger, first)
+    assert ledger.next_batch() is None  # the full one is under way
+    assert ledger.next_batch(at_most=2) is not None  # as many as the limits allow are enough
+    assert ledger.ledger().balanced
+
+
 def test_the_breaker_opens_probes_with_one_question_and_closes() -> None:
     ledger, clock = make(batch_size=2, breaker_failures=2, breaker_cooldown_s=10.0, backoff_s=0.0, max_attempts=9)
     for k in range(4):
