@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -162,3 +162,34 @@ def necessary_tools(
         0.2 * float(right and bool(used - set(core))),
         -price * (usage + spurious),
     )
+
+
+CALL_PAYS = {"executed": 0.1, "failed": -0.1, "invalid": -0.2}
+"""What a call is worth by what came of it, after TableGPT-R1."""
+
+
+def call_rewards(outcomes: Sequence[str | None], pays: Mapping[str, float] = CALL_PAYS) -> Floats:
+    """A process reward of each call by what came of it `[N]`; NaN where that is not known (None).
+
+    Source: TableGPT-R1 (executed 0.1, failed −0.1, not a valid call −0.2; which is which is inferred).
+
+    Raises:
+        ValueError: an outcome that nothing is said of.
+    """
+    if unknown := sorted({outcome for outcome in outcomes if outcome is not None} - set(pays)):
+        raise ValueError(f"got outcomes {unknown}; expected some of {sorted(pays)}, or None")
+    return np.array([np.nan if outcome is None else pays[outcome] for outcome in outcomes], np.float64)
+
+
+def learnable(passes: ArrayLike, fewest: int = 3, most: int = 7) -> NDArray[np.bool_]:
+    """Which prompts go on to the next stage, by how many of their answers were right `[P]`: from `fewest` to `most`.
+
+    Source: TableGPT-R1 (of 8 answers, 3 to 7): what is always or hardly ever right teaches little.
+
+    Raises:
+        ValueError: bounds in the wrong order.
+    """
+    if not 0 <= fewest <= most:
+        raise ValueError(f"got bounds {fewest} and {most}; expected 0 <= fewest <= most")
+    counts = np.asarray(passes, np.int64)
+    return (counts >= fewest) & (counts <= most)

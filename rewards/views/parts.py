@@ -41,6 +41,8 @@ from rewards.shaping.anneal import Anneal
 from rewards.shaping.clip import Clip
 from rewards.shaping.count_decay import CountDecay
 from rewards.shaping.gate import Gate
+from rewards.shaping.imagined_direction import ImaginedDirection
+from rewards.shaping.intervention import Intervention
 from rewards.shaping.length_contrast import LengthContrast
 from rewards.shaping.length_penalty import LengthPenalty
 from rewards.shaping.mode_balance import ModeBalance
@@ -62,6 +64,8 @@ KINDS: tuple[type[Part], ...] = (
     Clip,
     CountDecay,
     Gate,
+    ImaginedDirection,
+    Intervention,
     LengthContrast,
     LengthPenalty,
     ModeBalance,

@@ -105,6 +105,50 @@ def test_softmax_weights_are_one_in_size_and_a_frozen_one_is_a_weighted_sum(z):
     assert part.update(table, part.initial_state())["z"] == [0.0] * len(z)
 
 
+LAYOUT = Layout.of([1])
+
+
+def test_a_bootstrap_lends_its_weight_to_the_main_reward_while_success_is_rare():
+    part = part_of(
+        {
+            "part": "lagrangian",
+            "preset": "direct_behaviour",
+            "of": "r",
+            "limits": {"lava": 0.1},
+            "rate": 1.0,
+            "bootstrap": "success",
+            "least": 0.9,
+        }
+    )
+    assert part.weights({"z": [0.0, 0.0]}).tolist() == pytest.approx([1 / 3, -1 / 3])
+    levels = {"r": "step", "lava": "step", "success": "episode"}
+    table = Table({"r": Column.full([1.0]), "lava": Column.full([1.0]), "success": Column.full([0.0])}, LAYOUT, levels)
+    state = part.update(table, part.initial_state())
+    assert state["z"] == pytest.approx([0.9, 0.9])  # one limit is broken by 0.9, success is 0.9 too rare
+    weights = part.weights(state)
+    assert weights[0] == pytest.approx(-weights[1])  # as much for arriving as against lava
+    done = Table({"r": Column.full([1.0]), "lava": Column.full([0.0]), "success": Column.full([1.0])}, LAYOUT, levels)
+    for _ in range(100):
+        state = part.update(done, state)
+    assert part.weights(state).tolist() == pytest.approx([1, 0], abs=1e-3)  # plain RL: nothing is broken
+    unknown = Table({**table, "success": Column(np.array([np.nan]), np.array([False]))}, LAYOUT, levels)
+    assert part.apply(unknown, state).valid.all() and part.update(unknown, state)["z"][1] == state["z"][1]
+    with pytest.raises(ValueError, match="expected form: softmax"):
+        part_of({"part": "lagrangian", "of": "r", "limits": {"a": 1}, "bootstrap": "s"})
+
+
+def test_plain_multipliers_grow_while_a_limit_is_broken_and_never_fall_below_nothing():
+    part = part_of({"part": "lagrangian", "form": "plain", "of": "r", "limits": {"a": 0.5}, "rate": 10, "momentum": 0})
+    broken, kept = (Table({"r": Column.full([0.0]), "a": Column.full([a])}) for a in (1.0, 0.0))
+    state = part.initial_state()
+    for _ in range(9):
+        state = part.update(broken, state)
+    assert part.weights(state).tolist() == [1, -45]
+    for _ in range(20):
+        state = part.update(kept, state)
+    assert part.weights(state).tolist() == [1, 0]
+
+
 def test_a_hypervolume_is_the_area_of_the_union_and_progress_sets_the_multiplier():
     assert hypervolume([[2, 1], [1, 2]], [0, 0]) == 3
     assert hypervolume([[1, 1, 1], [2, 0.5, 0.5]], [0, 0, 0]) == pytest.approx(1.25)

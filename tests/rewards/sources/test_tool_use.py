@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.sources.tool_use import Calls, Look, coherent, conditional_bonus, necessary_tools
+from rewards.sources.tool_use import (
+    Calls,
+    Look,
+    call_rewards,
+    coherent,
+    conditional_bonus,
+    learnable,
+    necessary_tools,
+)
 
 
 def test_a_wrong_answer_has_no_bonus_and_what_does_not_hold_together_is_worth_nothing():
@@ -54,3 +62,15 @@ def test_a_guess_without_the_crop_that_is_needed_is_not_paid():
 def test_the_parts_sum_to_the_reward_and_more_calls_never_pay_without_need(used, right, crop):
     found = necessary_tools(right, True, Calls(tuple(used), crop), ())
     assert found.total == pytest.approx(sum(found)) and found.total <= 1.3 + 1e-9
+
+
+def test_a_call_pays_by_what_came_of_it_and_one_that_nobody_knows_of_is_null():
+    np.testing.assert_allclose(call_rewards(["executed", "failed", "invalid", None]), [0.1, -0.1, -0.2, np.nan])
+    with pytest.raises(ValueError, match="expected some of"):
+        call_rewards(["lost"])
+
+
+def test_prompts_that_are_always_or_hardly_ever_solved_do_not_go_on():
+    assert learnable([0, 2, 3, 7, 8]).tolist() == [False, False, True, True, False]
+    with pytest.raises(ValueError, match="fewest <= most"):
+        learnable([1], 4, 3)
