@@ -107,9 +107,7 @@ def filtered(tasks: Tasks, seed: int, members: int = 8) -> dict[str, float]:
 
 
 def _routing_pays(found: Found) -> bool:
-    spread = [
-        x - y for x, y in zip(*(found.values["router"][k] for k in ("useful of kept", "useful of all")), strict=True)
-    ]
+    kept, whole = (found.values["router"][name] for name in ("useful of kept", "useful of all"))
     return (
         all(found.above("router", other, "worth") for other in ("rule for all", "judge for all"))
         and found.above("router", "router without calls", "first call runs")
@@ -121,7 +119,7 @@ TABLEGPT_R1 = Check(
     row=216,
     name="task-adaptive-reward-router",
     claim="In one run over verifiable, open and agentic tasks, a rule where it applies and else a judge ends with more "
-    "true worth than the rule or the judge for all; a process reward for calls lets more first calls run; and of prompts "
+    "true worth than the rule or the judge for all; a process reward for calls lets more first calls run; of prompts "
     "with 3 to 7 right answers of 8 more groups have an advantage than of all.",
     arms={
         "rule for all": lambda seed: routed(seed, "rule"),

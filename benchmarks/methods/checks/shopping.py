@@ -127,8 +127,8 @@ SHOP_R1 = Check(
     row=163,
     name="hierarchical-action-reward",
     claim="Where four in ten persons leave and it cannot be foreseen who, a reward for exact matches teaches to say "
-    "more often that they leave than the hierarchical one with DARS does; with this, more clicks are foreseen exactly than "
-    "by supervised training and than with the reward for exact matches.",
+    "more often that they leave than the hierarchical one with DARS does; with this, more clicks are foreseen exactly "
+    "than by supervised training and than with the reward for exact matches.",
     arms={
         "supervised": lambda seed: shopped(seed, None),
         "exact or not": lambda seed: shopped(seed, 0.0),
