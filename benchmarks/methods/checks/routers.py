@@ -48,7 +48,11 @@ class Tasks:
         self.outcome = np.where((self.kind == AGENTIC)[:, None], first, -1)
 
 
-SUM = {"part": "weighted_sum", "coefficients": {"score": 1.0, "call": 1.0}, "on_null": {"call": "omit"}}
+SUM = {
+    "part": "weighted_sum",
+    "coefficients": {"score": 1.0, "call": 1.0, "rule": 0.0, "judge": 0.0},  # who is not heard is looked at only
+    "on_null": {"call": "omit", "rule": "omit", "judge": "omit"},
+}
 GRPO = {"part": "group_relative", "preset": "grpo", "of": "reward"}
 
 
