@@ -53,7 +53,8 @@ def flow_mean(
     if guide is None or not strength:
         return mean
     size = guide.flatten(1).norm(dim=1).reshape(-1, *[1] * (guide.ndim - 1))
-    return mean + strength * guide / size.clamp_min(1e-12)
+    guided: Tensor = mean + strength * guide / size.clamp_min(1e-12)
+    return guided
 
 
 def flow_log_prob(after: Tensor, mean: Tensor, sigma: float, next_sigma: float, eta: float) -> Tensor:

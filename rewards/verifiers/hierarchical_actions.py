@@ -63,8 +63,10 @@ def action_levels(
         ValueError: an action of a type that has no fields here, or one that lacks a field of its type.
     """
     kind = action.get("type")
-    if kind not in fields or (lacking := [name for name in fields[kind] if not isinstance(action.get(name), str)]):
-        lack = "" if kind not in fields else f" without text in {lacking}"
+    known = isinstance(kind, str) and kind in fields
+    lacking = [name for name in fields[str(kind)] if not isinstance(action.get(name), str)] if known else []
+    if not known or lacking:
+        lack = f" without text in {lacking}" if lacking else ""
         raise ValueError(f"got an action of type {kind!r}{lack}; expected one of {sorted(fields)} with all its fields")
     try:
         written = read_json(completion)
@@ -76,7 +78,7 @@ def action_levels(
     if not isinstance(done, dict) or done.get("type") != kind:
         return Levels(0.5, 0.0, 0.0, 0.0)
     filled = similar = 0.0
-    for name, (pays, share) in fields[kind].items():
+    for name, (pays, share) in fields[str(kind)].items():
         text = done.get(name)
         if not isinstance(text, str) or not text.strip() or not action[name].strip():
             continue
@@ -117,4 +119,5 @@ def self_certainty(log_probs: ArrayLike, mask: ArrayLike) -> NDArray[np.float64]
     size = found.shape[2]
     each = np.where(chances > 0, chances * (np.where(chances > 0, found, 0.0) + np.log(size)), 0.0).sum(-1) / size
     total = np.where(counts, each, 0.0).sum(-1)
-    return np.divide(total, counts.sum(-1), out=np.full(len(total), np.nan), where=counts.any(-1))
+    mean: NDArray[np.float64] = np.divide(total, counts.sum(-1), out=np.full(len(total), np.nan), where=counts.any(-1))
+    return mean
