@@ -63,11 +63,10 @@ def action_levels(
         ValueError: an action of a type that has no fields here, or one that lacks a field of its type.
     """
     kind = action.get("type")
-    known = isinstance(kind, str) and kind in fields
-    lacking = [name for name in fields[str(kind)] if not isinstance(action.get(name), str)] if known else []
-    if not known or lacking:
-        lack = f" without text in {lacking}" if lacking else ""
-        raise ValueError(f"got an action of type {kind!r}{lack}; expected one of {sorted(fields)} with all its fields")
+    if not isinstance(kind, str) or kind not in fields:
+        raise ValueError(f"got an action of type {kind!r}; expected one of {sorted(fields)} with all its fields")
+    if lacking := [name for name in fields[kind] if not isinstance(action.get(name), str)]:
+        raise ValueError(f"got an action of type {kind!r} without text in {lacking}; expected all its fields")
     try:
         written = read_json(completion)
     except PolicyFault:
@@ -78,7 +77,7 @@ def action_levels(
     if not isinstance(done, dict) or done.get("type") != kind:
         return Levels(0.5, 0.0, 0.0, 0.0)
     filled = similar = 0.0
-    for name, (pays, share) in fields[str(kind)].items():
+    for name, (pays, share) in fields[kind].items():
         text = done.get(name)
         if not isinstance(text, str) or not text.strip() or not action[name].strip():
             continue

@@ -42,6 +42,8 @@ def test_in_a_recipe_it_is_a_reward_of_episodes():
     assert [answer.value for answer in found] == [2.0, 0.0]
     with pytest.raises(ValueError, match="expected one of"):
         action_levels("", {"type": "buy"})
+    with pytest.raises(ValueError, match=r"without text in \['name'\]"):
+        action_levels("", {"type": "click"})
 
 
 def test_even_distributions_are_not_certain_and_certain_ones_are_log_v_over_v():
