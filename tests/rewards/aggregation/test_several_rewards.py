@@ -171,3 +171,10 @@ def test_a_hypervolume_is_what_a_fine_grid_counts(points):
     for a, b in points:
         inside |= (x < a) & (y < b)
     assert abs(hypervolume(points, [0, 0]) - inside.mean()) < 0.04
+
+
+def test_a_reward_of_being_clean_changes_nothing_with_weight_0_and_parts_what_was_equal_with_1():
+    columns = {"proxy": [1.0, 1.0, None], "clean": [0.75, 0.25, 0.25]}
+    for weight, wanted in ((0.0, [1.0, 1.0, None]), (1.0, [1.75, 1.25, None])):
+        part = {"part": "weighted_sum", "coefficients": {"proxy": 1.0, "clean": weight}}
+        assert made(part, columns) == wanted
