@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.apparatus.marked import marked
 from benchmarks.apparatus.training import CHECKOUT
 from benchmarks.chaos_main_job import process_of
 from pipelines import checkpoint
@@ -107,14 +108,7 @@ class LiveRun:
 
     def processes(self) -> list[psutil.Process]:
         """Every living process that it started, itself included."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return marked(MARK, self._mark)
 
     def until(self, holds: Callable[[], Any], timeout_s: float, what: str) -> None:
         """Wait until something holds.

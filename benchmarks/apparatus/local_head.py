@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.apparatus.marked import marked
 from benchmarks.apparatus.training import CHECKOUT
 
 MARK = "GUERDON_LOCAL_HEAD"
@@ -84,14 +85,7 @@ class LocalHead:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs because of it, its jobs included."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return marked(MARK, self._mark)
 
     def kill(self) -> int:
         """SIGKILL to all of it at once, as when its machine is lost; gives how many processes that were."""
