@@ -123,9 +123,10 @@ class VerdictCache:
                 continue
             key, kept = _key(fingerprint, question), replace(answer, latency_s=0.0)
             self._remember(key, kept)
-            text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)
-            rows.append((key, fingerprint, text, _checksum(key, text)))
-        self.counts.stored += len(rows)
+            self.counts.stored += 1
+            if self._file is not None:
+                text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)
+                rows.append((key, fingerprint, text, _checksum(key, text)))
         if self._file is None or not rows:
             return
         try:

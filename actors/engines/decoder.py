@@ -12,6 +12,7 @@ head.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -39,6 +40,12 @@ class Decoder:
         self.heads = getattr(config, "num_key_value_heads", None) or self.queries
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.queries
         self.memory = self._room(0, 0)
+
+    def apart(self) -> Decoder:
+        """The same weights with buffers of their own."""
+        other = copy.copy(self)
+        other.memory = other._room(0, 0)
+        return other
 
     def _room(self, rows: int, positions: int) -> Tensor:
         shape = (self.config.num_hidden_layers, rows, 2 * self.heads, positions, self.width)
@@ -176,16 +183,38 @@ class LlamaDecoder(Decoder):
         signed = torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
         return cos[0].unsqueeze(1), signed.unsqueeze(1)
 
-    def extend(self, ids: Tensor, positions: Tensor, rows: Tensor | None, seen: int, logits: bool = True) -> Tensor:
-        """See `Decoder.extend`."""
+    def extend(
+        self,
+        ids: Tensor,
+        positions: Tensor | int,
+        rows: Tensor | None,
+        seen: int,
+        logits: bool = True,
+        ends: Tensor | None = None,
+    ) -> Tensor:
+        """See `Decoder.extend`.
+
+        Args:
+            ids: as there.
+            positions: as there; or the one at which the new tokens of all rows begin.
+            rows: as there.
+            seen: as there.
+            logits: as there.
+            ends: after which of the new tokens of each row logits are wanted `[N]`; None: the last.
+        """
         if seen > len(self._rope[0]):
             self._rope = self._rope_table(2 * seen)
         (n, q), (h, g, d) = ids.shape, (self.heads, self.queries // self.heads, self.width)
-        at = (torch.arange(n, device=self.device) if rows is None else rows)[:, None]
         take = slice(0, n) if rows is None else rows
-        mask, scale = self._mask(positions, seen, g), d**-0.5
-        flat = positions.flatten()
-        cos, sin = self._rope[0][flat], self._rope[1][flat]
+        if isinstance(positions, int):
+            span = slice(positions, positions + q)
+            cos, sin = (table[span].repeat(n, 1, 1) for table in self._rope)
+            seen_by = torch.arange(positions, positions + q, device=self.device)[None]
+        else:
+            flat, seen_by = positions.flatten(), positions
+            cos, sin = self._rope[0][flat], self._rope[1][flat]
+            at = (torch.arange(n, device=self.device) if rows is None else rows)[:, None]
+        mask, scale = self._mask(seen_by, seen, g), d**-0.5
         inner, tokens = self.model.model, n * q
         x = F.embedding(ids.flatten(), inner.embed_tokens.weight)
         for layer, memory in zip(self._layers, self.memory, strict=True):
@@ -195,8 +224,20 @@ class LlamaDecoder(Decoder):
                 queries = _norm(turned[:, : self.queries], layer.q_norm, self._eps)
                 turned = torch.cat([queries, _norm(turned[:, self.queries :], layer.k_norm, self._eps)], 1)
             turned = torch.addcmul(turned * cos, turned.roll(d // 2, -1), sin)
-            fresh = torch.cat([turned[:, self.queries :], joint[:, self.queries + h :]], 1)
-            memory[at, :, positions] = fresh.view(n, q, 2 * h, d)
+            fresh = torch.cat([turned[:, self.queries :], joint[:, self.queries + h :]], 1).view(n, q, 2 * h, d)
+            if isinstance(positions, int):
+                memory[take, :, span] = fresh.transpose(1, 2)
+            else:
+                memory[at, :, positions] = fresh
+            if layer is self._layers[-1]:  # of what is not asked for, only keys and values are wanted any more
+                if not logits:
+                    break
+                if q > 1:
+                    rows_of = torch.arange(n, device=self.device)
+                    last = torch.full_like(rows_of, q - 1) if ends is None else ends
+                    picked = rows_of * q + last
+                    x, turned, tokens, q = x[picked], turned[picked], n, 1
+                    mask = self._mask(seen_by.expand(n, -1).gather(1, last[:, None]), seen, g)
             held = memory[take, :, :seen]
             query = turned[:, : self.queries].view(n, q, h, g, d).transpose(1, 2).reshape(n, h, q * g, d)
             read = F.scaled_dot_product_attention(query, held[:, :h], held[:, h:], mask, scale=scale)
@@ -206,8 +247,7 @@ class LlamaDecoder(Decoder):
             x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
         if not logits:
             return x
-        last = _norm(x.view(n, q, -1)[:, -1], inner.norm.weight, self._eps)
-        return F.linear(last, self.model.lm_head.weight).float()
+        return F.linear(_norm(x, inner.norm.weight, self._eps), self.model.lm_head.weight).float()
 
 
 class _Layer:

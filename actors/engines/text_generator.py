@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actors.engines.decoder import decoder_of
+from actors.engines.decoder import Decoder, decoder_of
 from actors.engines.shelf import Shelf
 from actors.engines.stop_texts import StopTexts
 from actors.language.generation import Finish, Generated, Poll, Sampling, check_vocabulary, generate
@@ -129,6 +129,11 @@ class TextGenerator:
         else:
             self._waiting.append(row)
         return ticket
+
+    @property
+    def decoder(self) -> Decoder:
+        """What runs the model; its buffers are the generator's."""
+        return self._decoder
 
     @torch.inference_mode()
     def step(self) -> list[tuple[int, Generated]]:

@@ -2,15 +2,12 @@
 
 It scores a handful of allowed answers as the next token after a chat, writes replies, which a JSON schema may bind, and
 as a policy samples them (`GenerationEngine`; text_generator.py does that).
-Prompts of a run share a long beginning (instruction and goal), so the keys and values of the common prefix are computed
-once a batch; what remains is padded on the right, where causal attention cannot see it, and batched by length under a
-budget of tokens.
+Prompts of a run share a long beginning (instruction and goal), which is computed once (prompt_reader.py); what remains
+is batched by length under a budget of tokens.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +21,9 @@ from pydantic import Field
 
 from actors.engines import pretrained
 from actors.engines.chat_tokenizer import ChatTokenizer, Message
+from actors.engines.decoder import LlamaDecoder
 from actors.engines.grammar import Grammar
+from actors.engines.prompt_reader import DecoderReader, ModelReader, PromptReader
 from actors.engines.text_generator import TextGenerator
 from actors.language.generation import Generated, Poll, Sampling, generate
 
@@ -82,12 +81,10 @@ class TransformersEngine:
         found = pretrained.Pretrained(config, "causal language model")
         self._tokenizer, self._model, self._device = found.tokenizer, found.model, found.device
         self._chats = ChatTokenizer(found.tokenizer, config.model)
-        self._keeps_logits = "logits_to_keep" in inspect.signature(type(self._model).forward).parameters
         self.max_prompt_tokens = found.max_prompt_tokens
         self.fingerprint, self.special_tokens = found.fingerprint, self._chats.special_tokens
         self._ends = _token_ids(self._model.generation_config.eos_token_id) | _token_ids(self._tokenizer.eos_token_id)
         self._grammar: Grammar | None = None
-        self._prefix: tuple[list[int], Any] = [], None  # the latest common beginning, with its keys and values
         self._lock = threading.Lock()
 
     @property
@@ -114,6 +111,19 @@ class TransformersEngine:
     def _generator(self) -> TextGenerator:
         config, limit = self.config, self.max_prompt_tokens
         return TextGenerator(self._model, self._tokenizer, self._ends, limit, config.max_rows, config.max_batch_tokens)
+
+    @cached_property
+    def _reader(self) -> PromptReader:
+        window = getattr(self._model.config.get_text_config(), "sliding_window", None)
+        if window is None or window >= self.max_prompt_tokens:
+            try:
+                decoder = self._generator.decoder
+            except ValueError:  # another kind of memory
+                pass
+            else:
+                if isinstance(decoder, LlamaDecoder):
+                    return DecoderReader(decoder)
+        return ModelReader(self._model, self._device)
 
     def generate(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], poll: Poll | None = None
@@ -143,8 +153,7 @@ class TransformersEngine:
             ValueError: names or shapes are not the model's.
         """
         with self._lock:
-            self._prefix = [], None
-            self._prefix = [], None
+            self._reader.forget()
             self._generator.load_weights(tensors, version)
 
     def score_choices(self, prompts: Sequence[Sequence[Message]], choices: Sequence[str]) -> ChoiceScores:
@@ -163,15 +172,15 @@ class TransformersEngine:
         ids = self._chats.ids(prompts)  # outside of the lock: while others are in the model
         tokens = np.array([len(i) for i in ids], np.int64)
         too_long = tokens > self.max_prompt_tokens
+        reader = self._reader  # made outside of inference mode: weights may be loaded into it later
         with self._lock, torch.inference_mode():
             wanted = torch.tensor(self._chats.first_tokens(choices), device=self._device)
             log_probs = np.full((len(ids), len(choices)), np.nan)
             order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
             shared = self._common_prefix([ids[i] for i in order])
-            cache = self._run_prefix(ids[order[0]][:shared]) if shared else None
-            shared = shared if cache is not None else 0
+            shared = reader.begin(ids[order[0]][:shared] if shared else [])
             for places in self._batches(order, tokens - shared):
-                logits = self._last_logits([ids[i][shared:] for i in places], shared, cache)[:, wanted]
+                logits = reader.last_logits([ids[i][shared:] for i in places])[:, wanted]
                 log_probs[places] = torch.log_softmax(logits.double().cpu(), dim=-1).numpy()
             return ChoiceScores(log_probs, tokens, too_long)
 
@@ -247,42 +256,6 @@ class TransformersEngine:
         low, high = min(map(list, ids)), max(map(list, ids))
         shared = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
         return min(shared, min(len(i) for i in ids) - 1)
-
-    def _run_prefix(self, prefix: Sequence[int]) -> Any:
-        """Keys and values of the common prefix, or None where the model keeps another kind of memory.
-
-        Those of the latest prefix are kept: the next batch of a run begins in the same way.
-        """
-        if list(prefix) != self._prefix[0]:
-            ids = torch.tensor([list(prefix)], device=self._device)
-            cache = self._model(input_ids=ids, use_cache=True).past_key_values
-            layers = getattr(cache, "layers", [None])
-            known = all(type(layer).__name__ == "DynamicLayer" for layer in layers)
-            self._prefix = list(prefix), cache if known else None
-        return self._prefix[1]
-
-    def _last_logits(self, ids: Sequence[Sequence[int]], shared: int, cache: Any) -> torch.Tensor:
-        """Next-token logits `[N, vocabulary]` after each of `ids`, which continue the `shared` tokens in `cache`."""
-        lengths = torch.tensor([len(i) for i in ids], device=self._device)
-        width = max(map(len, ids))
-        padded = torch.tensor([[*one, *[0] * (width - len(one))] for one in ids])
-        mask = torch.arange(shared + padded.shape[1], device=self._device)[None] < shared + lengths[:, None]
-        options: dict[str, Any] = {}
-        if shared:
-            options["past_key_values"] = copy.deepcopy(cache)
-            for layer in options[
-                "past_key_values"
-            ].layers:  # seen N times, not copied: the model appends, and copies then
-                layer.keys, layer.values = (t.expand(len(ids), -1, -1, -1) for t in (layer.keys, layer.values))
-        ends, at = torch.unique(lengths - 1, return_inverse=True)
-        if self._keeps_logits:  # the vocabulary is large: logits only where some prompt ends
-            options["logits_to_keep"] = ends
-        else:
-            at = lengths - 1
-        logits: torch.Tensor = self._model(
-            input_ids=padded.to(self._device), attention_mask=mask.long(), use_cache=bool(shared), **options
-        ).logits
-        return logits[torch.arange(len(ids), device=self._device), at]
 
     def _batches(self, order: Sequence[int], lengths: NDArray[np.int64]) -> Iterator[list[int]]:
         """Split prompts sorted by length into batches of at most `max_batch_tokens` padded tokens."""

@@ -7,8 +7,6 @@ takes it back by itself when other answers come.
 
 from __future__ import annotations
 
-from collections import deque
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.judges.judge import Answer, Question
@@ -33,7 +31,7 @@ class ConstancyDetector:
     def __init__(self, config: Config | None = None) -> None:
         """Nothing seen."""
         self.config = config or Config()
-        self._windows: dict[str, deque[tuple[str, float]]] = {}
+        self._windows: dict[str, _Window] = {}
         self._flags: dict[str, str] = {}
 
     @property
@@ -53,20 +51,42 @@ class ConstancyDetector:
         """
         if answer.status is not Status.OK or answer.value is None:
             return None
-        window = self._windows.setdefault(question.kind, deque(maxlen=self.config.answers))
-        if any(subject == question.subject for subject, _ in window):
+        window = self._windows.setdefault(question.kind, _Window(self.config))
+        if question.subject in window.values:
             return None
-        window.append((question.subject, answer.value))
-        values = [value for _, value in window]
-        same = len(window) == self.config.answers and max(values) - min(values) <= self.config.tolerance
+        same = window.take(question.subject, answer.value)
         if not same:
             self._flags.pop(question.kind, None)
             return None
         if question.kind in self._flags:
             return None
         self._flags[question.kind] = (
-            f"the judge gave the value {values[-1]:.6g} to each of the last {len(values)} different {question.kind} "
-            "questions; expected answers that differ: look at the rubric and the model, or ask about something that "
-            "can go both ways"
+            f"the judge gave the value {answer.value:.6g} to each of the last {self.config.answers} different "
+            f"{question.kind} questions; expected answers that differ: look at the rubric and the model, or ask about "
+            "something that can go both ways"
         )
         return self._flags[question.kind]
+
+
+class _Window:
+    """The latest answers of one kind, the oldest first."""
+
+    def __init__(self, config: Config) -> None:
+        self.values: dict[str, float] = {}
+        self._config = config
+        self._latest = float("nan")
+        self._alike = 0  # answers in a row, each as close to the one before it
+
+    def take(self, subject: str, value: float) -> bool:
+        """Take one in; gives whether so many are there as are asked for, all the same.
+
+        All are looked at only where no neighbours differ: any two that do say already that not all are the same.
+        """
+        if len(self.values) == self._config.answers:
+            del self.values[next(iter(self.values))]
+        self.values[subject] = value
+        self._alike = self._alike + 1 if abs(value - self._latest) <= self._config.tolerance else 1
+        self._latest = value
+        if self._alike < self._config.answers:
+            return False
+        return max(self.values.values()) - min(self.values.values()) <= self._config.tolerance
