@@ -13,7 +13,7 @@ head.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from torch.nn import functional as F
 
 _GROW = 64
 """Positions are added in multiples of this, so that buffers are seldom moved."""
+
+
+Own = TypeVar("Own", bound="Decoder")
 
 
 class Decoder:
@@ -41,7 +44,7 @@ class Decoder:
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.queries
         self.memory = self._room(0, 0)
 
-    def apart(self) -> Decoder:
+    def apart(self: Own) -> Own:
         """The same weights with buffers of their own."""
         other = copy.copy(self)
         other.memory = other._room(0, 0)

@@ -76,5 +76,32 @@ def test_what_is_shared_is_tokenised_once(monkeypatch):
     assert len(seen) == 3 and all(text.startswith("<|user|>") for text in seen)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("set_to", ["nothing", "padding", "truncation"])
+def test_ids_are_those_of_the_public_call_whatever_the_tokenizer_was_used_for_before(kind, set_to):
+    tokenizer = tokenizer_of(kind)
+    chats = [chat("you see a door", text) for text in ("a key", "the wall is a wall; ünïcode", "", "  <|end|> it")]
+    texts = [tokenizer.apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in chats]
+    expected = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    found = ChatTokenizer(tokenizer, kind)
+    if set_to == "padding":
+        tokenizer.backend_tokenizer.enable_padding(length=60)
+    elif set_to == "truncation":
+        tokenizer.backend_tokenizer.enable_truncation(max_length=3)
+    assert found.ids(chats) == expected
+
+
+def test_a_tokenizer_with_a_way_of_its_own_is_called_by_it():
+    class Shouting(PreTrainedTokenizerFast):
+        def _encode_plus(self, text, **more):
+            return super()._encode_plus([one.replace("key", "door") for one in text], **more)
+
+    tokenizer = tokenizer_of("byte-level")
+    own = Shouting(tokenizer_object=tokenizer.backend_tokenizer, unk_token="<unk>", eos_token="<|end|>")
+    own.chat_template = TEMPLATE
+    asked, meant = (chat("you see", text) for text in ("a key", "a door"))
+    assert ChatTokenizer(own, "own").ids([asked]) == ChatTokenizer(tokenizer, "plain").ids([meant])
+
+
 def test_nothing_asked_is_nothing_answered():
     assert ChatTokenizer(KINDS["byte-level"], "byte-level").ids([]) == []
