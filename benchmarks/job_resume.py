@@ -103,7 +103,7 @@ def killed_once(head: LocalHead, run: RunDirectory, command: Command, beyond: in
     job = command.job()
     wait_for_checkpoint(run, beyond, command)
     victims = head.kill()
-    told = command.ended(60)
+    told = command.ended()
     number, tree, _ = checkpoint.load(run.checkpoints)
     before = len(resumed_at(run))
     began = time.monotonic()

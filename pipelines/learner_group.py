@@ -27,7 +27,7 @@ from cluster.supervision import Event, RoleFailing, RoleLost, Supervised
 from learners.language.world import ALONE, World
 from pipelines.scaling.membership import Membership
 
-GRACE_S = 10.0  # from an error of one learner until it is known that another's death was behind it
+GRACE_S = 60.0  # from an error of one learner until Ray says that another's node, and so its death, was behind it
 LOOK_S = 0.5  # how often it is asked whether there is room
 BEGIN_S = 5.0  # how long a group that may be smaller waits for the room of all before it begins
 
@@ -180,8 +180,11 @@ class LearnerGroup:
                     gone.end()  # its call is lost, as of one that died
             if not errors:
                 return calls[0].result()
-            if len(calls) > 1 and not any(isinstance(error, RoleLost) for error in errors):
-                await asyncio.wait(calls, timeout=GRACE_S)
+            until = time.monotonic() + GRACE_S
+            while not any(isinstance(error, RoleLost) for error in errors) and time.monotonic() < until:
+                if not (waiting := [call for call in calls if not call.done()]):
+                    break
+                await asyncio.wait(waiting, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
                 errors = _errors(calls)
         finally:
             for call in calls:

@@ -23,6 +23,7 @@ from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory
 
 MARK = "GUERDON_LIVE_RUN"
+PATIENCE_S = 300.0  # with what comes in seconds on a machine that has nothing else to do
 
 TINY = {
     "frames": 1200,
@@ -123,14 +124,28 @@ class LiveRun:
             assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.output}"
             time.sleep(0.1)
 
-    def wait(self, timeout_s: float = 120.0) -> int:
+    def learns_on(self, more: int = 3, timeout_s: float = PATIENCE_S) -> None:
+        """Wait for so many updates that it makes from now on.
+
+        Its newest line may be older than what has just happened to it, so one that is written after this call counts
+        from where.
+
+        Raises:
+            AssertionError: they do not come in time, or the run has ended before.
+        """
+        now = time.time()
+        self.until(lambda: self.metrics().get("time", 0.0) > now, timeout_s, "news of it")
+        before = self.metrics()["updates"]
+        self.until(lambda: self.metrics()["updates"] >= before + more, timeout_s, f"{more} further updates")
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for its end; gives the exit code."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no end within {timeout_s} s:\n{self.output}") from None
 
-    def nothing_left(self, within_s: float = 15.0, but: Sequence[str] = ()) -> None:
+    def nothing_left(self, within_s: float = 60.0, but: Sequence[str] = ()) -> None:
         """See that no process of it is left.
 
         Args:

@@ -26,7 +26,7 @@ from pipelines.errors import UserError
 
 STORE_MB = 100
 DRAIN_TIMEOUT_S = 20.0
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 STARTS = 3
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "PYTHONWARNINGS": "ignore"}
 # Runs that join inherit both. Ray reads the token once in a process: nobody may change it afterwards.

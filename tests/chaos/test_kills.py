@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import psutil
 import pytest
 
+from benchmarks.apparatus.live import PATIENCE_S
+
 pytestmark = pytest.mark.chaos
 
 RAYS_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # they notice late that their Ray was killed
-VICTIMS = ("env-actor-0", "judge", "reward-trainer", "learner", "replay-0")
+CAPTIONS = 5
+VICTIMS = ("learner", "env-actor-0", "judge", "reward-trainer", "replay-0")
 
 
 def happened(run, role, what):
     return [event for event in run.events if event["role"] == role and event["what"] == what]
 
 
+def learns_more_than_is_saved(run):
+    """Whether something was learnt after the newest checkpoint."""
+    return list(run.directory.checkpoints.glob("0*")) and run.metrics()["updates"] > run.tree["status"]["updates"]
+
+
 def stop_once_it_has_learnt_more(run):
     """A learner that went back to its checkpoint comes to where it was first: what it learns again is not counted."""
-    before = run.metrics()["updates"]
-    run.until(lambda: run.metrics()["updates"] >= before + 3, 90, "further updates")
+    run.learns_on()
     run.process.terminate()
-    assert run.wait(150) == 0, run.output
+    assert run.wait() == 0, run.output
     run.nothing_left()
 
 
-def test_every_role_is_killed_within_seconds_and_the_run_goes_on(training):
+def test_every_role_is_killed_at_once_and_the_run_goes_on(training):
     """All at once is the hardest: who recovers first finds the others dead."""
     settings = {"reward": "classification", "reward__classification__min_labels": 2, "replay__shards": 2}
-    run = training("catch", frames=10**8, checkpoint__every_s=5, **settings)
-    run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "update")
-    killed = {}
+    # Saved long enough before that no checkpoint comes between what was drawn and the death of who learns from it.
+    run = training("catch", frames=10**8, checkpoint__every_s=20, **settings)
+    run.until(lambda: run.metrics().get("judge/ok", 0) >= CAPTIONS, PATIENCE_S, "an opinion on all that catch can say")
+    run.until(lambda: all(run.process_of(role) for role in VICTIMS), PATIENCE_S, "all roles")
+    run.until(lambda: learns_more_than_is_saved(run), PATIENCE_S, "update after a checkpoint")
+    killed = {victim: run.kill(victim) for victim in VICTIMS}
     for victim in VICTIMS:
-        killed[victim] = run.kill(victim)
-        time.sleep(0.5)
-    for victim in VICTIMS:
-        run.until(lambda role=victim: happened(run, role, "recovered"), 90, f"recovery of {victim}")
+        run.until(lambda role=victim: happened(run, role, "recovered"), PATIENCE_S, f"recovery of {victim}")
     stop_once_it_has_learnt_more(run)
 
     ledger, last = run.ledger, run.metrics()
@@ -47,7 +53,7 @@ def test_every_role_is_killed_within_seconds_and_the_run_goes_on(training):
         assert victim in run.directory.report.read_text(), "the report does not name it"
         pids = [e["cause"] for e in run.events if e["role"] == victim and str(killed[victim]) not in e["cause"]]
         assert any("process" in cause for cause in pids)
-    assert ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] > 0
+    assert ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] == CAPTIONS
     # The learner went back to its checkpoint, and drew again what it had not saved: nothing is skipped or taken twice.
     assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
     assert ledger["experience"]["sampled"]["frames"] == last["learnt_frames"]
@@ -55,40 +61,51 @@ def test_every_role_is_killed_within_seconds_and_the_run_goes_on(training):
     assert "Traceback" not in run.output
 
 
-def test_where_one_of_two_learners_dies_both_go_back_to_the_checkpoint(training):
-    run = training("catch", frames=10**8, checkpoint__every_s=5, learners=2, batch_fragments=2)
-    run.until(lambda: run.metrics().get("updates", 0) >= 10 and run.directory.checkpoints.is_dir(), 120, "update")
+def test_where_one_of_two_learners_dies_both_go_back_and_an_actor_that_hangs_is_replaced_and_not_left_behind(training):
+    run = training("catch", frames=10**8, checkpoint__every_s=5, learners=2, batch_fragments=2, actors__deadline_s=10)
+    run.until(
+        lambda: run.metrics().get("updates", 0) >= 10 and run.directory.checkpoints.is_dir(), PATIENCE_S, "update"
+    )
+    run.until(lambda: run.process_of("learner-1") and run.process_of("env-actor-1"), PATIENCE_S, "both roles")
     run.kill("learner-1")
-    run.until(lambda: happened(run, "learner-1", "recovered"), 90, "recovery of learner-1")
+    run.until(lambda: happened(run, "learner-1", "recovered"), PATIENCE_S, "recovery of learner-1")
     assert happened(run, "learner", "renewed") and not happened(run, "learner", "died")
+    run.learns_on()
+
+    before = len(happened(run, "env-actor-1", "died"))  # a busy machine may have been too slow for it once already
+    hung = run.kill("env-actor-1", signal.SIGSTOP)
+    run.until(lambda: happened(run, "env-actor-1", "died")[before:], PATIENCE_S, "death of the actor that hangs")
+    assert "no answer to rollout() within" in happened(run, "env-actor-1", "died")[-1]["cause"]
+    run.until(lambda: happened(run, "env-actor-1", "recovered")[before:], PATIENCE_S, "recovery")
+    run.until(lambda: not psutil.pid_exists(hung), PATIENCE_S, "end of the actor that hung")
     stop_once_it_has_learnt_more(run)
+
     ledger, last = run.ledger, run.metrics()
-    assert ledger["balanced"] and ledger["deaths"] == {"learner-1": 1}
+    deaths = ledger["deaths"]
+    assert ledger["balanced"] and deaths["learner-1"] == 1 and "learner" not in deaths
+    assert ledger["lost_rollouts"] == sum(n for role, n in deaths.items() if role.startswith("env-actor")) >= 1
     assert run.tree["roles"]["learner"]["learner"]["counters"][0] == last["updates"] == ledger["experience"]["samples"]
     assert ledger["experience"]["sampled"]["frames"] == last["learnt_frames"]
 
 
-def test_an_actor_that_hangs_is_replaced_after_its_deadline_and_not_left_behind(training):
-    run = training("catch", frames=10**8, actors__deadline_s=4)
-    run.until(lambda: run.metrics().get("updates", 0) >= 5 and run.process_of("env-actor-1"), 120, "update")
-    hung = run.kill("env-actor-1", signal.SIGSTOP)
-    run.until(lambda: happened(run, "env-actor-1", "died"), 40, "death of the actor that hangs")
-    assert "no answer to rollout() within 4 s" in happened(run, "env-actor-1", "died")[0]["cause"]
-    run.until(lambda: happened(run, "env-actor-1", "recovered"), 60, "recovery")
-    run.until(lambda: not psutil.pid_exists(hung), 20, "end of the actor that hung")
-    stop_once_it_has_learnt_more(run)
-    ledger = run.ledger
-    assert ledger["balanced"] and ledger["deaths"] == {"env-actor-1": 1} and ledger["lost_rollouts"] == 1
-
-
 def test_a_run_whose_own_process_is_killed_leaves_nothing_behind_and_goes_on_from_its_checkpoint(training):
     run = training("catch", frames=10**8)
-    run.until(lambda: run.metrics().get("updates", 0) >= 20 and run.directory.checkpoints.is_dir(), 120, "checkpoint")
-    run.until(lambda: list(run.directory.checkpoints.glob("0*")), 30, "checkpoint")
-    run.until(lambda: run.metrics()["updates"] > run.tree["status"]["updates"], 60, "update after the checkpoint")
+    run.until(lambda: run.metrics().get("updates", 0) >= 20, PATIENCE_S, "updates")
+
+    def stands_where_more_is_learnt_than_saved():
+        """Stopped while this is asked, so that no checkpoint comes before it is killed."""
+        run.process.send_signal(signal.SIGSTOP)
+        while psutil.Process(run.process.pid).status() != psutil.STATUS_STOPPED:
+            pass
+        if learns_more_than_is_saved(run):
+            return True
+        run.process.send_signal(signal.SIGCONT)
+        return False
+
+    run.until(stands_where_more_is_learnt_than_saved, PATIENCE_S, "update after the checkpoint")
     run.process.kill()
     run.wait()
-    run.nothing_left(within_s=60, but=RAYS_AGENTS)
+    run.nothing_left(within_s=PATIENCE_S, but=RAYS_AGENTS)
     saved = run.tree["status"]["learnt_frames"]
     again = training("resume=last", frames=saved + 200)
     assert again.wait() == 0, again.output
