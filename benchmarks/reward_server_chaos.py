@@ -7,7 +7,7 @@ Two replicas serve a judge that now and then answers garbage, is too slow, raise
 seconds one is killed (SIGKILL), every `stop_every`-th time stopped instead (SIGSTOP: it hangs, and is not dead). New
 questions come all the time, some of them again, and a stand-in for a learner takes a reward view of what is known by
 then. In the end every question must have had exactly one verdict. Other keys: questions_per_s, trouble (share of
-calls), results.
+calls), hits (so many at least, however long it takes), results.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ SECONDS, EVERY_S, STOP_EVERY, QUESTIONS_PER_S, TROUBLE = 120.0, 5.0, 6, 100.0, 0
 VIEW_EVERY_S, STEPS = 0.05, 256
 STANDSTILL_S = 1.0  # a learner that has to wait longer than this for a view has stopped
 DEADLINE_S = 3.0
+PATIENCE_S = 300.0  # with what comes in seconds on a machine that has nothing else to do
 QUEUEING = AnnotationConfig(
     batch_size=32,
     max_in_flight=4,
@@ -208,8 +209,15 @@ async def hit_for_ever(service: Service, story: Story, every_s: float, stop_ever
             story.kills.append(Kill("stopped" if stop else "killed", time.monotonic()))
 
 
+async def hit_often(story: Story, seconds: float, hits: int) -> None:
+    """So many seconds, and longer where fewer replicas than `hits` have been hit by then."""
+    began = time.monotonic()
+    while (spent := time.monotonic() - began) < seconds or (len(story.kills) < hits and spent < seconds + PATIENCE_S):
+        await asyncio.sleep(0.1)
+
+
 async def live(
-    service: Service, seconds: float, every_s: float, stop_every: int, per_s: float
+    service: Service, seconds: float, every_s: float, stop_every: int, per_s: float, hits: int
 ) -> tuple[Story, Books, Hedging]:
     """Run it all, and then wait for what is owed."""
     story = Story()
@@ -228,21 +236,22 @@ async def live(
             asyncio.create_task(learn_for_ever(ledger, story)),
             asyncio.create_task(hit_for_ever(service, story, every_s, stop_every)),
         ]
+        over = asyncio.create_task(hit_often(story, seconds, hits))
         try:
-            done, _ = await asyncio.wait([asking, *others], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([over, asking, *others], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # none of them ends by itself
+                task.result()  # none of them ends by itself but the first
             asking.cancel()
             others[1].cancel()
-            await annotator.drain(120.0)
-            deadline = time.monotonic() + 60
+            await annotator.drain(PATIENCE_S)
+            deadline = time.monotonic() + PATIENCE_S
             while time.monotonic() < deadline and any(kill.recovered_s is None for kill in story.kills):
                 story.answered(await _process(service))
                 await asyncio.sleep(0.2)
         finally:
-            for task in (asking, *others):
+            for task in (over, asking, *others):
                 task.cancel()
-            await asyncio.gather(asking, *others, return_exceptions=True)
+            await asyncio.gather(over, asking, *others, return_exceptions=True)
     return story, ledger.ledger(), hedging
 
 
@@ -308,6 +317,7 @@ def main(arguments: Sequence[str]) -> int:
     values: dict[str, Any] = parse(arguments)
     seconds, every_s = float(values.pop("seconds", SECONDS)), float(values.pop("every_s", EVERY_S))
     stop_every, per_s = int(values.pop("stop_every", STOP_EVERY)), float(values.pop("questions_per_s", QUESTIONS_PER_S))
+    hits = int(values.pop("hits", 1))
     trouble, judge = float(values.pop("trouble", TROUBLE)), values.pop("judge", "builtin")
     results = Path(values.pop("results", "docs/results"))
     if values or judge not in ("builtin", "rules"):
@@ -318,7 +328,7 @@ def main(arguments: Sequence[str]) -> int:
         ray_session(RayConfig(object_store_mb=100), 4),
         serving("judge", partial(troubled_judge, config, trouble), "ask", SERVING) as service,
     ):
-        story, books, hedging = asyncio.run(live(service, seconds, every_s, stop_every, per_s))
+        story, books, hedging = asyncio.run(live(service, seconds, every_s, stop_every, per_s, hits))
     words = "".join(f" {argument}" for argument in arguments)
     result = report(story, books, hedging, f"python -m benchmarks.{NAME.replace('-', '_')}{words}", results)
     for name, found in result.figures.items():

@@ -33,11 +33,21 @@ hypothesis.settings.load_profile("guerdon")
 STAGES = ("slow", "cluster", "chaos", "learning")
 """Markers in the order in which their tests run, after those without any."""
 
+RAY_S = 1500
+"""How long a test with Ray may take: its processes start in seconds, and in minutes where others are busy."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the fast tests first, so that a mistake shows in seconds; the order within a stage stays."""
+    """Put the fast tests first, so that a mistake shows in seconds; the order within a stage stays.
+
+    Tests with Ray may take longer than pytest's own timeout, where they do not say it themselves.
+    """
 
     def stage(item: pytest.Item) -> int:
         return max((k for k, marker in enumerate(STAGES, start=1) if item.get_closest_marker(marker)), default=0)
 
     items.sort(key=stage)
+    for item in items:
+        with_ray = item.get_closest_marker("cluster") or item.get_closest_marker("chaos")
+        if with_ray and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(RAY_S))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,17 +12,13 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.apparatus.free_port import free_port
 from benchmarks.apparatus.marked import marked
 from benchmarks.apparatus.training import CHECKOUT
 
 MARK = "GUERDON_LOCAL_HEAD"
 START_S = 180.0
-
-
-def free_port() -> int:
-    """A port that nobody listens at now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+STARTS = 3
 
 
 class LocalHead:
@@ -52,7 +47,18 @@ class LocalHead:
         }
 
     def start(self) -> None:
-        """Start it on free ports, and wait until the jobs server answers."""
+        """Start it on free ports, on others where somebody took one meanwhile; wait until the jobs server answers.
+
+        Raises:
+            RuntimeError: it does not start.
+        """
+        for _ in range(STARTS):
+            if self._started():
+                return
+            self.kill()
+        raise RuntimeError(f"the head did not start:\n{(self.place / 'head.log').read_text()[-3000:]}")
+
+    def _started(self) -> bool:
         port, dashboard = free_port(), free_port()
         self.address = f"http://127.0.0.1:{dashboard}"
         with (self.place / "head.log").open("ab") as log:
@@ -71,8 +77,9 @@ class LocalHead:
         deadline = time.monotonic() + START_S
         while not self._answers():
             if self.started.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the head did not start:\n{(self.place / 'head.log').read_text()[-3000:]}")
+                return False
             time.sleep(0.5)
+        return True
 
     def _answers(self) -> bool:
         import httpx

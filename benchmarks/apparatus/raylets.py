@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.apparatus.free_port import free_port
 from pipelines.errors import UserError
 
 STORE_MB = 100
@@ -122,7 +122,7 @@ class Elastic:
         """
         import ray
 
-        port = _free_port()
+        port = free_port()
         self.address = f"{ray.util.get_node_ip_address()}:{port}"
         # By its class: the settings that Ray reads for it by its short name are not in the wheel.
         settings = {
@@ -168,7 +168,7 @@ class Elastic:
         command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}"]
         command += [f"--autoscaling-config={place / 'autoscaling.json'}", f"--num-cpus={head_cpus}"]
         command += [f"--object-store-memory={STORE_MB * 2**20}", "--include-dashboard=false"]
-        command += [f"--ray-client-server-port={_free_port()}", "--dashboard-agent-listen-port=0"]
+        command += [f"--ray-client-server-port={free_port()}", "--dashboard-agent-listen-port=0"]
         with self._log.open("wb") as log:
             self._process = psutil.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
         self._started()
@@ -207,10 +207,3 @@ def _patiently(start: Callable[[], Any]) -> Any:
             if "timed out during startup" not in str(error) or not left:
                 raise
     raise AssertionError("not reached")
-
-
-def _free_port() -> int:
-    """A port that nobody listens at now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -11,7 +11,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
 
 
 def test_killed_and_stopped_replicas_cost_no_question_and_no_verdict_comes_twice(tmp_path):
-    code = main(["seconds=24", "every_s=6", "stop_every=3", "judge=rules", "questions_per_s=50", f"results={tmp_path}"])
+    code = main(
+        ["seconds=6", "every_s=3", "stop_every=2", "hits=2", "judge=rules", "questions_per_s=50", f"results={tmp_path}"]
+    )
     figures = read_result(tmp_path / "reward-server-chaos.json").figures
     assert figures["questions lost"].value == figures["verdicts applied twice"].value == 0
     assert figures["ledger balanced"].value == 1 and figures["replicas hit"].value >= 2

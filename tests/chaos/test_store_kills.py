@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.replay_crash import kill_at_random
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.parametrize("policy", ["always", "interval", "none"])

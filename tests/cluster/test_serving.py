@@ -7,6 +7,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
@@ -14,6 +16,8 @@ from pydantic import ValidationError
 from cluster.serving import Config, Replica, Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
+
+PATIENCE_S = 300.0
 
 
 class Sleeper:
@@ -23,8 +27,13 @@ class Sleeper:
         await asyncio.sleep(seconds)
         return os.getpid()
 
-    async def answer_and_block(self, seconds: float) -> int:
-        time.sleep(seconds)
+
+class Told:
+    """Answers after a second, and leaves a file behind when it begins."""
+
+    async def answer(self, path: str) -> int:
+        Path(path).touch()
+        await asyncio.sleep(1.0)
         return os.getpid()
 
 
@@ -33,14 +42,18 @@ def test_fewer_replicas_at_most_than_at_least_are_refused() -> None:
         Config(replicas=2, max_replicas=1)
 
 
-def test_a_replica_is_unhealthy_when_its_oldest_call_does_not_end() -> None:
+def test_a_replica_is_unhealthy_when_its_oldest_call_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("cluster.serving.time", SimpleNamespace(monotonic=lambda: now[0]))
+
     async def go() -> None:
-        replica = Replica(Sleeper, "answer", hang_s=0.1)
+        replica = Replica(Sleeper, "answer", hang_s=9.0)
         replica.check_health()
-        stuck, quick = asyncio.create_task(replica.answer(5.0)), asyncio.create_task(replica.answer(0.0))
+        stuck, quick = asyncio.create_task(replica.answer(60.0)), asyncio.create_task(replica.answer(0.0))
         await quick
+        now[0] = 9.0
         replica.check_health()
-        await asyncio.sleep(0.15)
+        now[0] = 9.1
         with pytest.raises(RuntimeError, match="has not ended for"):
             replica.check_health()
         stuck.cancel()
@@ -71,12 +84,14 @@ def test_too_many_calls_are_refused_at_once_and_the_others_answered(ray: None) -
 
 
 @pytest.mark.cluster
-def test_calls_under_way_are_finished_before_a_replica_stops(ray: None) -> None:
+def test_calls_under_way_are_finished_before_a_replica_stops(ray: None, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+
     async def go() -> object:
-        with serving("sleeper", Sleeper, "answer", Config(drain_s=10.0, cpus=0.1)) as service:
-            await service.ask(0.0)
-            call = asyncio.create_task(service.ask(1.5))
-            await asyncio.sleep(0.5)
+        with serving("told", Told, "answer", Config(drain_s=60.0, cpus=0.1)) as service:
+            call = asyncio.create_task(service.ask(str(began)))
+            while not began.exists() and not call.done():
+                await asyncio.sleep(0.01)
             # Leaving the block deletes the application, in this thread, while the call runs in the replica.
         return await call
 
@@ -89,7 +104,7 @@ def test_replicas_are_added_while_calls_queue(ray: None) -> None:
 
     async def go() -> set[object]:
         seen: set[object] = set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while len(seen) < 2 and time.monotonic() < deadline:
             seen.update(await outcomes(service, 6, 0.2))
         return seen
@@ -103,15 +118,18 @@ def test_replicas_are_added_while_calls_queue(ray: None) -> None:
 def test_a_replica_that_is_stopped_is_replaced(ray: None) -> None:
     config = Config(health_period_s=0.5, health_timeout_s=1.0, call_timeout_s=2.0, cpus=0.1)
 
-    async def go() -> tuple[int, int]:
-        first = await service.ask(0.0)
-        os.kill(first, signal.SIGSTOP)
-        deadline = time.monotonic() + 60
+    async def somebody() -> int:
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             (found,) = await outcomes(service, 1, 0.0)
             if isinstance(found, int):
-                return first, found
+                return found
         raise AssertionError("nobody answers")
+
+    async def go() -> tuple[int, int]:
+        first = await somebody()
+        os.kill(first, signal.SIGSTOP)
+        return first, await somebody()
 
     with serving("sleeper", Sleeper, "answer", config) as service:
         first, second = asyncio.run(go())

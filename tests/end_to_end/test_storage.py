@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 
-from benchmarks.apparatus.live import TINY, LiveRun
+from benchmarks.apparatus.live import PATIENCE_S, TINY, LiveRun
 from pipelines import checkpoint
 from pipelines.mirror.reading import look
 from pipelines.mirror.remote import Remote
@@ -38,10 +38,11 @@ def test_a_killed_run_goes_on_from_its_mirror_in_another_place(runner, tmp_path)
         standing = look(place)
         if standing is None or standing.manifest is None:
             return 0
-        return max(int(path.split("/")[1]) for path in standing.manifest.files if path.startswith("checkpoints/"))
+        saved = (path.split("/")[1] for path in standing.manifest.files if path.startswith("checkpoints/"))
+        return max(map(int, saved), default=0)
 
     try:
-        first.until(lambda: mirrored() > 100, 120, "checkpoint after some updates in the mirror")
+        first.until(lambda: mirrored() > 100, PATIENCE_S, "checkpoint after some updates in the mirror")
         os.killpg(first.process.pid, signal.SIGKILL)
     finally:
         first.clear()

@@ -4,70 +4,65 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
+
+from benchmarks.apparatus.live import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
 
-def test_a_distributed_run_ends_well_and_leaves_nothing_behind(training):
-    run = training("catch")
+def stopped_well(run, name):
+    """It has saved, counts everything, and has left nothing behind."""
     assert run.wait() == 0, run.output
     run.nothing_left()
-    ledger, last = run.ledger, run.metrics()
-    assert ledger["balanced"] and ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] > 0
-    assert not ledger["deaths"] and {event["what"] for event in run.events} <= {"started"}
-    assert last["learnt_frames"] >= 1200 and last["annotated_share"] > 0
-    assert last["updates"] == run.tree["status"]["updates"]
-    assert run.directory.report.is_file() and "Traceback" not in run.output
-    logs = {path.stem: list(run.directory.lines(path)) for path in run.directory.logs.glob("*.jsonl")}
+    assert f"stopped by {name}" in run.output and "Traceback" not in run.output
+    assert [e["cause"] for e in run.events if e["what"] == "stopped"] == [name]
+    assert run.tree["status"]["learnt_frames"] == run.metrics()["learnt_frames"] > 0
+    assert run.ledger["balanced"] and not run.ledger["deaths"]
+    return run.tree
+
+
+def test_a_run_is_stopped_by_ctrl_c_goes_on_with_nothing_lost_obeys_a_second_signal_at_once_and_ends_well(training):
+    first = training("catch", frames=10**7)
+    first.until(lambda: first.metrics().get("updates", 0) >= 5, PATIENCE_S, "update")
+    os.killpg(first.process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    before, samples = stopped_well(first, "SIGINT"), first.ledger["experience"]["samples"]
+
+    second = training("resume=last")
+    second.until(lambda: second.ledger["experience"]["samples"] > samples, PATIENCE_S, "sample after the first")
+    assert "lost" not in second.ledger["experience"]["dropped"], "what waited was learnt from, and not dropped"
+    second.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)  # two that come at once are one
+    second.process.send_signal(signal.SIGTERM)
+    second.wait()
+    second.nothing_left()
+
+    goal = second.tree["status"]["learnt_frames"] + 200
+    assert goal > before["status"]["learnt_frames"] + 200
+    third = training("resume=last", frames=goal)
+    assert third.wait() == 0, third.output
+    third.nothing_left()
+    after, ledger, last = third.tree, third.ledger, third.metrics()
+    assert after["status"]["learnt_frames"] >= goal
+    assert after["roles"]["learner"]["learner"]["counters"][0] > before["roles"]["learner"]["learner"]["counters"][0]
+    verdicts = {v["subject"]: v for v in after["annotation"]["verdicts"]}
+    assert all(verdicts[v["subject"]] == v for v in before["annotation"]["verdicts"])
+    assert ledger["balanced"] and ledger["verdicts"]["ok"] == ledger["verdicts"]["asked"] == len(after["captions"]) > 0
+    assert not ledger["deaths"] and {event["what"] for event in third.events} <= {"started", "stopped", "resumed"}
+    assert last["learnt_frames"] >= goal and last["annotated_share"] > 0
+    assert last["updates"] == after["status"]["updates"]
+    assert third.directory.report.is_file() and "Traceback" not in third.output
+    logs = {path.stem: list(third.directory.lines(path)) for path in third.directory.logs.glob("*.jsonl")}
     roles = {"driver", "env-actor-0", "env-actor-1", "judge", "learner", "replay-0", "reward-trainer"}
     assert set(logs) == roles
-    assert {line["run"] for lines in logs.values() for line in lines} == {run.directory.root.name}
+    assert {line["run"] for lines in logs.values() for line in lines} == {third.directory.root.name}
     played = {line["trajectory"] for line in logs["env-actor-0"] if line["message"] == "rollout"}
     drawn = {one for line in logs["replay-0"] if line["message"] == "draw" for one in line["trajectories"]}
     assert played & drawn  # one id from who acted to who drew it
     assert any(line["message"] == "answered" and line["request"] for line in logs["judge"])
     assert not [line for lines in logs.values() for line in lines if line["level"] in ("ERROR", "CRITICAL")]
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_saves_the_run_leaves_nothing_behind_and_the_run_goes_on_with_nothing_lost(training, name):
-    first = training("catch", frames=10**7)
-    first.until(lambda: first.metrics().get("updates", 0) >= 5, 120, "update")
-    if name == "SIGINT":
-        os.killpg(first.process.pid, signal.SIGINT)  # a terminal sends it to the whole group
-    else:
-        first.process.send_signal(signal.SIGTERM)
-    assert first.wait() == 0, first.output
-    first.nothing_left()
-    assert f"stopped by {name}" in first.output and "Traceback" not in first.output
-    assert [e["cause"] for e in first.events if e["what"] == "stopped"] == [name]
-    before = first.tree
-    assert before["status"]["learnt_frames"] == first.metrics()["learnt_frames"] > 0
-    assert first.ledger["balanced"] and not first.ledger["deaths"]
-
-    goal = before["status"]["learnt_frames"] + 200
-    second = training("resume=last", frames=goal)
-    assert second.wait() == 0, second.output
-    second.nothing_left()
-    after, ledger = second.tree, second.ledger
-    assert after["status"]["learnt_frames"] >= goal
-    assert after["roles"]["learner"]["learner"]["counters"][0] > before["roles"]["learner"]["learner"]["counters"][0]
-    verdicts = {v["subject"]: v for v in after["annotation"]["verdicts"]}
-    assert all(verdicts[v["subject"]] == v for v in before["annotation"]["verdicts"])
-    assert ledger["balanced"] and ledger["verdicts"]["asked"] == len(after["captions"])
-    # What waited when the run was stopped was learnt from, and not dropped.
-    assert "lost" not in ledger["experience"]["dropped"]
-
-
-def test_a_second_signal_is_obeyed_at_once_and_leaves_nothing_behind_either(training):
-    run = training("catch", frames=10**7)
-    run.until(lambda: run.metrics().get("updates", 0) >= 3, 120, "update")
-    run.process.send_signal(signal.SIGTERM)
-    run.process.send_signal(signal.SIGTERM)
-    run.wait()
-    run.nothing_left()
 
 
 def test_a_judge_that_cannot_start_ends_the_run_in_one_line(training, tmp_path):

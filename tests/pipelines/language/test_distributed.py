@@ -29,7 +29,7 @@ from pipelines.stored.replay_tools import ledger_report, verify_stores
 
 pytestmark = pytest.mark.cluster
 
-PATIENCE_S = 150.0  # for all four faults together, on a slow machine
+PATIENCE_S = 900.0  # for all faults together, on a slow machine
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,24 +90,28 @@ def test_weights_that_go_straight_from_learner_to_engine_are_the_same_bit_for_bi
 class Faults(threading.Thread):
     """Kills some roles, stops others, and ends the run when all that went wrong has been named and mended."""
 
-    def __init__(self, runs, named, signals):
+    def __init__(self, runs, named, signals, counted=()):
         super().__init__(daemon=True)
-        self.runs, self.named, self.signals = runs, named, signals
+        self.runs, self.named, self.signals, self.counted = runs, named, signals, counted
         self.missing, self.over = ["a run"], False
 
     def run(self):
-        began, broken = time.monotonic(), set()
+        began, broken = time.monotonic(), {}
         while self.missing and not self.over and time.monotonic() - began < PATIENCE_S:
             time.sleep(0.1)
             for path in self.runs.glob("small-*/events.jsonl"):
                 events = lines_of(path)
                 now = processes(events)
-                learning = any(line["updates"] >= 2 for line in lines_of(path.parent / "metrics.jsonl"))
+                lines = lines_of(path.parent / "metrics.jsonl")
+                learning = any(line["updates"] >= 2 for line in lines)
                 for role, how in self.signals.items():
-                    if learning and role in now and role not in broken:
-                        broken.add(role)
+                    # Once, and once more where it was hit while it wrote nothing that could be lost.
+                    again = self.missing == ["lost_fragments"] and broken.get(role) != now.get(role)
+                    if learning and role in now and (role not in broken or again):
+                        broken[role] = now[role]
                         os.kill(now[role], how)
                 self.missing = sorted(self.named - {(event["role"], event["what"]) for event in events})
+                self.missing += [key for key in self.counted if not (lines and lines[-1].get(key))]
         if not self.over:
             os.kill(os.getpid(), signal.SIGTERM)  # as a person would stop it: it saves, and ends by itself
 
@@ -120,18 +124,19 @@ NAMED = {
     ("rewards-0", "died"),  # for it hung
     ("learner", "skipped a step"),
 }
+COUNTED = ("judge/failed/timeout", "lost_fragments")  # they come a little later than the events behind them
 
 
 @pytest.mark.chaos
 def test_four_faults_are_named_and_mended_and_the_books_balance(tmp_path):
-    faults = Faults(tmp_path, NAMED, {"engine-0": signal.SIGKILL, "engine-1": signal.SIGSTOP})
+    faults = Faults(tmp_path, NAMED, {"engine-0": signal.SIGKILL, "engine-1": signal.SIGSTOP}, COUNTED)
     rewards = RewardsConfig(
         weights={"right": 0.0},
         functions={"hangs": "rewards_that_fail:hangs", "explodes": "rewards_that_fail:explodes"},
         attempts=1,
         deadline_s=2.0,
     )
-    engines = EnginesConfig(count=2, deadline_s=60.0, sync_deadline_s=3.0)
+    engines = EnginesConfig(count=2, sync_deadline_s=3.0)
     faults.start()
     try:  # dr_grpo divides by no deviation: what is too large reaches the gradient
         directory = run(
@@ -158,7 +163,7 @@ def test_four_faults_are_named_and_mended_and_the_books_balance(tmp_path):
     assert books["lost_rollouts"] > 0 and books["skipped_steps"] and books["verdicts"]["failures"]["timeout"] > 0
     assert any("hangs" in text and "NULL" in text for text in inspect_language(directory, "", 10**6))
     began = time.monotonic()
-    while any(map(alive, processes(events).values())) and time.monotonic() - began < 30:
+    while any(map(alive, processes(events).values())) and time.monotonic() - began < PATIENCE_S:
         time.sleep(0.1)
     assert not any(map(alive, processes(events).values()))
 
@@ -174,7 +179,7 @@ def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp
     }
     faults = Faults(tmp_path, named, {"learner": signal.SIGKILL, "engine-1": signal.SIGSTOP})
     faults.start()
-    engines = EnginesConfig(count=2, deadline_s=60.0, sync_deadline_s=3.0, sync="gloo")
+    engines = EnginesConfig(count=2, sync_deadline_s=3.0, sync="gloo")
     try:
         directory = run(tmp_path, runner="distributed", max_staleness=2, updates=10**6, engines=engines)
     finally:

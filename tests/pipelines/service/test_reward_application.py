@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-
 import httpx
 import pytest
 import yaml
 from ray import serve
 
+from benchmarks.apparatus.free_port import free_port
 from cluster.manifests.kuberay import ray_service
 from cluster.session import Config, ray_session
 from pipelines.manifests import deployment_of
@@ -21,9 +20,7 @@ def test_what_the_rayservice_names_serves_verdicts(monkeypatch):
     described = yaml.safe_load(ray_service(deployment_of({}))["spec"]["serveConfigV2"])["applications"][0]
     assert described["import_path"] == "pipelines.service.reward_application:application"
     monkeypatch.setenv("GUERDON_REWARD_TOKEN", "a-token-for-this-test")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with ray_session(Config(object_store_mb=100), 4):
         try:
             serve.start(http_options={"host": "127.0.0.1", "port": port})
@@ -31,9 +28,9 @@ def test_what_the_rayservice_names_serves_verdicts(monkeypatch):
             assert app._bound_deployment.name == described["deployments"][0]["name"]
             serve.run(app, name="rewards", route_prefix="/")
             url, body = f"http://127.0.0.1:{port}/v1/score", {"items": [{"text": "You kill the newt!"}]}
-            assert httpx.post(url, json=body, timeout=30).status_code == 401
+            assert httpx.post(url, json=body, timeout=300).status_code == 401
             bearer = {"Authorization": "Bearer a-token-for-this-test"}
-            reply = httpx.post(url, json=body, headers=bearer, timeout=60)
+            reply = httpx.post(url, json=body, headers=bearer, timeout=300)
             assert reply.status_code == 200, reply.text
             assert reply.json()["verdicts"][0]["status"] == "ok"
         finally:
