@@ -20,7 +20,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-START_S, ANSWER_S = 60.0, 60.0
+START_S, ANSWER_S = 120.0, 120.0
 
 
 def find_browser() -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -15,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from cluster.weight_channel import Address, SyncFailed, WeightChannel
+
+MEETING_S = 300.0  # a process imports torch, on a slow machine
 
 
 def told(tensors: dict[str, torch.Tensor]) -> dict[str, list[str]]:
@@ -31,7 +34,9 @@ def told(tensors: dict[str, torch.Tensor]) -> dict[str, list[str]]:
 
 if __name__ == "__main__":
     host, port, deadline_s, count = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    channel = WeightChannel.receiver(Address(host, port), host, "gloo", "cpu", deadline_s)
+    channel = WeightChannel.receiver(Address(host, port), host, "gloo", "cpu", MEETING_S)
+    channel._deadline_s = deadline_s
+    channel._store.set_timeout(timedelta(seconds=deadline_s))
     print("here", flush=True)
     for _ in range(count):
         try:

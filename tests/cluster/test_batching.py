@@ -24,7 +24,7 @@ class Model:
 
 
 def test_what_comes_while_it_works_goes_together_and_keeps_its_order() -> None:
-    model = Model()
+    model = Model(0.5)
 
     async def go() -> list[list[str]]:
         batcher = Batcher(model, len, 100)
@@ -66,7 +66,7 @@ def test_answers_of_the_wrong_number_are_an_error_of_all() -> None:
 
 
 def test_who_has_gone_is_not_worked_for() -> None:
-    model = Model(0.02)
+    model = Model(0.5)
 
     async def go() -> None:
         batcher = Batcher(model, len, 1)

@@ -57,7 +57,7 @@ class Worker:
         if what == "die":
             raise ActorDiedError()
         if what == "hang":
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         if what == "lose":
             raise ObjectLostError("0" * 56, "owner", "here")
         if what == "fail":
@@ -82,7 +82,7 @@ def role(monkeypatch):
         made = Supervised(
             "worker",
             lambda epoch: lambda: Worker(epoch, script or {}),
-            **{"deadline_s": 0.05, "start_deadline_s": 0.05, "on_event": events.append, **settings},
+            **{"deadline_s": 60.0, "start_deadline_s": 60.0, "on_event": events.append, **settings},
         )
         made.start()
         return made, events, hosts
@@ -119,7 +119,7 @@ def test_a_death_is_named_the_role_starts_at_the_next_epoch_and_its_recovery_is_
 
 
 def test_a_hang_is_killed_after_its_deadline(role):
-    made, events, hosts = role({0: "hang"})
+    made, events, hosts = role({0: "hang"}, deadline_s=0.05, start_deadline_s=0.05)
 
     async def live():
         with pytest.raises(RoleLost, match=r"no answer to work\(\) within"):
@@ -132,7 +132,7 @@ def test_a_hang_is_killed_after_its_deadline(role):
 
 
 def test_a_fresh_host_has_the_time_to_start_and_a_running_one_has_not(role):
-    made, _, _ = role({}, deadline_s=0.05, start_deadline_s=5.0)
+    made, _, _ = role({}, deadline_s=0.05, start_deadline_s=60.0)
 
     async def slow(x):
         await asyncio.sleep(0.3)

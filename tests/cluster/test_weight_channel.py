@@ -8,19 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from takes_weights import told
+from takes_weights import MEETING_S, told
 
 from cluster.weight_channel import BUCKET_BYTES, Address, Offer, SyncFailed, WeightChannel
 
 HOST = "127.0.0.1"
-MEETING_S = 60.0  # another process imports torch, on a slow machine
 DEADLINE_S = 2.0
 
 
@@ -34,7 +32,6 @@ class Peer:
         self.process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
         self.channel = WeightChannel.sender(offer, "gloo", "cpu", MEETING_S)
         assert self.line() == "here"
-        self.channel._deadline_s = DEADLINE_S
 
     def line(self) -> str:
         return self.process.stdout.readline().strip()
@@ -84,24 +81,21 @@ def test_weights_arrive_bit_for_bit_version_after_version(peer):
 
 def test_a_receiver_that_hangs_in_the_middle_is_named_with_version_and_deadline(peer):
     other = peer()
+    other.channel._deadline_s = DEADLINE_S
     other.signal(signal.SIGSTOP)
-    began = time.monotonic()
     with pytest.raises(SyncFailed, match=r"of version 7 was not through after 2 s"):
         other.channel.send({"a": torch.randn(4 * BUCKET_BYTES // 4)}, 7)
-    assert time.monotonic() - began < 3 * DEADLINE_S
 
 
 def test_a_receiver_that_dies_in_the_middle_is_noticed_before_the_deadline(peer):
     other = peer()
-    other.channel._deadline_s = MEETING_S
     other.signal(signal.SIGSTOP)
     killing = threading.Timer(0.5, other.signal, [signal.SIGKILL])
     killing.start()
-    began = time.monotonic()
-    with pytest.raises(SyncFailed, match="version 8"):
+    with pytest.raises(SyncFailed, match="version 8") as failed:
         other.channel.send({"a": torch.randn(4 * BUCKET_BYTES // 4)}, 8)
     killing.join()
-    assert time.monotonic() - began < MEETING_S / 2
+    assert "was not through after" not in str(failed.value)
 
 
 def test_a_receiver_to_whom_nothing_is_sent_gives_up_by_itself(peer):

@@ -87,9 +87,9 @@ class Threads:
 
     def _all(self, tensor):
         self.meeting.said[self.rank] = tensor.detach().clone()
-        self.meeting.barrier.wait(10)
+        self.meeting.barrier.wait(300)
         heard = torch.stack(self.meeting.said)
-        self.meeting.barrier.wait(10)
+        self.meeting.barrier.wait(300)
         return heard
 
     def sum(self, tensor):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -63,11 +62,10 @@ def test_a_run_is_tracked_goes_on_and_outlives_a_store_that_fails(tmp_path, monk
         raise ConnectionError("gone")
 
     monkeypatch.setattr(third._client, "log_batch", down)
-    start = time.monotonic()
     for step in range(400):
         third.metrics({"loss": 1.0}, step)
     third.finish("FINISHED")
-    assert time.monotonic() - start < 30 and third.failures == 400
+    assert third.failures == 400
 
 
 @pytest.mark.slow

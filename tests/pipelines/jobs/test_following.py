@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from types import SimpleNamespace
 
 from pipelines.jobs import submission
@@ -45,6 +44,6 @@ def test_a_line_without_an_end_is_not_kept_for_ever():
 def test_a_connection_that_does_not_say_that_the_job_has_ended_is_let_go(monkeypatch):
     monkeypatch.setattr(submission, "SILENT_S", 0.05)
     monkeypatch.setattr(submission, "POLL_S", 0.05)
-    said, began, jobs = [], time.monotonic(), Saying("done\n", hangs=True)
+    said, jobs = [], Saying("done\n", hangs=True)
     assert follow("job", jobs, said.append) == 0
-    assert said == ["done"] and jobs.asked >= 2 and time.monotonic() - began < 10
+    assert said == ["done"] and jobs.asked >= 2

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,15 @@ def alive(process):
     return True
 
 
-def test_in_lockstep_both_runners_come_to_the_same_weights_bit_for_bit(tmp_path):
-    local, distributed = run(tmp_path), run(tmp_path, runner="distributed")
-    one, other = weights(local), weights(distributed)
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """Weights that the local runner comes to."""
+    return weights(run(tmp_path_factory.mktemp("local")))
+
+
+def test_in_lockstep_both_runners_come_to_the_same_weights_bit_for_bit(tmp_path, one):
+    distributed = run(tmp_path, runner="distributed")
+    other = weights(distributed)
     assert sorted(one) == sorted(other)
     assert all(torch.equal(one[name], other[name]) for name in one)
     books = json.loads(distributed.ledger.read_text())
@@ -79,10 +86,9 @@ def test_in_lockstep_both_runners_come_to_the_same_weights_bit_for_bit(tmp_path)
     assert told and {line["learner/staleness_max"] for line in told} == {0.0}
 
 
-def test_weights_that_go_straight_from_learner_to_engine_are_the_same_bit_for_bit(tmp_path):
-    local = run(tmp_path)
+def test_weights_that_go_straight_from_learner_to_engine_are_the_same_bit_for_bit(tmp_path, one):
     direct = run(tmp_path, runner="distributed", engines=EnginesConfig(count=2, sync="gloo"))
-    one, other = weights(local), weights(direct)
+    other = weights(direct)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert json.loads(direct.ledger.read_text())["balanced"]
 
@@ -109,7 +115,8 @@ class Faults(threading.Thread):
                     again = self.missing == ["lost_fragments"] and broken.get(role) != now.get(role)
                     if learning and role in now and (role not in broken or again):
                         broken[role] = now[role]
-                        os.kill(now[role], how)
+                        with suppress(ProcessLookupError):
+                            os.kill(now[role], how)
                 self.missing = sorted(self.named - {(event["role"], event["what"]) for event in events})
                 self.missing += [key for key in self.counted if not (lines and lines[-1].get(key))]
         if not self.over:

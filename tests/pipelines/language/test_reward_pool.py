@@ -17,7 +17,7 @@ class Worker:
     """Answers at once with what is in the column, hangs until its deadline where that is None."""
 
     def __init__(self, number):
-        self.number, self.epoch, self.deadline_s = number, 0, 0.4
+        self.number, self.epoch, self.deadline_s = number, 0, 1.0
         self.calls, self.stopped = [], False
 
     def start(self):
@@ -36,7 +36,7 @@ class Worker:
         if None in columns["value"]:
             await asyncio.sleep(self.deadline_s)
             self.epoch += 1
-            raise RoleLost("rewards: no answer to answer() within 0.4 s")
+            raise RoleLost("rewards: no answer to answer() within 1 s")
         return [Answer(Status.OK, float(value)) for value in columns["value"]]
 
 

@@ -44,8 +44,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(attendance, "MARGIN_S", 0.0)
 
 
-def attended(nodes, groups, seconds=0.3, look=None):
-    """Attend for a while; gives what was said and done, in order."""
+def attended(nodes, groups, enough, look=None):
+    """Attend until enough was said and done, and a little longer; gives all of it, in order."""
     story = []
 
     async def save():
@@ -62,7 +62,10 @@ def attended(nodes, groups, seconds=0.3, look=None):
 
     async def main():
         task = asyncio.create_task(one.attend(lambda: groups))
-        await asyncio.sleep(seconds)
+        deadline = time.monotonic() + 60
+        while not enough(story) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
         assert not task.done() or task.result()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -84,7 +87,7 @@ def test_what_has_state_is_saved_and_moves_once_there_is_room_elsewhere():
     moves = []
     learner = Role("b")
     leaves = Node("b", leaves_at_s=time.time() + 60)
-    story = attended([Node("driver"), leaves], [moving(moves, "learner", learner)])
+    story = attended([Node("driver"), leaves], [moving(moves, "learner", learner)], lambda story: moves)
     assert story[:3] == ["node b drains", ["b"], "saved"] and moves == ["learner moves"]
     assert not Reservation.made[0].given_back, "it stands there now"
 
@@ -93,7 +96,8 @@ def test_without_room_it_stays_until_the_node_goes_and_asks_once():
     Reservation.placed = False
     moves = []
     leaves = Node("b", leaves_at_s=time.time() + 0.1)
-    story = attended([Node("driver"), leaves], [moving(moves, "learner", Role("b"))])
+    groups = [moving(moves, "learner", Role("b"))]
+    story = attended([Node("driver"), leaves], groups, lambda story: "learner stays" in story)
     assert moves == [] and story.count("learner stays") == 1 and story.count("saved") == 1
     assert [one.given_back for one in Reservation.made] == [True]
 
@@ -101,8 +105,9 @@ def test_without_room_it_stays_until_the_node_goes_and_asks_once():
 def test_what_is_bound_to_the_drivers_node_does_not_move_and_the_run_stops_where_that_node_goes():
     moves = []
     leaves = Node("driver", leaves_at_s=time.time() + 60)
-    story = attended([leaves], [moving(moves, "replay", Role("driver", pinned="driver"))])
-    assert moves == [] and "stop: the drain of the driver's node" in story
+    stop = "stop: the drain of the driver's node"
+    story = attended([leaves], [moving(moves, "replay", Role("driver", pinned="driver"))], lambda story: stop in story)
+    assert moves == [] and stop in story
 
 
 def test_a_head_that_falls_silent_is_told_once_and_the_run_is_saved(monkeypatch):
@@ -111,5 +116,5 @@ def test_a_head_that_falls_silent_is_told_once_and_the_run_is_saved(monkeypatch)
     def silent():
         raise ConnectionError("no answer")
 
-    story = attended([], [], look=silent)
+    story = attended([], [], lambda story: "saved" in story, look=silent)
     assert story == ["head died", "saved"]

@@ -40,17 +40,20 @@ HOUSE = Path(__file__).resolve().parents[3]
 TOKEN = "0123456789abcdef0123"
 
 REWARDS = """
+import os
 import time
 from rewards.functions import reward
 
 @reward(subject="episode", version="1")
 def exact_match(completion: str, answer: str) -> float | None:
     if completion == "wait":
-        time.sleep(1.0)
+        while not os.path.exists(os.environ["ANSWER_ONCE_THERE"]):
+            time.sleep(0.02)
     return None if not answer else float(completion.strip() == answer)
 """
 START = (
-    "import sys; from pipelines.service.serve_rewards import serve; serve(sys.argv[1], {'port': 0, 'deadline_s': 20.0})"
+    "import sys; from pipelines.service.serve_rewards import serve; "
+    "serve(sys.argv[1], {'port': 0, 'deadline_s': 300.0})"
 )
 
 
@@ -68,12 +71,13 @@ def server(tmp_path_factory):
     (lab / "my_lab_rewards.py").write_text(REWARDS)
     says = lab / "stderr"
     environment = {**os.environ, "PYTHONPATH": f"{HOUSE}{os.pathsep}{lab}", "GUERDON_REWARD_TOKEN": TOKEN}
+    environment["ANSWER_ONCE_THERE"] = str(lab / "go")
     with says.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-c", START, "my_lab_rewards:exact_match"], env=environment, stderr=file
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while "http://" not in says.read_text():
             assert process.poll() is None and time.monotonic() < deadline, says.read_text()
             time.sleep(0.05)
@@ -144,7 +148,7 @@ def test_a_signal_lets_requests_that_have_begun_come_to_their_end(server):
         f"POST /v1/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=300) as connection:
         connection.sendall(head.encode() + body)
         while (
             b"guerdon_reward_in_flight 1.0"
@@ -152,13 +156,14 @@ def test_a_signal_lets_requests_that_have_begun_come_to_their_end(server):
         ):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
+        (says.parent / "go").touch()
         reply = b""
         while part := connection.recv(65536):
             reply += part
             if b'"latency_s"' in reply and reply.endswith(b"}"):
                 break
     assert reply.startswith(b"HTTP/1.1 200") and b'"value": 1.0' in reply
-    assert process.wait(20) == 0 and "came to its end" in says.read_text()
+    assert process.wait(300) == 0 and "came to its end" in says.read_text()
     assert TOKEN not in says.read_text()
 
 

@@ -306,17 +306,18 @@ print(reannotate(RunDirectory(Path(sys.argv[1])), {"reward": "lab_slow:slow"}).j
 def test_a_command_that_was_killed_goes_on_where_it_was(stored, lab: Path) -> None:
     directory = stored()
     (lab / "lab_slow.py").write_text(
-        "import time\nfrom rewards.functions import reward\n\n@reward(subject='step')\ndef slow(env_reward):\n"
-        "    time.sleep(0.01)\n    return env_reward\n"
+        "import itertools, os, time\nfrom rewards.functions import reward\n\ncalls = itertools.count()\n\n"
+        "@reward(subject='step')\ndef slow(env_reward):\n"
+        "    if 'STANDS' in os.environ and next(calls) >= 40:\n        time.sleep(600)\n    return env_reward\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{HOUSE}{os.pathsep}{lab}"}
+    environment = os.environ | {"PYTHONPATH": f"{HOUSE}{os.pathsep}{lab}", "STANDS": "still"}
     process = subprocess.Popen([sys.executable, "-c", SLOW, str(directory.root)], env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 3000
     while judged(directory) < 16:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait(timeout=300)
     before = judged(directory)
     outcome = again(directory, reward="lab_slow:slow")
     sys.modules.pop("lab_slow")
@@ -345,7 +346,7 @@ def test_verdicts_reach_a_run_that_goes_on_and_owns_its_store(stored, lab) -> No
             target=lambda: (result.append(again(directory, reward="lab_rewards:left")), done.set())
         )
         worker.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not done.is_set():
             assert time.monotonic() < deadline
             owner.collect()

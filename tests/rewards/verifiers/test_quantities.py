@@ -51,8 +51,8 @@ def test_every_float_is_read_back(value):
 
 
 def test_hostile_texts_take_no_time():
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("1," * 500_000, "-+" * 500_000, "1" * 1_000_000, "1.1." * 200_000):
         with contextlib.suppress(PolicyFault):
             last_number(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 20  # of this process: what is quadratic takes minutes
