@@ -145,7 +145,7 @@ def test_a_process_killed_between_asking_and_paying_does_not_make_the_budget_lar
     holder.kill()
     holder.communicate()
     now = time.time()
-    budget = Budget(Config(requests=10, file=path), clock=lambda: now)
+    budget = Budget(Config(requests=10, lease_s=1e6, file=path), clock=lambda: now)
     assert budget.reserve(7) is None and budget.reserve(6) is not None
     now += 1200
     assert budget.account().forfeited == 1 and budget.account().spent.requests == 4
