@@ -81,6 +81,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                         configure_logging=True,
                         logging_level=logging.ERROR,
                         _node_ip_address="127.0.0.1",
+                        # A worker for each CPU, started in advance, is one that no role takes: theirs have settings.
+                        _system_config={"prestart_worker_first_driver": False},
                     )
                 _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
             else:

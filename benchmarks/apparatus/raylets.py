@@ -52,7 +52,7 @@ class Raylets:
 
         self._store = store_mb * 2**20
         head: dict[str, Any] = {"num_cpus": head_cpus, "object_store_memory": self._store, "include_dashboard": False}
-        head["_system_config"] = dict(system or {})
+        head["_system_config"] = {"prestart_worker_first_driver": False, **(system or {})}
         self._cluster = _patiently(lambda: Cluster(head_node_args=dict(head), initialize_head=True))
         self.nodes: list[Any] = []
 
