@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.frames import render_frame
-from envs.specs import ArraySpec, Discrete, EnvSpec
+from envs.specs import ArraySpec, Discrete, EnvSpec, Observation
 from envs.timestep import TimeStep, restart, termination, transition, truncation
 
 ROWS, COLUMNS = 10, 5
@@ -106,3 +106,33 @@ class CatchCaptioner:
         if column == paddles[0]:
             return "The ball is above you."
         return f"The ball is to your {'left' if column < paddles[0] else 'right'}."
+
+
+class CatchPlayer:
+    """Runs under the ball; does not go where he is shy to, and objects to steps that do not lead to the ball.
+
+    So he knows more than he can: `shy` of 1 keeps him off the outermost columns, where he misses two balls in five.
+    """
+
+    def __init__(self, shy: int = 0) -> None:
+        """A player who keeps so many columns off the edges."""
+        self._shy = shy
+
+    def act(self, observation: Observation) -> int:
+        """A step towards the ball, as far as he goes."""
+        ball, paddle, columns = places(observation["board"])
+        aim = min(max(ball, self._shy), columns - 1 - self._shy)
+        return int(np.sign(aim - paddle)) + 1
+
+    def objects(self, observation: Observation, action: int) -> bool:
+        """Whether an action leaves the paddle farther from the ball than need be."""
+        ball, paddle, columns = places(observation["board"])
+        after = min(max(paddle + int(action) - 1, 0), columns - 1)
+        return abs(ball - after) > max(abs(ball - paddle) - 1, 0)
+
+
+def places(board: NDArray[np.uint8]) -> tuple[int, int, int]:
+    """Columns of ball and paddle on a board `[rows, columns]`, and how many columns there are."""
+    ball = int(np.nonzero(board == BALL)[1][0])
+    paddles = np.flatnonzero(board[-1] == PADDLE)
+    return ball, int(paddles[0]) if len(paddles) else ball, board.shape[1]

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any
 
 from envs.captions import NoCaptions, nethack_captioner
-from envs.catch import Catch, CatchCaptioner
+from envs.catch import Catch, CatchCaptioner, CatchPlayer
 from envs.environment import Task
+from envs.overseen import Overseen
 
 EXPLORE = "explore and descend"
 ENVPOOL = "envpool/"  # before the names of its environments
@@ -52,6 +53,24 @@ def catch_task(goal: str = "get under the ball and catch it", **options: Any) ->
         name="catch",
         summary="move a paddle under a falling ball",
         make=partial(Catch, **options),
+        make_captioner=CatchCaptioner,
+        goal=goal,
+    )
+
+
+def make_overseen_catch(
+    shy: int = 1, steps: int = 3, notices: float = 0.95, errs: float = 0.05, **options: Any
+) -> Overseen:
+    """The text grid world with a player who takes over; `options` are those of `Catch`."""
+    return Overseen(Catch(**options), CatchPlayer(shy), steps, notices, errs)
+
+
+def overseen_catch_task(goal: str = "get under the ball and catch it", **options: Any) -> Task:
+    """The text grid world with a player who takes over; options are those of `make_overseen_catch`."""
+    return Task(
+        name="catch-overseen",
+        summary="the same beside a player who takes over",
+        make=partial(make_overseen_catch, **options),
         make_captioner=CatchCaptioner,
         goal=goal,
     )
@@ -117,6 +136,7 @@ def _minihack(name: str, summary: str, id: str, goal: str = _STAIRS_GOAL) -> tup
 TASKS: dict[str, Callable[..., Task]] = dict(
     [
         ("catch", catch_task),
+        ("catch-overseen", overseen_catch_task),
         # Reward-free score is this one with an extrinsic coefficient of 0: a matter of the recipe.
         _nethack("nethack-score", "raise the game's score", "score"),
         _nethack("nethack-oracle", "stand next to the Oracle", "oracle", goal="descend and find the Oracle"),

@@ -106,9 +106,22 @@ class RewardConfig(BaseModel):
     view: ViewConfig | None = Field(
         default=None, description="another formula over these columns; None: the one above, from the coefficients"
     )
+    observed: dict[str, str] = Field(
+        default_factory=dict,
+        description="further columns, by name: an entry of the observation that a step led to, such as blstats.12, or "
+        "a function of steps, module:function; see pipelines/observed.py",
+    )
 
     @model_validator(mode="after")
     def _view_fits(self) -> RewardConfig:
+        if self.observed and self.view is None:
+            raise ValueError(
+                f"got observed columns {sorted(self.observed)} and no view that reads them: set reward.view"
+            )
+        if taken := {"extrinsic", "intrinsic", "caption_count", REWARD, ADVANTAGE} & set(self.observed):
+            raise ValueError(f"got observed columns {sorted(taken)}; expected other names: these are taken")
+        if wrong := [name for name in self.observed if not name.isidentifier()]:
+            raise ValueError(f"got observed columns {wrong}; expected names of letters, digits and _")
         if self.view is not None:
             view = RewardView(self.view)
             view.check(dict.fromkeys(self.columns, "step"))
@@ -127,7 +140,7 @@ class RewardConfig(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """What a view may read, one value of each step."""
         intrinsic = () if self.source == "extrinsic" else ("intrinsic",)
-        return ("extrinsic", *intrinsic, *(("caption_count",) if self.judged else ()))
+        return ("extrinsic", *intrinsic, *(("caption_count",) if self.judged else ()), *self.observed)
 
 
 class BuiltinJudge(BaseModel):
@@ -387,5 +400,5 @@ class Experiment(BaseModel):
 
 
 def _unset(reward: RewardConfig) -> set[str]:
-    """What is left out of hashes, so that runs without a view of their own are what they were before there was one."""
-    return {"view"} if reward.view is None else set()
+    """What is left out of hashes, so that runs without it are what they were before there was such a setting."""
+    return {name for name, unset in (("view", reward.view is None), ("observed", not reward.observed)) if unset}

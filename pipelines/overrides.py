@@ -19,12 +19,8 @@ from pipelines.errors import UserError
 AnyExperiment = TypeVar("AnyExperiment", bound=BaseModel)
 
 SHORT = {"reward": "reward.source", "judge": "judge.kind", "fallback": "fallback.judge.kind"}
-# Of language experiments, names that a task or a user gives; of monitors, their kinds.
-OPEN = (
-    ["rewards", "weights"],
-    ["rewards", "functions"],
-    ["monitors", "actions"],
-)  # of language experiments: names that a task or a user gives
+# Of language experiments, names that a task or a user gives; of monitors, their kinds; of columns, their names.
+OPEN = (["rewards", "weights"], ["rewards", "functions"], ["monitors", "actions"], ["reward", "observed"])
 KINDS = ("builtin", "rules", "transformers", "openai", "recorded")  # pydantic counts them among the keys
 
 

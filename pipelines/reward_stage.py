@@ -1,7 +1,7 @@
 """`RewardStage`: the reward view of an experiment, computed by the learner when a batch is sampled.
 
 Experience arrives without rewards. Here each row's columns are brought together (what the environment paid, what the
-reward model says of the step's caption, or how novel the outcome is) and the view makes one reward of them.
+reward model says of the step's caption, how novel the outcome is, what was seen) and the view makes one reward of them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from envs.trajectory import OBSERVATION, spec_of, unragged
+from envs.trajectory import unragged
 from pipelines.experiment import RewardConfig
+from pipelines.observed import Observed, outcomes
 from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
 from rewards.models.classification import ClassificationModel
@@ -78,6 +79,7 @@ class RewardStage:
         self.model = reward_model_for(config)
         self.novelty = novelty_for(config)
         self.view = view_for(config)
+        self.observed = Observed(config.observed)
 
     def columns(self, rows: pa.RecordBatch) -> dict[str, Column]:
         """The columns that the view reads, `[N]` each, for all steps of all rows."""
@@ -85,7 +87,7 @@ class RewardStage:
         columns = self.caption_columns(unragged(rows.column("env_reward")), *captions)
         if self.novelty is not None:
             columns["intrinsic"] = Column.full(self.novelty.score(outcomes(rows)))
-        return columns
+        return columns | self.observed(rows)
 
     def caption_columns(
         self, env_reward: NDArray[np.float32], caption_id: NDArray[np.int64], caption_count: NDArray[np.int32]
@@ -123,15 +125,3 @@ def layout_of(rows: pa.RecordBatch) -> Layout:
     lengths = rows.column("env_reward").value_lengths().to_numpy()
     last = unragged(rows.column("discount"))[np.cumsum(lengths) - 1]
     return Layout.of(steps=lengths, ended=last == 0)
-
-
-def outcomes(rows: pa.RecordBatch) -> dict[str, NDArray[Any]]:
-    """The observation that each step led to, by key `[N, …]`: all but the first of each row."""
-    spec, _ = spec_of(rows.schema)
-    lengths = rows.column("env_reward").value_lengths().to_numpy() + 1
-    keep = np.ones(int(lengths.sum()), np.bool_)
-    keep[np.cumsum(lengths) - lengths] = False
-    return {
-        key: unragged(rows.column(OBSERVATION + key), array.shape or (1,))[keep]
-        for key, array in spec.observation.items()
-    }

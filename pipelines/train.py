@@ -24,6 +24,7 @@ from pipelines.judging.judges import build_judge, judge_identity, prepare_judge
 from pipelines.judging.quarantine import canary_watch
 from pipelines.local import run_local
 from pipelines.mirror.opening import check_storage, mirror_or_left
+from pipelines.observed import Observed
 from pipelines.observing.logs import log_level, log_to
 from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for
@@ -55,6 +56,14 @@ def check(experiment: Experiment) -> str:
     if experiment.offline is not None:
         check_offline(experiment, task)
     canary_watch(experiment)
+    if experiment.reward.observed:
+        environment = task.make()
+        spec = environment.spec
+        environment.close()
+        try:
+            Observed(experiment.reward.observed).check(spec)
+        except ValueError as error:
+            raise UserError(f"reward.observed: {error}") from None
     if (novelty := novelty_for(experiment.reward)) is not None:
         environment = task.make()
         arrays = environment.spec.observation.items()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from actors.policy import Config as PolicyConfig
 from learners.appo import Config as AppoConfig
 from pipelines.experiment import ActorsConfig, Experiment, RewardConfig
+from rewards.shaping.imagined_direction import ImaginedDirection
+from rewards.shaping.intervention import Intervention
+from rewards.views.view import Config as ViewConfig
 
 
 def catch() -> Experiment:
@@ -19,3 +22,21 @@ def catch() -> Experiment:
         batch_fragments=1,
         reward=RewardConfig(source="extrinsic"),
     )
+
+
+def catch_interventions() -> Experiment:
+    """Catch the ball beside a player who takes over where he objects; that he does is the only reward, at −1.
+
+    He misses two balls in five himself. What the environment pays is measured, and not learnt from.
+    """
+    view = ViewConfig(name="interventions", parts=(Intervention(of="intervened", to="reward"),))
+    reward = RewardConfig(source="extrinsic", observed={"intervened": "takeover.0"}, view=view)
+    return catch().model_copy(update={"name": "catch-interventions", "task": "catch-overseen", "reward": reward})
+
+
+def catch_imagined() -> Experiment:
+    """Catch the ball, paid besides for going where a model of demonstrations imagines the way to lead."""
+    view = ViewConfig(name="imagined", parts=(ImaginedDirection(of="extrinsic", to="reward"),))
+    columns = {name: f"pipelines.recipes.imagination:{name}" for name in ("direction", "progress")}
+    reward = RewardConfig(source="extrinsic", observed=columns, view=view)
+    return catch().model_copy(update={"name": "catch-imagined", "reward": reward})

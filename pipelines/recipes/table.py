@@ -14,6 +14,8 @@ from pipelines.recipes.language import LANGUAGE_RECIPES
 RECIPES: dict[str, Callable[[], Experiment]] = {
     "main": minihack.main,
     "catch": catch.catch,
+    "catch-imagined": catch.catch_imagined,
+    "catch-interventions": catch.catch_interventions,
     "minihack": minihack.minihack,
     "nethack-score": nethack.nethack_score,
     "nethack-score-reward-free": nethack.nethack_score_reward_free,

@@ -29,6 +29,7 @@ def unsupported(experiment: Experiment) -> str | None:
             experiment.reward.source in ("count", "rnd"),
             "reward=extrinsic or a judged one: novelty is learnt in Guerdon's own learner",
         ),
+        (bool(experiment.reward.observed), "no reward.observed: RLlib's chunks keep no observations for the view"),
         (
             appo and experiment.reward.judged and experiment.reward.on_null == "mask",
             "reward.on_null=omit: RLlib's V-trace ends the return where the loss is masked; rllib-ppo can mask",
