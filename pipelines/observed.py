@@ -128,7 +128,8 @@ def _column(values: NDArray[Any]) -> Column:
 
 def _place(name: str, text: str, observation: Mapping[str, ArraySpec]) -> tuple[str, int]:
     """Key and flat index of an entry."""
-    key, indices = text, []
+    key = text
+    indices: list[int] = []
     while key not in observation and key.rpartition(".")[2].isdigit():
         key, _, last = key.rpartition(".")
         indices.insert(0, int(last))
