@@ -34,6 +34,7 @@ import pyarrow.compute as pc
 from envs.storage.store import Config as StoreConfig
 from envs.storage.store import Store
 from envs.storage.writers import Key
+from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judging.judges import build_judge, prepare_judge
@@ -41,7 +42,6 @@ from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
 from pipelines.results import Cell, Result, figure, write_result
 from pipelines.roles import EnvActor, task_of
-from pipelines.run import write_config
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.comparison import Comparison
 from pipelines.stored.reannotate import COMPONENT, Outcome, reannotate

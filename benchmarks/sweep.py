@@ -27,6 +27,7 @@ from typing import Any
 from benchmarks.apparatus.training import CHECKOUT, ONE_THREAD, STOPPING_S, last_line, sigterm_interrupts
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
+from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judging.judges import prepare_judge
@@ -35,7 +36,7 @@ from pipelines.overrides import apply
 from pipelines.recipes.table import find_recipe
 from pipelines.results import commit
 from pipelines.roles import task_of
-from pipelines.run import Run, write_config
+from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
 
 POINTS = 50

@@ -36,8 +36,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,20 +58,23 @@ from envs.storage.writers import Ack
 from envs.trajectory import Fragment, schema_for
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
-from pipelines.draws import Draws
+from pipelines.driver.learner_group import LearnerGroup, Seat
+from pipelines.driver.lifecycle import Restored
+from pipelines.driver.loops import persistently, together
+from pipelines.driver.news import News
+from pipelines.driver.shares import Shares
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.inference import ServedInference, ServedPolicy
 from pipelines.judging.asking import annotator_for, examine_judge
 from pipelines.judging.judge_watch import JudgeWatch
 from pipelines.judging.served_judge import ForFallback, request_of, served_judge
-from pipelines.learner_group import LearnerGroup, Seat
 from pipelines.machines.fitting import check_fits
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
-from pipelines.replay_shard import ReplayShard, Standing
+from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
-from pipelines.run import Restored, Run
+from pipelines.run import Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, shared_room
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
@@ -88,7 +91,6 @@ LOG = logging.getLogger(__name__)
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
 GROW_S = 1.0  # how often it is asked whether there is room for more learners
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
-INSERTS = 5  # tries to store a fragment before its rows count as lost
 
 
 def run_distributed(run: Run, restored: Restored | None) -> None:
@@ -151,7 +153,7 @@ class _Loops:
         experiment = run.experiment
         self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
         schema = schema_for(spec, policy_for(spec, experiment).state_size)
-        self.shards = [
+        shards = [
             Supervised(
                 f"replay-{index}",
                 partial(_replay_shard, experiment, schema, run.directory.shard(index)),
@@ -161,8 +163,6 @@ class _Loops:
             )
             for index, room in enumerate(rooms(asks["replay"], experiment.replay.shards))
         ]
-        self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
-        self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
         self.board = WeightsBoard()
         self.admission = Admission(
             AdmissionConfig(
@@ -171,6 +171,8 @@ class _Loops:
                 concurrency=experiment.actors.count,
             )
         )
+        self.shares = Shares(shards, restored.frontier if restored else None, self.admission.dropped)
+        self.draws = self.shares.draws
         most = experiment.scaling.actors.around(experiment.actors.count)[1]
         self.actors = [
             Supervised(
@@ -221,15 +223,11 @@ class _Loops:
         self.served = None
         if experiment.actors.inference == "server":
             self.served = ServedPolicy(experiment, spec, self.board, run.event, rooms(asks["inference"], 1)[0])
-        self.snapshot: Any = None  # the newest reward model, by reference, and how many there were
-        self.snapshots = 0
-        # What each role has been told, by its epoch: a role that was started again is told everything once more.
-        self.told: dict[str, tuple[int, int, int, int]] = {}
+        self.news = News()  # captions, verdicts and reward models, the last by reference
         self.learning, self.training = asyncio.Lock(), asyncio.Lock()
         self.judge = JudgeWatch(experiment.serving.max_replicas or experiment.serving.replicas, run.event)
         self.trained_version = -1
         self.moved_at = time.monotonic()
-        self.attending: list[asyncio.Task[None]] = []  # to the judge, to nodes, to how many actors there should be
 
     def _learner(self, spec: EnvSpec, place: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
         """The role of one learner: one thread learns, one makes the next batch ready."""
@@ -249,7 +247,7 @@ class _Loops:
     def needed(self) -> list[Supervised]:
         """Roles without which nothing can begin."""
         fewest = self.experiment.scaling.learners.around(self.experiment.learners)[0]
-        return [*self.shards, *self.learner.roles[:fewest], *([self.trainer] if self.trainer else [])]
+        return [*self.shares.roles, *self.learner.roles[:fewest], *([self.trainer] if self.trainer else [])]
 
     @property
     def wanted(self) -> list[Supervised]:
@@ -264,7 +262,7 @@ class _Loops:
             service: the judge, where there is one.
         """
         self.service = service
-        first = [*self.shards, *([self.trainer] if self.trainer else [])]
+        first = [*self.shares.roles, *([self.trainer] if self.trainer else [])]
         served = [] if self.served is None else [self.served.role]
         roles: list[Supervised | LearnerGroup] = [*self.actors, *first, self.learner, *served]
         try:
@@ -287,51 +285,35 @@ class _Loops:
                     if annotator is not None:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
-                tasks = [asyncio.create_task(loop) for loop in loops]
                 attending = [self._attend_nodes(), self._attend_learners(), self.elasticity.attend()]
                 if self.service is not None:
                     attending.append(self.judge.attend(self.service.pid))
-                self.attending = [asyncio.create_task(one) for one in attending]
-                try:
-                    # A loop ends when the run is done; one that fails takes the others with it.
-                    await asyncio.gather(*tasks)
-                except Exception:
-                    await _end([*tasks, *self.attending])
-                    with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
-                        await asyncio.wait_for(self._save(), self.experiment.role_deadline_s)
-                    raise
-                finally:
-                    await _end([*tasks, *self.attending])
+                await together(loops, attending, self._save, self.experiment.role_deadline_s)
             await self._save()
-            with suppress(RoleLost):  # what was stored is stored; closing only tidies up
-                for shard in self.shards:
-                    await shard.call("close")
+            await self.shares.close()
         finally:
             for role in roles:
                 role.stop()
 
     async def _open_replay(self) -> None:
         """Go on with what the replay holds: count what came after the checkpoint, and draw again what was drawn."""
-        redelivered, accepted = [], 0
-        for index, shard in enumerate(self.shards):
-            redelivered.append(await self._persistently(shard, "rewind", self.draws.frontier[index]))
-            self.books.catch_up(await self._persistently(shard, "fragments"))
-            self.standing[index] = await self._persistently(shard, "standing")
-            accepted += (await self._persistently(shard, "ledger")).accepted.frames
+        await self.shares.rewind()
+        for fragments in await self.shares.every("fragments"):
+            self.books.catch_up(fragments)
+        for index, standing in enumerate(await self.shares.every("standing")):
+            self.shares.stands(index, standing, opening=True)
         # What came after the checkpoint, and was too old before it was drawn, is only in the books of the replay.
-        self.books.status.frames = accepted
-        self.draws.expect_again(redelivered)
+        self.books.status.frames = sum(ledger.accepted.frames for ledger in await self.shares.books())
         for actor in self.actors:
-            actor.epoch = max(standing.epoch for standing in self.standing) + 1
+            actor.epoch = self.shares.next_epoch
 
     async def _begin(self) -> str:
         """Publish the first weights, and see that the judge answers before any work is done; gives its fingerprint."""
-        version, weights = await self._persistently(self.learner, "first_weights", returns=2)
+        version, weights = await persistently(self.learner, "first_weights", returns=2)
         self.board.publish(version, weights)
         if self.trainer is not None and self.states:
             await self._train(steps=0)  # what was known when the run was saved is known from its first update on
-        waiting = sum(standing.waiting for standing in self.standing)
-        waiting += self.draws.pending * self.experiment.batch_fragments
+        waiting = self.shares.waiting + self.draws.pending * self.experiment.batch_fragments
         self.admission.load_state_dict({"version": version, "waiting": waiting})
         if self.service is None:
             return ""
@@ -355,7 +337,7 @@ class _Loops:
     def _pressure(self) -> float:
         """How hard the actors are pressed since this was asked last."""
         shares = self.waits.read(actors=self.crew.answering, learner=1)
-        before, self.too_old = self.too_old, sum(standing.dropped for standing in self.standing)
+        before, self.too_old = self.too_old, self.shares.dropped
         return makers_pressure(shares["actors"], shares["learner"], self.too_old > before)
 
     async def _attend_nodes(self) -> None:
@@ -375,7 +357,7 @@ class _Loops:
         if self.served is not None:
             groups.append(Group("inference", [self.served.role], self.served.move))
         if self.experiment.placement.replay_anywhere:
-            groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shards]
+            groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shares.roles]
         await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
 
     async def _move_learner(self, to: Reservation, only: Supervised | None = None) -> None:
@@ -401,7 +383,7 @@ class _Loops:
         async with self.training:
             assert self.trainer is not None
             self.trainer.move("its node will go", to)
-            self.told.pop("reward-trainer", None)
+            self.news.forget("reward-trainer")
 
     async def _move_shard(self, shard: Supervised, to: Reservation) -> None:
         """What it has acknowledged is on the disk that it will find again."""
@@ -441,38 +423,28 @@ class _Loops:
 
     async def _arrived(self, fragment: Fragment, rows: Any) -> None:
         """Put a fragment into the replay and the books."""
-        index = fragment.key[0] % len(self.shards)
-        for _ in range(INSERTS):
-            try:
-                ack, standing = await self.shards[index].call("insert", fragment, rows)
-                break
-            except RoleLost:
-                await asyncio.sleep(IDLE_S)
-        else:  # the replay lives, or its supervision would have ended the run: the rows are gone with their node
+        stored = await self.shares.insert(fragment.key[0], fragment, rows)
+        if stored is None:
             self.admission.lost()
             self.books.status.lost_fragments += 1
             return
+        index, ack, standing = stored
         if ack is Ack.STORED:
             self.admission.finished()
             self.books.gathered(fragment)
         else:
             self.admission.lost()
-        self._stands(index, standing)
+        self.shares.stands(index, standing)
 
     def _go_back(self) -> bool:
         """If the learner has died, it has begun where it was saved last: tell it all, and draw again; gives whether."""
         if self.learner_epoch == self.learner.epoch:
             return False
         self.learner_epoch = self.learner.epoch
-        self.told.pop("learner", None)
+        self.news.forget("learner")
         self.ahead = None
         self.draws.back_to_frontier()
         return True
-
-    def _stands(self, index: int, standing: Standing) -> None:
-        """Note how a share of the replay stands; what it has dropped makes room for more."""
-        before, self.standing[index] = self.standing[index], standing
-        self.admission.dropped(max(0, standing.dropped - before.dropped))
 
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
@@ -518,16 +490,16 @@ class _Loops:
 
     async def _prepare(self) -> _Ahead | None:
         """Draw a batch and give it to the learner, with all that it has not been told; None where there is none."""
-        index = self.draws.next_share([s.waiting // self.experiment.batch_fragments for s in self.standing])
+        index = self.shares.next(self.experiment.batch_fragments)
         if index is None:
             return None
         number, again, began = self.draws.number(index), self.draws.again, time.perf_counter()
         drawn = False
         try:
             version = self.board.version + self.draws.ahead  # that it will have when it learns from this
-            (fragments, standing), rows = await self.shards[index].call("draw", number, version, returns=2)
+            (fragments, standing), rows = await self.shares.roles[index].call("draw", number, version, returns=2)
             sampling_s = time.perf_counter() - began
-            self._stands(index, standing)
+            self.shares.stands(index, standing)
             if not fragments and not again:
                 return None  # some were too old
             if self._go_back():
@@ -536,12 +508,12 @@ class _Loops:
             drawn = True
             self.batches += 1
             batch = _Ahead(self.batches, fragments, sampling_s)
-            captions, _, snapshot = self._news("learner", self.learner)
+            captions, _, snapshot = self._news("learner", self.learner.epoch)
             await self.learner.call("prepare", batch.number, captions, snapshot, rows)
         except RoleLost:
             if not self._go_back() and drawn:  # the learner lives, and does not have the batch: it is told all again
                 self.draws.given_up()
-                self.told.pop("learner", None)
+                self.news.forget("learner")
             await asyncio.sleep(IDLE_S)
             return None
         return batch
@@ -597,25 +569,20 @@ class _Loops:
         while True:
             try:
                 async with self.training:
-                    captions, verdicts, _ = self._news("reward-trainer", self.trainer)
+                    captions, verdicts, _ = self._news("reward-trainer", self.trainer.epoch)
                     report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
                 break
             except RoleLost:
-                self.told.pop("reward-trainer", None)
+                self.news.forget("reward-trainer")
                 await asyncio.sleep(IDLE_S)
         self.trained_version = version
         self.books.reward_trained(*report)
         if report.sha256:
-            self.snapshot, self.snapshots = snapshot, self.snapshots + 1
+            self.news.publish(snapshot)
 
-    def _news(self, name: str, role: Supervised | LearnerGroup) -> tuple[dict[int, str], list[Verdict], Any]:
-        """Captions, verdicts, and a reference to a snapshot (or None) that a role has not been told of yet."""
-        epoch, captions, verdicts, snapshots = self.told.get(name, (role.epoch, 0, 0, 0))
-        if epoch != role.epoch:
-            captions = verdicts = snapshots = 0
-        log, judged = self.books.caption_log, self.books.verdict_log
-        self.told[name] = (role.epoch, len(log), len(judged), self.snapshots)
-        return dict(log[captions:]), judged[verdicts:], self.snapshot if self.snapshots > snapshots else None
+    def _news(self, name: str, epoch: int) -> tuple[dict[int, str], list[Verdict], Any]:
+        """Captions, verdicts and a reward model (or None) that a role has not been told of yet."""
+        return self.news.of(name, epoch, self.books.caption_log, self.books.verdict_log)
 
     async def _take_turns(self, annotator: Annotator | None) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
@@ -636,24 +603,17 @@ class _Loops:
     async def _watch(self) -> None:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
-            for task in self.attending:
-                if task.done():
-                    task.result()
-            self.books.queues = {
-                "fragments": sum(standing.waiting for standing in self.standing),
-                "rollouts": self.admission.running,
-            }
+            self.books.queues = {"fragments": self.shares.waiting, "rollouts": self.admission.running}
             if self.books.report() and self.books.reward_begins_anew() and self.trainer is not None:
                 async with self.training:
-                    await self._persistently(self.trainer, "begin_anew")
-                    self.told.pop("reward-trainer", None)
+                    await persistently(self.trainer, "begin_anew")
+                    self.news.forget("reward-trainer")
                     self.states["trainer"] = None  # what was saved of it is of the reward before
             if self.books.checkpoint_due:
                 await self._save()
             if time.monotonic() - self.moved_at > self.experiment.stall_timeout_s:
-                waiting = sum(standing.waiting for standing in self.standing)
                 raise UserError(
-                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {waiting} fragments wait of "
+                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {self.shares.waiting} fragments wait of "
                     f"{self.experiment.batch_fragments} needed, {self.admission.running} rollouts run, "
                     f"{self.crew.answering} of {self.crew.wanted} env actors have a place; the run is saved, go "
                     "on with resume= once the cause is mended"
@@ -666,32 +626,13 @@ class _Loops:
         async with self.learning:
             while self.ahead is not None:  # what the learner has been given is in the checkpoint
                 await self._update_now(ahead=False)
-            states: dict[str, Any] = {"learner": await self._persistently(self.learner, "state"), "trainer": None}
+            states: dict[str, Any] = {"learner": await persistently(self.learner, "state"), "trainer": None}
             self._go_back()  # where it died just now, that state is the one that was saved before
             if self.trainer is not None:
-                states["trainer"] = await self._persistently(self.trainer, "state")
-            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
+                states["trainer"] = await persistently(self.trainer, "state")
+            self.books.shares = await self.shares.books()
             self.states, frontier = states, self.draws.save()
             self.books.save(states, frontier)
-            for shard, number in zip(self.shards, frontier, strict=True):
-                await self._persistently(shard, "release", number)
-            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
-            with self.books.mirror.snapshot() as folder:
-                if folder is not None:
-                    for index, shard in enumerate(self.shards):
-                        await self._persistently(shard, "copy_to", folder / "replay" / str(index))
-
-    async def _persistently(self, role: Supervised | LearnerGroup, method: str, *args: Any, returns: int = 1) -> Any:
-        """Call a role, and call it again where it died: it goes on from its last saved state."""
-        while True:
-            try:
-                return await role.call(method, *args, returns=returns)
-            except RoleLost:
-                await asyncio.sleep(IDLE_S)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks and wait until they are gone."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+            await self.shares.release()
+            self.books.shares = await self.shares.books()
+            await self.shares.copy_to(self.books.mirror)

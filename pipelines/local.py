@@ -12,11 +12,12 @@ import asyncio
 from contextlib import suppress
 
 from envs.trajectory import schema_for
+from pipelines.driver.lifecycle import Restored
 from pipelines.judging.asking import annotator_for, examine_judge
 from pipelines.judging.judges import build_judge
 from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
-from pipelines.run import Restored, Run
+from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
 from rewards.judges.judge import Judge, in_process
 

@@ -7,21 +7,13 @@ and resumes in the same way wherever it runs.
 from __future__ import annotations
 
 import logging
-import os
-import re
-import signal
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 
 import pyarrow as pa
-import yaml
-from pydantic import BaseModel
 
 from cluster.supervision import Event
 from envs.storage.errors import StoreBusy
@@ -29,6 +21,8 @@ from envs.trajectory import Fragment
 from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
 from pipelines.display import Display
+from pipelines.driver.accounts import deaths_by_role, imbalance
+from pipelines.driver.lifecycle import Restored
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judging.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
@@ -53,21 +47,6 @@ from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
 LOG = logging.getLogger(__name__)
-NUMBER = re.compile(r"-\d+$")
-
-
-class Restored(NamedTuple):
-    """What a run goes on from.
-
-    Attributes:
-        roles: state of each role.
-        frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
-        mlflow_run: to go on with.
-    """
-
-    roles: Mapping[str, Any]
-    frontier: tuple[int, ...]
-    mlflow_run: str | None
 
 
 class Run:
@@ -568,84 +547,9 @@ class Run:
         self.directory.write_json(self.directory.ledger, self.accounts())
 
 
-def deaths_by_role(deaths: Mapping[str, int]) -> Counter[str]:
-    """Deaths of all processes of a role together: `env-actor-3` is an `env-actor`."""
-    found: Counter[str] = Counter()
-    for name, times in deaths.items():
-        found[NUMBER.sub("", name)] += times
-    return found
-
-
-def imbalance(questions: int, shares: Iterable[ReplayLedger]) -> int:
-    """Questions, fragments, rows and frames that the accounts miss, or have twice; 0 where they balance."""
-    experience = [abs(n) for share in shares for n in asdict(share.imbalance).values()]
-    return abs(questions) + int(sum(experience))
-
-
 def _former_books(found: dict[str, Any] | AnnotationLedger) -> dict[str, Any]:
     """The books of a reward version that is asked no more; what a dead process had asked counts as dropped."""
     if isinstance(found, AnnotationLedger):
         books = found.ledger()
         return {"reward_version": found.reward_version, **asdict(books), "balanced": books.balanced}
     return {**found, "in_flight": 0, "dropped": found["dropped"] + found["in_flight"]}
-
-
-class Stoppable(Protocol):
-    """A run that can be asked to stop.
-
-    Attributes:
-        stopping: the name of the signal that asked; None: nobody did.
-    """
-
-    stopping: str | None
-
-
-class Resumable(Protocol):
-    """A run that can go on from its newest checkpoint."""
-
-    directory: RunDirectory
-    display: Display
-
-    def restore(self) -> Restored:
-        """Read it."""
-
-
-def restored_or_left(run: Resumable) -> Restored:
-    """What a run goes on from; where it cannot, its directory is left as it is, before anything was written.
-
-    Raises:
-        UserError: there is no checkpoint, or it is of another experiment.
-    """
-    try:
-        return run.restore()
-    except BaseException:
-        run.display.close()
-        run.directory.unlock()
-        raise
-
-
-def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
-    """Write the resolved experiment, at once or not at all: without it a run is lost."""
-    temporary = directory.config.with_suffix(".tmp")
-    temporary.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-    os.replace(temporary, directory.config)
-
-
-@contextmanager
-def graceful_stop(run: Stoppable) -> Iterator[None]:
-    """SIGTERM and Ctrl-C ask the run to save and stop; a second one is obeyed at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if run.stopping is not None:
-            raise KeyboardInterrupt
-        run.stopping = signal.Signals(number).name
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

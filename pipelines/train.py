@@ -18,6 +18,7 @@ from envs.contract import ContractViolation, check_environment
 from learners.descent import LearningDiverged
 from pipelines.display import EXPERIENCE, Display, open_display
 from pipelines.displays import Opened
+from pipelines.driver.lifecycle import graceful_stop, restored_or_left, write_config
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judging.judges import build_judge, judge_identity, prepare_judge
@@ -29,7 +30,7 @@ from pipelines.observing.logs import log_level, log_to
 from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for
 from pipelines.roles import task_of
-from pipelines.run import Run, graceful_stop, restored_or_left, write_config
+from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored.offline import OfflineRun, check_offline, run_offline
 from pipelines.tracking import start_tracker

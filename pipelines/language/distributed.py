@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,9 @@ from cluster.supervision import RoleLost, Supervised
 from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
-from pipelines.draws import Draws
+from pipelines.driver.lifecycle import Restored
+from pipelines.driver.loops import end, persistently, together
+from pipelines.driver.shares import Shares
 from pipelines.errors import UserError
 from pipelines.language.delivery import Delivery, DirectDelivery
 from pipelines.language.experiment import LanguageExperiment
@@ -59,8 +61,6 @@ from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
-from pipelines.replay_shard import Standing
-from pipelines.run import Restored
 from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, rooms
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
@@ -70,7 +70,6 @@ from rewards.judges.judge import Answer
 from rewards.verdicts import Verdict
 
 IDLE_S = 0.01  # how often a loop that has nothing to do looks again
-INSERTS = 5  # tries to store groups before they count as lost
 AIM = 4.0  # groups a reward worker that are as they should be: those it works on, and as many that wait
 HIRED_ROOM = Ask("rewards", 1, {})
 GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
@@ -108,7 +107,7 @@ class Loops:
         experiment, model = run.experiment, run.model
         engines = experiment.engines
         self.states: dict[str, Any] = {} if restored is None else dict(restored.roles)
-        self.shards = [
+        shards = [
             Supervised(
                 f"replay-{index}",
                 partial(_shard, experiment, run.directory.shard(index)),
@@ -143,14 +142,15 @@ class Loops:
         hosted = any(not part.waits for part in run.rewards.parts)
         self.reward_rooms = rooms(asks["rewards"], experiment.scaling.rewards.around(experiment.rewards.workers)[1])
         self.pool = RewardPool(experiment.rewards.workers if hosted else 0, self._reward_host)
-        self.standing = [Standing(0, 0, 0, -1)] * len(self.shards)
-        self.draws = Draws(restored.frontier if restored else [0] * len(self.shards))
         self.board = WeightsBoard()
         self.admission = Admission(
             AdmissionConfig(
                 batch=experiment.prompts, max_staleness=experiment.max_staleness, concurrency=experiment.prompts
             )
         )
+        frontier = restored.frontier if restored else None
+        self.shares = Shares(shards, frontier, self.admission.dropped, self._judge_again)
+        self.draws = self.shares.draws
         self.delivery = (
             Delivery(run, self.board, self.engines)
             if engines.sync == "object_store"
@@ -194,9 +194,9 @@ class Loops:
 
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
-        roles = [*self.shards, self.learner, *self.engines]
+        roles = [*self.shares.roles, self.learner, *self.engines]
         try:
-            needed = [*self.shards, self.learner]
+            needed = [*self.shares.roles, self.learner]
             await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
             for role in needed:
                 role.start()
@@ -204,71 +204,42 @@ class Loops:
             owed = await self._open_replay()
             for index in range(self.crew.wanted):
                 self.crew.ready(index)  # they begin while the learner does
-            version, weights = await self._persistently(self.learner, "first_weights", returns=2)
+            version, weights = await persistently(self.learner, "first_weights", returns=2)
             self._publish(version, weights)
-            waiting = sum(standing.waiting for standing in self.standing) + self.draws.pending * self.experiment.prompts
+            waiting = self.shares.waiting + self.draws.pending * self.experiment.prompts
             self.admission.load_state_dict({"version": version, "waiting": waiting + len(owed)})
             await self._go_on_judging(owed)
             if self.experiment.max_staleness == 0:
-                await self._together([self._take_turns(), self._watch()], [self._attend_nodes()])
+                loops, endless = [self._take_turns(), self._watch()], [self._attend_nodes()]
             else:
                 engines = range(len(self.engines))
                 elastic = [self.elasticity.attend(), self.reward_elasticity.attend(), self._attend_nodes()]
                 syncs = [self._sync(index) for index in engines if self.experiment.engines.in_flight]
                 loops = [self._learn(), self._conclude(), self._watch()]
-                await self._together(loops, [*(self._write(i) for i in engines), *syncs, *elastic])
+                # An answer may take long, and nobody needs it at the end: who writes is not waited for.
+                endless = [*(self._write(index) for index in engines), *syncs, *elastic]
+            await together(loops, endless, self._save, self.experiment.role_deadline_s)
             await self._settle()
             await self._save()
-            with suppress(RoleLost):  # what was stored is stored; closing only tidies up
-                for shard in self.shards:
-                    await shard.call("close")
+            await self.shares.close()
         finally:
-            await _end([*self.judging])
+            await end([*self.judging])
             await self.pool.stop()
             for role in roles:
                 role.stop()
 
-    async def _together(
-        self, loops: Sequence[Coroutine[Any, Any, None]], endless: Sequence[Coroutine[Any, Any, None]]
-    ) -> None:
-        """Run loops until the run is done; one that fails takes the others with it.
-
-        Args:
-            loops: that end by themselves.
-            endless: that are ended with them, whatever they are at: an answer may take long, and nobody needs it.
-        """
-        ending = [asyncio.create_task(loop) for loop in loops]
-        tasks = [*ending, *(asyncio.create_task(loop) for loop in endless)]
-        try:
-            while not all(task.done() for task in ending):
-                waiting = [task for task in tasks if not task.done()]
-                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-        except Exception:
-            await _end(tasks)
-            with suppress(Exception):  # what was learnt is kept if it can be; the first error is the one told
-                await asyncio.wait_for(self._save(), self.experiment.role_deadline_s)
-            raise
-        finally:
-            await _end(tasks)
-
     async def _open_replay(self) -> list[tuple[int, GroupReport, pa.RecordBatch]]:
         """Go on with what the replay holds: count what came after the checkpoint; gives what has to be judged."""
-        redelivered, owed = [], []
-        reports = []
-        for index, shard in enumerate(self.shards):
-            redelivered.append(await self._persistently(shard, "rewind", self.draws.frontier[index]))
-            reports.append(await self._persistently(shard, "reports"))
+        await self.shares.rewind()
+        reports, owed = await self.shares.every("reports"), []
         self.books.catch_up(sorted((report for stored in reports for report in stored), key=lambda one: one.group))
-        for index, (shard, stored) in enumerate(zip(self.shards, reports, strict=True)):
+        for index, stored in enumerate(reports):
             known, unknown = self.books.recall(stored)
-            rows = await self._persistently(shard, "rows", [report.key for report in unknown])
+            rows = await self.shares.call(index, "rows", [report.key for report in unknown])
             owed += [(index, report, batch) for report, batch in zip(unknown, rows, strict=True)]
-            self.standing[index] = await self._persistently(shard, "judged", known)
-        self.draws.expect_again(redelivered)
+            self.shares.stands(index, await self.shares.call(index, "judged", known), opening=True)
         for engine in self.engines:
-            engine.epoch = max(standing.epoch for standing in self.standing) + 1
+            engine.epoch = self.shares.next_epoch
         return owed
 
     async def _go_on_judging(self, owed: Sequence[tuple[int, GroupReport, pa.RecordBatch]]) -> None:
@@ -289,7 +260,7 @@ class Loops:
     def _pressure(self) -> float:
         """How hard the engines are pressed; while rewards hold the learner up, more answers would not help it."""
         shares = self.waits.read(engines=self.crew.answering, learner=1)
-        before, self.too_old = self.too_old, sum(standing.dropped for standing in self.standing)
+        before, self.too_old = self.too_old, self.shares.dropped
         judged_late = len(self.judging) > self.experiment.prompts
         return makers_pressure(shares["engines"], shares["learner"], self.too_old > before or judged_late)
 
@@ -358,19 +329,13 @@ class Loops:
 
     async def _arrived(self, reports: list[GroupReport], reference: Any) -> None:
         """Put groups into the replay and the books, and have them judged."""
-        index = reports[0].key[0] % len(self.shards)
-        for _ in range(INSERTS):
-            try:
-                _, standing = await self.shards[index].call("insert", reports, reference)
-                break
-            except RoleLost:
-                await self._hold_back(index)
-        else:  # the replay lives, or its supervision would have ended the run: the rows are gone with their node
+        stored = await self.shares.insert(reports[0].key[0], reports, reference)
+        if stored is None:
             for report in reports:
                 self.books.give_up(report.group)
                 self.admission.lost()
             return
-        self._stands(index, standing)
+        index, _, standing = stored
         # One that was stored before its share of the replay died, and not yet counted, is as good as new.
         for report, batch in zip(reports, await reference, strict=True):
             if self.books.awaits(report):
@@ -379,6 +344,7 @@ class Loops:
                 self._begin_judging(index, report, batch)
             else:
                 self.admission.lost()
+        self.shares.stands(index, standing)
 
     def _check_judging(self) -> None:
         """Raise what ended a process of rewards, or the judging of a group, for good."""
@@ -424,33 +390,19 @@ class Loops:
         self.books.judged([report for _, report, _ in finished], verdicts)
         for index in sorted({index for index, _, _ in finished}):
             own = [report for at, report, _ in finished if at == index]
-            self._stands(index, await self._told(index, own))
+            self.shares.stands(index, await self.shares.call(index, "judged", own))
         return True
 
-    async def _told(self, index: int, judged: list[GroupReport]) -> Standing:
-        """Tell a share of the replay which groups are judged; one that was started again is told everything."""
-        while True:
-            try:
-                standing: Standing = await self.shards[index].call("judged", judged)
-                return standing
-            except RoleLost:
-                await self._hold_back(index)
-
-    async def _hold_back(self, index: int) -> None:
+    async def _judge_again(self, index: int) -> None:
         """A share of the replay began again, and knows no verdicts: tell it what is judged."""
+        share = self.shares.roles[index]
         while True:
             try:
-                await asyncio.sleep(IDLE_S)
-                known, _ = self.books.recall(await self.shards[index].call("reports"))
-                self._stands(index, await self.shards[index].call("judged", known))
+                known, _ = self.books.recall(await share.call("reports"))
+                self.shares.stands(index, await share.call("judged", known))
                 return
             except RoleLost:
-                continue
-
-    def _stands(self, index: int, standing: Standing) -> None:
-        """Note how a share of the replay stands; what it has dropped makes room for more."""
-        before, self.standing[index] = self.standing[index], standing
-        self.admission.dropped(max(0, standing.dropped - before.dropped))
+                await asyncio.sleep(IDLE_S)
 
     async def _learn(self) -> None:
         """Update whenever there is a batch, and publish the weights."""
@@ -464,17 +416,18 @@ class Loops:
         """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
         async with self.learning:  # a checkpoint is made between two updates
             self._went_back()  # it may have died of sending weights
-            index = self.draws.next_share([s.waiting // self.experiment.prompts for s in self.standing])
+            index = self.shares.next(self.experiment.prompts)
             if index is None:
                 return False
             number, again = self.draws.number(index), self.draws.again
             try:
-                (reports, standing), rows = await self.shards[index].call("draw", number, self.board.version, returns=2)
-                self._stands(index, standing)
+                share, version = self.shares.roles[index], self.board.version
+                (reports, standing), rows = await share.call("draw", number, version, returns=2)
+                self.shares.stands(index, standing)
                 if not reports and not again:
                     return False  # some were too old
             except RoleLost:
-                await self._hold_back(index)
+                await self.shares.lost(index)
                 return True
             if self._went_back():
                 return True
@@ -553,10 +506,9 @@ class Loops:
             if self.books.checkpoint_due:
                 await self._save()
             if time.monotonic() - self.moved_at > self.experiment.stall_timeout_s:
-                waiting = sum(standing.waiting for standing in self.standing)
                 raise UserError(
-                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {waiting} judged groups wait of "
-                    f"{self.experiment.prompts} needed, {len(self.judging)} are being judged, "
+                    f"no update for {self.experiment.stall_timeout_s:.0f} s: {self.shares.waiting} judged groups wait "
+                    f"of {self.experiment.prompts} needed, {len(self.judging)} are being judged, "
                     f"{self.admission.running} are being written; the run is saved, go on with resume= once the cause "
                     "is mended"
                 )
@@ -566,33 +518,12 @@ class Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
-            states = {"learner": await self._persistently(self.learner, "state")}
+            states = {"learner": await persistently(self.learner, "state")}
             self._went_back()  # where it died just now, that state is the one that was saved before
-            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
+            self.books.shares = await self.shares.books()
             self.states, frontier = states, self.draws.save()
             self.books.save(states, frontier, self.learnt)
             self.learnt = []
-            for shard, number in zip(self.shards, frontier, strict=True):
-                await self._persistently(shard, "release", number)
-            self.books.shares = tuple([await self._persistently(shard, "ledger") for shard in self.shards])
-            with self.books.mirror.snapshot() as folder:
-                if folder is not None:
-                    for index, shard in enumerate(self.shards):
-                        await self._persistently(shard, "copy_to", folder / "replay" / str(index))
-
-    async def _persistently(self, role: Supervised, method: str, *args: Any, returns: int = 1) -> Any:
-        """Call a role, and call it again where it died: it goes on from its last saved state."""
-        while True:
-            try:
-                return await role.call(method, *args, returns=returns)
-            except RoleLost:
-                if role in self.shards:
-                    await self._hold_back(self.shards.index(role))
-                await asyncio.sleep(IDLE_S)
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they are gone."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+            await self.shares.release()
+            self.books.shares = await self.shares.books()
+            await self.shares.copy_to(self.books.mirror)

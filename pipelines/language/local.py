@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import pyarrow as pa
 
+from pipelines.driver.lifecycle import Restored
 from pipelines.language.groups import GroupReport
 from pipelines.language.rewards import annotate, together
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
-from pipelines.run import Restored
 
 
 def run_local(run: LanguageRun, restored: Restored | None) -> None:

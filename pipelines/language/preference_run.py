@@ -8,12 +8,12 @@ import torch
 
 from cluster.weights import Weights
 from learners.language.preference_learner import PreferenceLearner
+from pipelines.driver.lifecycle import Restored
 from pipelines.language.models import causal_model, pack, tokenizer_of
 from pipelines.language.preferences import batches, pairs_of
 from pipelines.language.roles import EngineRole, Update
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
-from pipelines.run import Restored
 
 
 def run_preferences(run: LanguageRun, restored: Restored | None) -> None:

@@ -21,6 +21,8 @@ from envs.storage.store import Config as StoreConfig
 from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
 from pipelines.display import Display
+from pipelines.driver.accounts import deaths_by_role, imbalance
+from pipelines.driver.lifecycle import Restored
 from pipelines.errors import UserError
 from pipelines.judging.quarantine import put_in_quarantine, quarantined
 from pipelines.language.experiment import LanguageExperiment
@@ -31,7 +33,6 @@ from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
 from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.observing.logs import log_event
-from pipelines.run import Restored, deaths_by_role, imbalance
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker
 from pipelines.trust.watching import Answers, Suspicion, Watch, check_gold

@@ -16,6 +16,7 @@ from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
+from pipelines.driver.lifecycle import graceful_stop, restored_or_left, write_config
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
@@ -27,7 +28,6 @@ from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import with_tiny_judge
 from pipelines.mirror.opening import check_storage, mirror_or_left
 from pipelines.observing.logs import log_level, log_to
-from pipelines.run import graceful_stop, restored_or_left, write_config
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import start_tracker
 from pipelines.train import _finish, _flat, _progress

@@ -16,6 +16,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from cluster.session import ray_session
 from envs.specs import EnvSpec
+from pipelines.driver.lifecycle import Restored
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.observing.logs import tell_dashboard
@@ -24,7 +25,7 @@ from pipelines.rllib.environment import CaptionedEnv, spaces_of
 from pipelines.rllib.keeper import Keeper, keeping
 from pipelines.rllib.module import GuerdonModule
 from pipelines.roles import role_seed, task_of
-from pipelines.run import Restored, Run
+from pipelines.run import Run
 
 LEARNER = "rllib"  # the role, in checkpoints
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from benchmarks.learning_nethack import Story, figures_of, read_story, report, thinned
+from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
 from pipelines.recipes.nethack import nethack_score
 from pipelines.results import read_result
-from pipelines.run import write_config
 from pipelines.run_directory import RunDirectory
 
 LINES = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.sweep import Episode, Trial, final_scores, finished, learning_curve
-from pipelines.run import write_config
+from pipelines.driver.lifecycle import write_config
 from pipelines.run_directory import RunDirectory
 
 

@@ -8,12 +8,10 @@ from collections import Counter
 import promql_parser
 import pytest
 
-from learners.replay.ledger import Count, ReplayLedger
 from pipelines.manifests import HOUSE
 from pipelines.observing.alerts import ALERTS, rules
 from pipelines.observing.dashboard import dashboard
 from pipelines.observing.metrics import METRICS, samples
-from pipelines.run import deaths_by_role, imbalance
 
 EXPORTED = {metric.exported for metric in METRICS}
 HEADINGS = re.findall(r"^### (\w+)$", (HOUSE / "docs/operations.md").read_text(encoding="utf-8"), re.M)
@@ -74,16 +72,3 @@ def test_numbers_become_samples_with_their_labels_and_what_is_not_known_is_left_
         ("guerdon_deaths", "env-actor", 2.0),
         ("guerdon_deaths", "learner", 1.0),
     ]
-
-
-def test_deaths_are_counted_by_role():
-    assert deaths_by_role({"env-actor-0": 1, "env-actor-12": 2, "learner": 1}) == {"env-actor": 3, "learner": 1}
-
-
-def test_an_imbalance_counts_what_is_missing_and_what_is_there_twice():
-    def share(accepted: int) -> ReplayLedger:
-        one = Count(1, 2, 30)
-        return ReplayLedger(Count(accepted, 2, 30), one, Count(), Count(), {}, 0, 0, 0, 0, 0, 0, 0)
-
-    assert imbalance(0, [share(1)]) == 0
-    assert imbalance(-2, [share(4), share(0)]) == 2 + 3 + 1

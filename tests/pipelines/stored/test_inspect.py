@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.display import LineDisplay
+from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
-from pipelines.run import Run, write_config
+from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.inspect import Episode, inspect_run, read_episodes
 from rewards.judges.judge import Answer, Question

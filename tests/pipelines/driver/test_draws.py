@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.draws import Draws
+from pipelines.driver.draws import Draws
 
 
 def test_the_share_in_which_most_waits_is_drawn_from_and_numbers_count_by_share():

@@ -10,7 +10,7 @@ from ray.exceptions import ActorDiedError
 from cluster import supervision
 from cluster.supervision import RoleFailing, RoleLost, Supervised
 from pipelines import learner_group
-from pipelines.learner_group import LearnerGroup
+from pipelines.driver.learner_group import LearnerGroup
 from pipelines.scaling.membership import Membership
 
 

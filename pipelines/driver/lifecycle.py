@@ -1,0 +1,91 @@
+"""How a run begins, goes on from what it saved, and is asked to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+import yaml
+from pydantic import BaseModel
+
+from pipelines.display import Display
+from pipelines.run_directory import RunDirectory
+
+
+class Restored(NamedTuple):
+    """What a run goes on from.
+
+    Attributes:
+        roles: state of each role.
+        frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
+        mlflow_run: to go on with.
+    """
+
+    roles: Mapping[str, Any]
+    frontier: tuple[int, ...]
+    mlflow_run: str | None
+
+
+class Stoppable(Protocol):
+    """A run that can be asked to stop.
+
+    Attributes:
+        stopping: the name of the signal that asked; None: nobody did.
+    """
+
+    stopping: str | None
+
+
+class Resumable(Protocol):
+    """A run that can go on from its newest checkpoint."""
+
+    directory: RunDirectory
+    display: Display
+
+    def restore(self) -> Restored:
+        """Read it."""
+
+
+def restored_or_left(run: Resumable) -> Restored:
+    """What a run goes on from; where it cannot, its directory is left as it is, before anything was written.
+
+    Raises:
+        UserError: there is no checkpoint, or it is of another experiment.
+    """
+    try:
+        return run.restore()
+    except BaseException:
+        run.display.close()
+        run.directory.unlock()
+        raise
+
+
+def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
+    """Write the resolved experiment, at once or not at all: without it a run is lost."""
+    temporary = directory.config.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+    os.replace(temporary, directory.config)
+
+
+@contextmanager
+def graceful_stop(run: Stoppable) -> Iterator[None]:
+    """SIGTERM and Ctrl-C ask the run to save and stop; a second one is obeyed at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if run.stopping is not None:
+            raise KeyboardInterrupt
+        run.stopping = signal.Signals(number).name
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,73 @@
+"""Loops of a run: they end together, and the calls that they make outlive the death of a role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from cluster.supervision import RoleLost
+
+AGAIN_S = 0.02  # after a role died, until it is called again
+
+
+class Role(Protocol):
+    """Whoever is called: one process, or several that answer as one."""
+
+    async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
+        """See `Supervised.call`."""
+
+
+async def persistently(role: Role, method: str, *args: Any, returns: int = 1) -> Any:
+    """Call a role, and call it again where it died: it goes on from its last saved state.
+
+    Raises:
+        RoleFailing: it dies again and again.
+    """
+    while True:
+        try:
+            return await role.call(method, *args, returns=returns)
+        except RoleLost:
+            await asyncio.sleep(AGAIN_S)
+
+
+async def together(
+    loops: Sequence[Coroutine[Any, Any, None]],
+    endless: Sequence[Coroutine[Any, Any, None]],
+    save: Callable[[], Awaitable[None]],
+    save_s: float,
+) -> None:
+    """Run loops until the run is done; one that fails takes the others with it.
+
+    Args:
+        loops: that end by themselves.
+        endless: that are ended with them, whatever they are at.
+        save: keeps what was learnt, if it can be kept, where a loop failed.
+        save_s: how long that may take.
+
+    Raises:
+        Exception: what the first loop that failed has raised.
+    """
+    ending = [asyncio.create_task(loop) for loop in loops]
+    tasks = [*ending, *(asyncio.create_task(loop) for loop in endless)]
+    try:
+        while not all(task.done() for task in ending):
+            waiting = [task for task in tasks if not task.done()]
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    except Exception:
+        await end(tasks)
+        with suppress(Exception):  # the first error is the one told
+            await asyncio.wait_for(save(), save_s)
+        raise
+    finally:
+        await end(tasks)
+
+
+async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they are gone."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,87 @@
+"""Loops that end together, and calls that outlive deaths."""
+
+import asyncio
+
+import pytest
+
+from cluster.supervision import RoleFailing, RoleLost
+from pipelines.driver.loops import persistently, together
+
+
+class Dying:
+    """A role that dies so many times before it answers."""
+
+    def __init__(self, deaths, last=RoleLost):
+        self.deaths, self.last, self.calls = deaths, last, 0
+
+    async def call(self, method, *args, returns=1):
+        self.calls += 1
+        if self.deaths:
+            self.deaths -= 1
+            raise (self.last if self.deaths == 0 else RoleLost)("killed")
+        return method, args
+
+
+def test_a_call_is_made_again_until_the_role_answers():
+    role = Dying(3)
+    assert asyncio.run(persistently(role, "state", 7)) == ("state", (7,)) and role.calls == 4
+
+
+def test_a_role_that_fails_for_good_is_not_called_again():
+    role = Dying(2, RoleFailing)
+    with pytest.raises(RoleFailing, match="killed"):
+        asyncio.run(persistently(role, "state"))
+    assert role.calls == 2
+
+
+def run(loops, endless, save_s=5.0):
+    """Run loops that take a list of what happened, and give the list."""
+    happened = []
+
+    async def save():
+        happened.append("save")
+        await asyncio.sleep(0)
+        happened.append("saved")
+
+    async def all_of_them():
+        await together([one(happened) for one in loops], [one(happened) for one in endless], save, save_s)
+
+    try:
+        asyncio.run(all_of_them())
+    except ValueError as error:
+        happened.append(str(error))
+    return happened
+
+
+async def soon(happened):
+    await asyncio.sleep(0.01)
+    happened.append("soon")
+
+
+async def for_ever(happened):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        happened.append("cancelled")
+
+
+async def at_once(happened):
+    happened.append("at once")
+
+
+async def broken(happened):
+    await asyncio.sleep(0.01)
+    raise ValueError("broken")
+
+
+def test_the_endless_are_ended_when_the_others_are_done():
+    assert run([soon, at_once], [for_ever, at_once]) == ["at once", "at once", "soon", "cancelled"]
+
+
+@pytest.mark.parametrize(("loops", "endless"), [([broken, for_ever], []), ([for_ever], [broken])])
+def test_one_that_fails_ends_the_others_and_what_was_learnt_is_saved_first(loops, endless):
+    assert run(loops, endless) == ["cancelled", "save", "saved", "broken"]
+
+
+def test_the_first_error_is_told_also_where_nothing_can_be_saved_in_time():
+    assert run([broken], [for_ever], save_s=0.0)[-1] == "broken"
