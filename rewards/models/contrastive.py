@@ -83,10 +83,12 @@ class ContrastiveEncoder:
     def of_seen(self, seen: ArrayLike) -> Floats:
         """Unit embeddings of observations `[N, size]`, `[N, dimensions]`."""
         found = torch.as_tensor(np.asarray(seen, np.float32))
-        return F.normalize(self._sight(found), dim=-1).double().numpy()
+        unit: Floats = F.normalize(self._sight(found), dim=-1).double().numpy()
+        return unit
 
     @torch.no_grad()
     def of_texts(self, texts: Sequence[str]) -> Floats:
         """Unit embeddings of texts `[K, dimensions]`."""
         found = self._said(self._text([self._text.tokens(text) for text in texts]))
-        return F.normalize(found, dim=-1).double().numpy()
+        unit: Floats = F.normalize(found, dim=-1).double().numpy()
+        return unit
