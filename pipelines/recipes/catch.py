@@ -7,6 +7,7 @@ from learners.appo import Config as AppoConfig
 from pipelines.experiment import ActorsConfig, Experiment, RewardConfig
 from rewards.shaping.imagined_direction import ImaginedDirection
 from rewards.shaping.intervention import Intervention
+from rewards.shaping.scale import Scale
 from rewards.views.view import Config as ViewConfig
 
 
@@ -40,3 +41,10 @@ def catch_imagined() -> Experiment:
     columns = {name: f"pipelines.recipes.imagination:{name}" for name in ("direction", "progress")}
     reward = RewardConfig(source="extrinsic", observed=columns, view=view)
     return catch().model_copy(update={"name": "catch-imagined", "reward": reward})
+
+
+def catch_worded() -> Experiment:
+    """Catch the ball, paid only for how near what is seen is to a goal in words, by an encoder of both."""
+    view = ViewConfig(name="worded", parts=(Scale(of="likeness", factor=1.0, to="reward"),))
+    reward = RewardConfig(source="extrinsic", observed={"likeness": "pipelines.recipes.words:likeness"}, view=view)
+    return catch().model_copy(update={"name": "catch-worded", "reward": reward})

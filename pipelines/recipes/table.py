@@ -16,6 +16,7 @@ RECIPES: dict[str, Callable[[], Experiment]] = {
     "catch": catch.catch,
     "catch-imagined": catch.catch_imagined,
     "catch-interventions": catch.catch_interventions,
+    "catch-worded": catch.catch_worded,
     "minihack": minihack.minihack,
     "nethack-score": nethack.nethack_score,
     "nethack-score-reward-free": nethack.nethack_score_reward_free,
