@@ -63,7 +63,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _dotted(tree: dict[str, Any], start: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "view":  # a view is given whole: there may be none to change
             yield from _dotted(value, f"{start}{key}.")
         else:
             yield start + key, value

@@ -37,7 +37,8 @@ def catch_interventions() -> Experiment:
 
 def catch_imagined() -> Experiment:
     """Catch the ball, paid besides for going where a model of demonstrations imagines the way to lead."""
-    view = ViewConfig(name="imagined", parts=(ImaginedDirection(of="extrinsic", to="reward"),))
+    # Every game has as many steps: a price of each would only be what the critic has to learn first.
+    view = ViewConfig(name="imagined", parts=(ImaginedDirection(of="extrinsic", price=0.0, to="reward"),))
     columns = {name: f"pipelines.recipes.imagination:{name}" for name in ("direction", "progress")}
     reward = RewardConfig(source="extrinsic", observed=columns, view=view)
     return catch().model_copy(update={"name": "catch-imagined", "reward": reward})

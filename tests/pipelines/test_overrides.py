@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import UserError
-from pipelines.overrides import apply, parse
+from pipelines.overrides import apply, parse, read_settings
 from pipelines.recipes.table import RECIPES, find_recipe
 
 BASE = find_recipe("catch")
@@ -179,3 +179,12 @@ def test_a_recipe_by_dotted_path(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=said) as caught:
             find_recipe(path)
         assert "\n" not in str(caught.value)
+
+
+def test_a_view_in_a_file_of_settings_is_taken_whole(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "reward:\n  observed: {corner: board.9.0}\n"
+        "  view: {name: own, parts: [{part: scale, of: corner, factor: 2, to: reward}]}\n"
+    )
+    found = apply(find_recipe("catch"), read_settings(tmp_path / "own.yaml"))
+    assert found.reward.view.name == "own" and found.reward.observed == {"corner": "board.9.0"}
