@@ -96,7 +96,7 @@ VLM_RM = Check(
 SPEEDS, GAMMA, STEPS, CRASHED = 4, 0.95, 300, 1.0
 AHEAD = (0, 1, 2, 3)
 """Speeds of the car ahead, by chance each step."""
-RISK = 0.3 * np.exp(-np.arange(FAR + 1) / 2.0)
+RISK = 0.1 * np.exp(-np.arange(FAR + 1) / 2.0)
 """Chance of a crash at full speed, by the gap: less room, less time to see what else is on the road."""
 
 

@@ -10,23 +10,14 @@ from numpy.typing import NDArray
 
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.language import END, TinyPolicy, Writing, imitate, reinforce, write
+from benchmarks.methods.worlds.scores import grpo
 from rewards.columns import Column
 from rewards.sources.decomposition import decomposition_alignment
-from rewards.views.view import Config, RewardView
 
 SOURCES, TARGETS, MEANINGS = np.arange(1, 6), np.arange(6, 11), np.arange(11, 16)
 VOCABULARY, LENGTH, RELATED = 16, 5, 0.5
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-VIEW = RewardView(
-    Config.model_validate(
-        {
-            "name": "metaphor",
-            "components": {"reward": "episode"},
-            "parts": [{"part": "group_relative", "preset": "grpo", "of": "reward", "to": "advantage"}],
-        }
-    )
-)
 
 
 def prompts(random: np.random.Generator, count: int) -> Ints:
@@ -78,10 +69,10 @@ def composed(seed: int, arm: str) -> Mapping[str, float]:
     imitate(policy, shown, np.where(random.random((256, LENGTH)) < 0.4, copied, noise), 60)
 
     def judged(writing: Writing) -> Mapping[str, Column]:
-        return {"reward": Column.full(rewarded(writing.prompts, writing.completions, arm))}
+        return {"score": Column.full(rewarded(writing.prompts, writing.completions, arm))}
 
     if arm in ("whole", "parts"):
-        reinforce(policy, prompts, judged, VIEW, seed, updates=250, length=LENGTH)
+        reinforce(policy, prompts, judged, grpo(), seed, updates=250, length=LENGTH)
     asked = prompts(np.random.default_rng(9_000 + seed), 200)
     members = 4 if arm == "best" else 1
     writing = write(policy, asked, members, LENGTH, torch.Generator().manual_seed(seed))
