@@ -13,7 +13,7 @@ from rewards.sources.transport import transport_rewards
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CELLS, START, EPISODES, REPLAYED = 9, 4, 400, 6
+CELLS, START, EPISODES, REPLAYED, TESTED = 9, 4, 400, 6, 5
 LEFT, RIGHT, GRAB = range(3)
 KEY = 0.2
 """How much it shows, beside a way of 1 through all cells, that one has the key."""
@@ -42,7 +42,7 @@ EXPERT = np.array([LEFT] * START + [GRAB] + [RIGHT] * (CELLS - 1))
 
 
 def imitated(seed: int, arm: str) -> Mapping[str, float]:
-    """Episodes that end at the door with the key, at the end and on the way, of off-policy Q-learning.
+    """Share of greedy episodes that end at the door with the key, at the end and on the way, of off-policy Q-learning.
 
     Args:
         seed: of everything.
@@ -53,18 +53,14 @@ def imitated(seed: int, arm: str) -> Mapping[str, float]:
     table = np.zeros((STEPS, CELLS, 2, 3))
     kept: list[tuple[Ints, Ints, Ints, Floats]] = []
     wins, gammas = [], []
-    for _ in range(EPISODES):
+    for episode in range(EPISODES):
         gamma = schedule.discount if arm == "ADS" else float(arm)
-        actions = np.zeros(STEPS, np.int64)
-        place, key = START, 0
-        for t in range(STEPS):
-            best = np.flatnonzero(table[t, place, key] == table[t, place, key].max())
-            actions[t] = random.integers(3) if random.random() < 0.15 else random.choice(best)
-            places, keys = walked(actions[: t + 1])
-            place, key = int(places[-1]), int(keys[-1])
+        if episode % TESTED == 0:
+            places, keys = walked(_actions(table, 0.0, random))
+            wins.append(float(places[-1] == CELLS - 1 and keys[-1]))
+        actions = _actions(table, 0.15, random)
         places, keys = walked(actions)
         seen = shown(places, keys)
-        wins.append(float(places[-1] == CELLS - 1 and keys[-1]))
         kept.append((places, keys, actions, transport_rewards(distances(seen, demonstration))))
         schedule.seen(seen)
         gammas.append(gamma)
@@ -75,11 +71,22 @@ def imitated(seed: int, arm: str) -> Mapping[str, float]:
                 aim = STEPS * reward[t] + gamma * following
                 table[t, p[t], k[t], done[t]] += 0.2 * (aim - table[t, p[t], k[t], done[t]])
     return {
-        "success at the end": float(np.mean(wins[-100:])),
+        "success at the end": float(np.mean(wins[-10:])),
         "success on the way": float(np.mean(wins)),
         "discount at the end": gammas[-1],
         "discount falls": float((np.diff(gammas) < 0).any()),
     }
+
+
+def _actions(table: Floats, epsilon: float, random: np.random.Generator) -> Ints:
+    """An episode by a table of values `[STEPS, CELLS, 2, 3]`, with any action now and then."""
+    actions, place, key = np.zeros(STEPS, np.int64), START, 0
+    for t in range(STEPS):
+        best = np.flatnonzero(table[t, place, key] == table[t, place, key].max())
+        actions[t] = random.integers(3) if random.random() < epsilon else random.choice(best)
+        places, keys = walked(actions[: t + 1])
+        place, key = int(places[-1]), int(keys[-1])
+    return actions
 
 
 def _best_and_growing(found: Found) -> bool:

@@ -199,7 +199,7 @@ EPO = Check(
 
 # --- 104: a later self as a guide --------------------------------------------------------------------------------
 
-GROUPS, MEMBERS, HELP, LARGEST = 16, 8, 3, 20
+GROUPS, MEMBERS, HELP, LARGEST = 12, 8, 3, 40
 
 
 def solved(asked: Tensor, completions: Tensor) -> Tensor:
@@ -269,13 +269,13 @@ def signal(policy: TinyPolicy, guide: TinyPolicy, seed: int) -> Signal:
     return learning_signal(right[0], right[1], ratio, bound=1.5)
 
 
-AHEAD: Sequence[int] = (25, 50, 100)
+AHEAD: Sequence[int] = (40, 80, 160)
 
 
 @cache
 def run_ahead(seed: int) -> tuple[TinyPolicy, tuple[TinyPolicy, ...], tuple[Signal, ...]]:
     """A weak policy, its later checkpoints and a teacher, and what each is worth; nobody may train them further."""
-    start = arithmetic.beginner(seed, 130, LARGEST)
+    start = arithmetic.beginner(seed, 60, LARGEST)
     later, guides = start, []
     for before, after in zip((0, *AHEAD), AHEAD, strict=False):
         later = guided(deepcopy(later), None, 100 + seed, after - before)
