@@ -123,6 +123,11 @@ def measured(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any
     directory = train(experiment, Path(values["work"]), say=lambda text: print(text, flush=True))
     found["seconds"] = time.process_time() - started
     _, updates, engine, chats = policy_of(directory)
+    if updates < experiment.updates and experiment.target is None and experiment.minutes is None:
+        raise UserError(
+            f"{directory.root} was ended after {updates} of {experiment.updates} updates, and is not counted; "
+            "start it again"
+        )
     found |= {"end": look(experiment, engine, chats, values["prompts"]), "updates": updates}
     found["curve"] = curve(directory)
     if recipe == "rlvr":

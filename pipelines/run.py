@@ -319,7 +319,7 @@ class Run:
         shares = {"captioned": sum(c for c, _ in counts), "annotated": sum(a for _, a in counts)}
         self.status.learnt({**metrics, **shares})
         seen = of_episodes(metrics, fragments, self.experiment.monitors.gold or "return")
-        self.stopping = self.stopping or self.watch.observe(seen)
+        self.stopping = self.stopping or self.watch.observe(seen, self.status.updates)
 
     def _suspected(self, alarm: Alarm) -> None:
         """A monitor asks for the quarantine of who judges."""

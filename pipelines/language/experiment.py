@@ -23,6 +23,7 @@ from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.tracking import Config as TrackingConfig
 from rewards.monitors.suite import Config as MonitorsConfig
+from rewards.views.view import Config as ViewConfig
 
 TINY = "tiny"
 
@@ -77,6 +78,9 @@ class RewardsConfig(BaseModel):
     judge: RubricJudge | RewardModelJudge | None = Field(default=None, description="a judge of the answer; weight 1")
     on_null: Literal["mask", "omit"] = Field(
         default="mask", description="a NULL: the answer leaves group and loss, or the other rewards are taken alone"
+    )
+    view: ViewConfig | None = Field(
+        default=None, description="another formula over these rewards than the weighted sum, see docs/views.md"
     )
     workers: int = Field(
         default=1, ge=1, description="processes for rewards that are plain functions, and for the judge"
@@ -153,6 +157,11 @@ class LanguageExperiment(BaseModel):
                 f"group_size is {self.group_size}: {self.method} compares the answers of a group; give at least 2, "
                 "or take method=ppo"
             )
+        if self.rewards.view is not None and self.preferences is not None and self.preferences.into == "reward_model":
+            raise ValueError(
+                "rewards.view is over rewards that are there at the start, and preferences.into=reward_model makes the "
+                "one that pays: leave the view out, or name a trained model by rewards.judge and leave preferences out"
+            )
         if self.target is not None and not self.evaluate_every:
             raise ValueError("target needs evaluate_every: say after how many updates to look")
         least, most = self.scaling.engines.around(self.engines.count)
@@ -177,7 +186,10 @@ class LanguageExperiment(BaseModel):
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
         free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s", "monitors", "storage"}
-        return hashlib.sha256(self.model_dump_json(exclude=free).encode()).hexdigest()[:16]
+        exclude: dict[str, Any] = dict.fromkeys(free, True)
+        if self.rewards.view is None:  # runs without one are what they were before there was one
+            exclude["rewards"] = {"view"}
+        return hashlib.sha256(self.model_dump_json(exclude=exclude).encode()).hexdigest()[:16]
 
     @property
     def options_text(self) -> str:

@@ -12,12 +12,9 @@ import pyarrow as pa
 
 from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
 from envs.storage.store import open_store
-from learners.language.presets import preset
 from pipelines.errors import UserError
-from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.rewards import WORLD, RewardSet
-from pipelines.language.stored import stored_language
-from pipelines.language.tasks import task_of
+from pipelines.language.reward_view import WORLD, advantage_of_answers
+from pipelines.language.stored import stored_rewards
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.evidence import printable
 from pipelines.stored.stored_experience import one_line
@@ -43,9 +40,8 @@ def inspect_language(directory: RunDirectory, episode: str, episodes: int) -> It
     """
     if episodes < 1:
         raise UserError(f"episodes: got {episodes}; expected at least 1")
-    experiment, answers = stored_language(directory), stored_answers(directory)
-    verdicts = _verdicts(directory)
-    names = [part.name for part in RewardSet(experiment, task_of(experiment)).parts]
+    rewards, answers, verdicts = stored_rewards(directory), stored_answers(directory), _verdicts(directory)
+    names = [part.name for part in rewards.parts]
     for one in [find(answers, episode)] if episode else answers[-episodes:]:
         yield _shown(one, names, verdicts)
 
@@ -60,26 +56,28 @@ def explain_language(directory: RunDirectory, row: str) -> Iterator[str]:
     Raises:
         UserError: there is no such answer.
     """
-    experiment, answers = stored_language(directory), stored_answers(directory)
+    rewards, answers = stored_rewards(directory), stored_answers(directory)
     chosen = answers[-1] if row == "last" else find(answers, row)
     group = sorted((one for one in answers if one.group_id == chosen.group_id), key=lambda one: one.member)
-    verdicts, rewards = _verdicts(directory), RewardSet(experiment, task_of(experiment))
+    verdicts = _verdicts(directory)
     values = {
         part.name: {one.row_id: found.value for one in group if (found := verdicts.get((one.row_id, part.name)))}
         for part in rewards.parts
     }
-    columns = rewards.columns(pa.Table.from_batches([to_batch(group)]), values)
-    seen = rewards.seen(columns, len(group), _advantage(experiment))
+    rows = pa.Table.from_batches([to_batch(group)])
+    columns = rewards.columns(rows, values)
+    seen = rewards.seen(rows, columns)
+    advantage = advantage_of_answers(seen, rows)
     yield f"answer {chosen.row_id}   group {chosen.group_id}, to: {printable(_asked(chosen))}"
-    yield rewards.view(columns, _advantage(experiment)).formula()
+    yield rewards.view.formula()
     names = [name for name, column in columns.items() if name != WORLD or column.valid.any()]
-    heads = [*names, "reward", *(["advantage"] if seen.advantage is not None else [])]
+    heads = [*names, "reward", *(["advantage"] if advantage is not None else [])]
     yield "   " + "".join(head.rjust(12) for head in heads) + "   answer"
     for place, one in enumerate(group):
         cells = [_cell(columns[name].values[place], bool(columns[name].valid[place])) for name in names]
         cells.append(_cell(seen.reward[place], bool(seen.weight[place])))
-        if seen.advantage is not None:
-            cells.append(_cell(seen.advantage.values[place], bool(seen.advantage.valid[place])))
+        if advantage is not None:
+            cells.append(_cell(advantage.values[place], bool(advantage.valid[place])))
         mark = "→" if one is chosen else " "
         yield f" {mark} " + "".join(cell.rjust(12) for cell in cells) + f"   {printable(one.completion)}"
 
@@ -150,10 +148,6 @@ def _shown(one: TokenTrajectory, names: list[str], verdicts: Verdicts) -> str:
 
 def _asked(one: TokenTrajectory) -> str:
     return str(one.record()["prompt"])
-
-
-def _advantage(experiment: LanguageExperiment) -> str | None:
-    return preset(experiment.method, experiment.sampling.max_tokens).advantage
 
 
 def _cell(value: float, known: bool) -> str:

@@ -1,7 +1,6 @@
 """`RewardSet`: the named, weighted rewards of a language run, and the verdicts that they give on answers.
 
-A task brings rewards, an experiment may weigh them anew, add functions by dotted path, and add a judge. Each answer
-gets
+A task brings rewards, an experiment may weigh them anew, add functions by dotted path, and add a judge. Each answer gets
 one verdict from each of them, under the answer's row. What could not be had is NULL with its cause.
 """
 
@@ -21,21 +20,18 @@ import pyarrow as pa
 
 from envs.language.task import EPISODE_COLUMNS, TextTask
 from envs.language.trajectory import from_batch
+from learners.language.presets import preset
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import LanguageExperiment
-from rewards.advantages.group_relative import GroupRelative
+from pipelines.language.reward_view import OF, WORLD, fact, layout_of, own_view, weighted, world_column
 from rewards.aggregation.weighted_sum import OnNull, WeightedSum
 from rewards.columns import Column
 from rewards.functions import RewardFunction, load_reward
 from rewards.judges.judge import Answer, Judge, question
 from rewards.verdicts import Status, Verdict, details_json
-from rewards.views.layout import Layout
-from rewards.views.view import Config as ViewConfig
 from rewards.views.view import RewardView, ViewResult
 
-WORLD = "world"
-"""Name of the reward that the task's world pays by itself."""
 JUDGE = "judge"
 SUBJECT: Literal["row"] = "row"
 FAILURES = (Status.JUDGE_FAULT, Status.TIMEOUT)
@@ -76,12 +72,15 @@ class RewardSet:
         Raises:
             UserError: one cannot be loaded, or a weight is for none.
         """
-        self._config = experiment.rewards
+        self._config, self._gold = experiment.rewards, experiment.monitors.gold
         self._judge: Judge | None = None
         found = {name: (float(w.weight), _function(name, w.function)) for name, w in task.rewards.items()}
         for name, path in self._config.functions.items():
             found[name] = (1.0, _function(name, path))
         weights = dict(self._config.weights)
+        if self._config.view is not None:  # which says itself what counts, and how much
+            read = self._config.view.inputs
+            found = {name: (float(name in read), function) for name, (_, function) in found.items()}
         parts = [
             Part(
                 name,
@@ -94,13 +93,18 @@ class RewardSet:
         ]
         if self._config.judge is not None:
             text = self._config.judge.model_dump_json()
-            parts.append(Part(JUDGE, weights.pop(JUDGE, 1.0), hashlib.sha256(text.encode()).hexdigest()[:12]))
-        self._world = weights.pop(WORLD, 1.0) if task.pays else 0.0
+            judged = 1.0 if self._config.view is None else float(JUDGE in self._config.view.inputs)
+            parts.append(Part(JUDGE, weights.pop(JUDGE, judged), hashlib.sha256(text.encode()).hexdigest()[:12]))
+        world = weights.pop(WORLD, 1.0) if task.pays else 0.0
         self.best = sum(max(0.0, float(weighted.weight)) for weighted in task.rewards.values()) + float(task.pays)
         if unknown := sorted(weights):
             names = ", ".join(part.name for part in parts) or "none"
             raise UserError(f"rewards.weights: got {', '.join(unknown)}; expected names of rewards: {names}")
+        if self._config.view is not None and (taken := sorted({part.name for part in parts} & {*OF, WORLD})):
+            raise UserError(f"reward {taken[0]}: a view has another column of that name; expected a name of its own")
         self.parts = tuple(parts)
+        self._version = [*([p.name, p.weight, p.version] for p in self.parts), world, self._config.on_null]
+        self.view = self._view(world, preset(experiment.method, experiment.sampling.max_tokens).advantage)
 
     def __getitem__(self, name: str) -> Part:
         """A reward by name."""
@@ -109,7 +113,7 @@ class RewardSet:
     @property
     def version(self) -> str:
         """Hash of all that decides the reward."""
-        text = json.dumps([[p.name, p.weight, p.version] for p in self.parts] + [self._world, self._config.on_null])
+        text = json.dumps(self._version + ([] if self._config.view is None else [self.view.version]))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def check(self, columns: Sequence[str]) -> None:
@@ -158,36 +162,39 @@ class RewardSet:
             )
         return {**found, WORLD: world_column(rows)}
 
-    def seen(self, columns: Mapping[str, Column], group_size: int = 1, advantage: str | None = None) -> ViewResult:
-        """What N answers have earned in all, and their advantages within their groups: a view over the components.
+    def seen(self, rows: pa.Table, columns: Mapping[str, Column], *, learn: bool = False) -> ViewResult:
+        """What N answers have earned in all, and their advantages within their groups: the view over the components.
 
         Args:
-            columns: of N answers, whole groups one behind another.
-            group_size: answers in a group.
-            advantage: name of the estimator (`GroupRelative.presets`); None: rewards alone.
+            rows: of the answers.
+            columns: what `columns` made of them.
+            learn: whether running statistics of the view see these answers first.
         """
-        answers = len(next(iter(columns.values())).values)
-        layout = Layout.of(np.ones(answers, np.int64), np.arange(answers) // group_size)
-        return self.view(columns, advantage).apply(columns, layout)
+        facts = {name: fact(rows, name) for name in self.view.inputs if name in OF}
+        return self.view.apply({**columns, **facts}, layout_of(rows), learn=learn)
 
-    def view(self, columns: Sequence[str] | Mapping[str, Column], advantage: str | None = None) -> RewardView:
-        """How components become a reward and, by an estimator, an advantage.
-
-        Args:
-            columns: names of the components.
-            advantage: as for `seen`.
-        """
+    def _view(self, world: float, advantage: str | None) -> RewardView:
+        """How components become a reward and, by an estimator, an advantage."""
         weights = {part.name: part.weight for part in self.parts}
+        if self._config.view is not None:
+            return own_view(self._config.view, weights, advantage)
         # A world that pays nothing is no failure: most tasks have rewards instead.
         on_null: dict[str, OnNull] = {
             **{n: self._config.on_null if w else "omit" for n, w in weights.items()},
             WORLD: "omit",
         }
-        parts: list[Any] = [WeightedSum(coefficients={**weights, WORLD: self._world}, on_null=on_null)]
-        if advantage is not None:
-            parts.append(GroupRelative(of="reward", **GroupRelative.presets[advantage.replace("plus_plus", "pp")]))
-        components: dict[str, Any] = dict.fromkeys(columns, "episode")
-        return RewardView(ViewConfig(name="language", components=components, parts=tuple(parts)))
+        return weighted(WeightedSum(coefficients={**weights, WORLD: world}, on_null=on_null), advantage)
+
+    @property
+    def paying(self) -> tuple[str, ...]:
+        """Names of the rewards that are learnt from, and are not held out."""
+        return tuple(part.name for part in self.parts if part.weight and part.name != self.gold)
+
+    @property
+    def gold(self) -> str:
+        """Name of the reward that is held out, by the experiment or because it pays nothing; empty: none is."""
+        held_out = [part.name for part in self.parts if not part.weight]
+        return self._gold or (held_out[0] if held_out else "")
 
     def load(self) -> None:
         """Build the judge, if there is one, so that the first answer does not wait for it.
@@ -297,13 +304,6 @@ def columns_of(rows: pa.RecordBatch) -> Columns:
     """What rewards may ask for, of N answers: columns of their prompts, and what the episodes became."""
     found = [row.record() for row in from_batch(rows)]
     return {name: [one.get(name) for one in found] for name in dict.fromkeys(key for one in found for key in one)}
-
-
-def world_column(rows: pa.Table) -> Column:
-    """What the world paid each answer in all; NULL where it paid nothing at any turn."""
-    paid = [[value for value in turns if value is not None] for turns in rows.column("env_rewards").to_pylist()]
-    values = np.array([sum(turns) for turns in paid], np.float32)
-    return Column(values, np.array([bool(turns) for turns in paid]))
 
 
 def _function(name: str, given: Any) -> RewardFunction:

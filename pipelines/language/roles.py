@@ -9,6 +9,7 @@ import logging
 import queue
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -33,9 +34,13 @@ from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
 from pipelines.language.models import causal_model, engine_for
+from pipelines.language.reward_view import layout_of, spread_over_tokens
 from pipelines.language.rewards import RewardSet, Values
 from pipelines.language.success import Success, success_of
 from pipelines.language.tasks import task_of
+from pipelines.trust.watching import of_answers
+from rewards.monitors.observation import Observation
+from rewards.views.view import ADVANTAGE
 
 LOG = logging.getLogger(__name__)
 
@@ -170,10 +175,12 @@ class Update(NamedTuple):
     Attributes:
         metrics: its numbers.
         fault: what was wrong, where it skipped a step.
+        seen: what monitors look at, of the answers that were learnt from.
     """
 
     metrics: dict[str, float]
     fault: str = ""
+    seen: Observation = Observation()
 
 
 class LearnerRole:
@@ -191,7 +198,6 @@ class LearnerRole:
         self._experiment = experiment
         self._rewards = RewardSet(experiment, task_of(experiment))
         found = preset(experiment.method, experiment.sampling.max_tokens)
-        self._advantage = found.advantage
         config = experiment.learner.model_copy(
             update={"loss": found.loss, "temperature": experiment.sampling.temperature or 1.0, "seed": experiment.seed}
         )
@@ -205,6 +211,8 @@ class LearnerRole:
         )
         if state is not None:
             self.learner.load_state_dict(state["learner"])
+            if "view" in state:
+                self._rewards.view.load_state_dict(state["view"])
         engines = experiment.engines
         self._sending: Sending | None = None
         if experiment.runner == "distributed" and engines.sync != "object_store":
@@ -218,14 +226,15 @@ class LearnerRole:
             rows: of the groups, in any order.
             values: the verdicts on them.
         """
-        batch, metrics = self.batch(in_order(rows), values)
+        batch, metrics, seen = self.batch(in_order(rows), values)
         steps = self.learner.steps
         skipped = steps.skipped
         metrics = self.learner.update(self._of_use(batch)) | metrics
         if self._sending is not None:
             self._sending.hold(self.learner.weights(), self.learner.version)
         LOG.info("update", extra={"version": self.learner.version, "answers": int(sum(map(len, rows)))})
-        return Update(metrics, steps.fault if steps.skipped > skipped else ""), self.weights()
+        seen = replace(seen, entropy=metrics.get("entropy"))
+        return Update(metrics, steps.fault if steps.skipped > skipped else "", seen), self.weights()
 
     def _of_use(self, batch: TokenBatch) -> TokenBatch:
         """Sequences that can move a weight, where the advantage alone decides: those of a group of equals cannot.
@@ -247,11 +256,11 @@ class LearnerRole:
             share = len(chosen) / len(torch.unique(batch.sequence[batch.loss_mask & (batch.weights > 0)]))
         return part.with_streams(advantages=part.streams["advantages"] * share)
 
-    def batch(self, rows: pa.Table, values: Values) -> tuple[TokenBatch, dict[str, float]]:
+    def batch(self, rows: pa.Table, values: Values) -> tuple[TokenBatch, dict[str, float], Observation]:
         """Rows of whole groups with their rewards, as the learner takes them; and what is to be told of them."""
         columns = self._rewards.columns(rows, values)
         size = self._experiment.group_size
-        seen = self._rewards.seen(columns, size, self._advantage)
+        seen = self._rewards.seen(rows, columns, learn=True)
         known = seen.weight > 0
         groups = zip(seen.reward.reshape(-1, size), known.reshape(-1, size), strict=True)
         metrics = {
@@ -269,7 +278,13 @@ class LearnerRole:
                 metrics[f"reward_{name}"] = float(column.values[column.valid].mean())
         given: dict[str, Any] = {"rewards": np.where(known, seen.reward, np.nan)}
         if seen.advantage is not None:
-            given = {"advantages": seen.advantage.values}
+            level, advantages = seen.levels[ADVANTAGE], seen.advantage
+            fine = level != "episode"
+            given = {
+                "advantages": spread_over_tokens(advantages, level, rows, layout_of(rows))
+                if fine
+                else advantages.values
+            }
         ids, mask = rows.column("token_ids"), rows.column("loss_mask")
         batch = build_token_batch(
             [one.values.to_numpy() for one in ids],
@@ -281,7 +296,7 @@ class LearnerRole:
             row_ids=rows.column("row_id").to_pylist(),
             **given,
         )
-        return batch, metrics
+        return batch, metrics, of_answers(seen, columns, self._rewards.paying, self._rewards.gold, metrics)
 
     def offer(self, engine: int) -> Address:
         """Open a channel to an engine, which is to come to this address."""
@@ -317,4 +332,4 @@ class LearnerRole:
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""
-        return {"learner": dict(self.learner.state_dict())}
+        return {"learner": dict(self.learner.state_dict()), "view": self._rewards.view.state_dict()}

@@ -35,7 +35,7 @@ from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.observing.logs import log_event
 from pipelines.run_directory import RunDirectory
 from pipelines.tracking import NoTracker, Tracker
-from pipelines.trust.watching import Answers, Suspicion, Watch, check_gold
+from pipelines.trust.watching import Suspicion, Watch, check_gold
 from rewards.monitors.suite import Alarm
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
@@ -82,9 +82,6 @@ class LanguageRun:
         self._faults: Counter[str] = Counter()
         weights = {part.name: part.weight for part in rewards.parts}
         check_gold(experiment.monitors, tuple(weights), bool(weights))
-        held_out = [name for name, weight in weights.items() if not weight]
-        self._gold = experiment.monitors.gold or (held_out[0] if held_out else "")
-        self._answers = Answers(weights, self._gold)
         self.watch = Watch(experiment.monitors, directory, display.say, self.note, self._suspected)
         self._barred = frozenset(quarantined(directory))  # reward versions that are not believed
         self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
@@ -147,7 +144,6 @@ class LanguageRun:
             values = {verdict.subject: verdict.value for verdict in own}
             self.values[part.name] |= values
             self.status.judged(part.name, list(values.values()))
-            self._answers.judged(part.name, list(values.values()))
             for verdict in own:
                 if verdict.status is not Status.OK:
                     self._failures[verdict.status.value] += 1
@@ -197,14 +193,14 @@ class LanguageRun:
     def learnt(self, update: Update) -> None:
         """The learner finished an update."""
         self.status.learnt(update.metrics)
-        self.stopping = self.stopping or self.watch.observe(self._answers.taken(update.metrics))
+        self.stopping = self.stopping or self.watch.observe(update.seen, self.status.updates)
         if update.fault:
             self._faults[update.fault] += 1
             self.event(Event(time.time(), "learner", "skipped a step", f"update {self.status.updates}: {update.fault}"))
 
     def _suspected(self, alarm: Alarm) -> None:
         """A monitor asks for a quarantine: of the reward that weighs most, and is not the one that is held out."""
-        paying = [part for part in self.rewards.parts if part.weight and part.name != self._gold]
+        paying = [part for part in self.rewards.parts if part.weight and part.name != self.rewards.gold]
         if paying and (part := max(paying, key=lambda one: abs(one.weight))).version not in self._barred:
             found = Suspicion(part.version, f"{part.name}: {alarm.monitor}: {alarm.message}")
             put_in_quarantine(self.directory, found, part.version)

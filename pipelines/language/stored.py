@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.rewards import RewardSet
+from pipelines.language.tasks import task_of
 from pipelines.overrides import apply, explain
 from pipelines.recipes.language import LANGUAGE_RECIPES
 from pipelines.run_directory import RunDirectory
@@ -37,6 +40,20 @@ def stored_language(directory: RunDirectory) -> LanguageExperiment:
         raise UserError(f"{directory.config}: {explain(error)}; it was written by another version") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{directory.config} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def stored_rewards(directory: RunDirectory) -> RewardSet:
+    """The rewards of a run; where its view has learnt something (scales, multipliers), as its newest checkpoint has it.
+
+    Raises:
+        UserError: its config, a reward, or the checkpoint cannot be used.
+    """
+    experiment = stored_language(directory)
+    rewards = RewardSet(experiment, task_of(experiment))
+    if any(part.initial_state() for part in rewards.view.config.parts) and checkpoint.numbers(directory.checkpoints):
+        _, tree, _ = checkpoint.load(directory.checkpoints)
+        rewards.view.load_state_dict(tree["roles"]["learner"]["view"])
+    return rewards
 
 
 def resolve_language(

@@ -91,7 +91,8 @@ def success_of(
     finally:
         loop.close()
     values = {part.name: {v.subject: v.value for v in own} for part, own in zip(rewards.parts, verdicts, strict=True)}
-    seen = rewards.seen(rewards.columns(pa.Table.from_batches([rows]), values))
+    table = pa.Table.from_batches([rows])
+    seen = rewards.seen(table, rewards.columns(table, values))
     valid = seen.weight > 0
     known = seen.reward[valid]
     if not len(known):

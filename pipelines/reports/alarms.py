@@ -1,6 +1,7 @@
 """Alarms of the monitors of a run: what they measured, against which threshold, and what was done.
 
-A monitor leaves a line in `alarms.jsonl` of the run directory: time, monitor, kind, value, threshold, action, message.
+A monitor leaves a line in `alarms.jsonl` of the run directory: time, number of the update, monitor, kind, value,
+threshold, action, message.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def alarms(run: RunData) -> str:
         rows.append(
             (
                 _stamp(at),
+                _number(line.get("update")),
                 clean(line.get("monitor", NOT_KNOWN), 80),
                 clean(line.get("kind", ""), 80),
                 _number(line.get("value")),
@@ -40,8 +42,8 @@ def alarms(run: RunData) -> str:
     note = "No monitor has raised an alarm." if not found else f"{len(found):,} alarms."
     if len(found) > SHOWN:
         note += f" The latest {SHOWN} are shown; all are in {path.name}."
-    head = ("time (UTC)", "monitor", "kind", "value", "threshold", "action", "what it says")
-    return table(head, rows, numbers=(3, 4), note=note, label="Alarms")
+    head = ("time (UTC)", "update", "monitor", "kind", "value", "threshold", "action", "what it says")
+    return table(head, rows, numbers=(1, 4, 5), note=note, label="Alarms")
 
 
 def _stamp(at: object) -> str:

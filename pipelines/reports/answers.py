@@ -16,12 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
-from learners.language.presets import preset
 from pipelines import checkpoint
 from pipelines.errors import UserError
-from pipelines.language.rewards import WORLD, RewardSet
-from pipelines.language.stored import stored_language
-from pipelines.language.tasks import task_of
+from pipelines.language.reward_view import WORLD, advantage_of_answers
+from pipelines.language.stored import stored_language, stored_rewards
 from pipelines.reports.data import RunData
 from pipelines.reports.markup import clean, table, text
 from pipelines.reports.rewards import histogram_figure
@@ -101,13 +99,11 @@ def judged(run: RunData) -> Judged | None:
         UserError: the run's settings cannot be used.
         OSError, ValueError: what is stored cannot be read.
     """
-    experiment = stored_language(run.directory)
-    rewards = RewardSet(experiment, task_of(experiment))
+    rewards, size = stored_rewards(run.directory), stored_language(run.directory).group_size
     batches, older = newest_batches(run.directory)
     groups: dict[str, dict[int, TokenTrajectory]] = {}
     for one in (one for batch in batches for one in from_batch(batch)):
         groups.setdefault(one.group_id, {})[one.member] = one
-    size = experiment.group_size
     whole = [[group[member] for member in sorted(group)] for group in groups.values() if len(group) == size]
     kept = [one for group in whole for one in group]
     if not kept:
@@ -122,10 +118,10 @@ def judged(run: RunData) -> Judged | None:
                     one.row_id: float(value) if valid else None
                     for one, value, valid in zip(kept, joined.values, joined.valid, strict=True)
                 }
-    advantage = preset(experiment.method, experiment.sampling.max_tokens).advantage
-    columns = rewards.columns(pa.Table.from_batches([to_batch(kept)]), values)
-    seen = rewards.seen(columns, size, advantage)
-    return Judged(kept, columns, seen.reward, seen.weight > 0, seen.advantage, older)
+    rows = pa.Table.from_batches([to_batch(kept)])
+    columns = rewards.columns(rows, values)
+    seen = rewards.seen(rows, columns)
+    return Judged(kept, columns, seen.reward, seen.weight > 0, advantage_of_answers(seen, rows), older)
 
 
 def verdict_details(run: RunData, rows: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipelines.errors import UserError
 from rewards.attacks.attack import SampleKind
 from rewards.functions import RewardFunction, load_reward
-from rewards.judges.function import ARGUMENTS, FunctionJudge, RewardModelJudge
+from rewards.judges.function import FunctionJudge, RewardModelJudge, asked_about
 from rewards.judges.judge import Judge, QuestionKind
 
 CAPTIONS: tuple[QuestionKind, ...] = ("caption", "pair")
@@ -179,9 +179,9 @@ def _of_engine(
 def _function(text: str) -> Target:
     function = load_reward(text)
     kind: SampleKind = "caption" if function.subject == "caption" else "response"
-    asked = tuple(one for one in ARGUMENTS if one == function.subject)
-    judge = FunctionJudge(function) if asked else None
-    return Target(text, judge, kind, function.version, function=function, kinds=asked)
+    asked = asked_about(function)
+    judge, kinds = (None, ()) if asked is None else (FunctionJudge(function), (asked,))
+    return Target(text, judge, kind, function.version, function=function, kinds=kinds)
 
 
 def _run(text: str, settings: Settings) -> Target:

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from envs.language.trajectory import TokenTrajectory, to_batch
 from pipelines.errors import UserError
 from pipelines.language.inspect import stored_answers
-from pipelines.language.rewards import RewardSet, columns_of
-from pipelines.language.stored import stored_language
-from pipelines.language.tasks import task_of
+from pipelines.language.rewards import columns_of
+from pipelines.language.stored import stored_rewards
 from pipelines.run_directory import RunDirectory
 from pipelines.service.targets import FUNCTION
 from pipelines.stored.stored_experience import one_line, stored_verdicts
@@ -79,8 +78,7 @@ class AnswerRewards:
 
     def __init__(self, directory: RunDirectory, answers: list[TokenTrajectory]) -> None:
         """Of these answers, with the run's verdicts."""
-        experiment = stored_language(directory)
-        self._answers, self._set = answers, RewardSet(experiment, task_of(experiment))
+        self._answers, self._set = answers, stored_rewards(directory)
         try:
             verdicts = stored_verdicts(directory)
         except (OSError, ValueError) as error:
@@ -112,7 +110,9 @@ class AnswerRewards:
         if word == "reward" or word.endswith((".yaml", ".yml")):
             try:
                 seen = (
-                    self._set.seen(columns) if word == "reward" else read_view(Path(word)).apply(columns, learn=False)
+                    self._set.seen(self._rows, columns)
+                    if word == "reward"
+                    else read_view(Path(word)).apply(columns, learn=False)
                 )
             except ValueError as error:
                 raise UserError(f"{word}: {one_line(error)}") from None

@@ -13,8 +13,10 @@ import numpy as np
 from envs.trajectory import Fragment
 from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory
+from rewards.columns import Column
 from rewards.monitors.observation import Observation, observed
 from rewards.monitors.suite import Alarm, Config, Monitors
+from rewards.views.view import ViewResult
 
 OF_EPISODES = ("return", "success")
 """What may be gold in a run in an environment: what it pays in all, or whether the task was solved."""
@@ -80,12 +82,14 @@ class Watch:
         self._say, self._note, self._quarantine = say, note, quarantine
         self._counts: Counter[str] = Counter()
 
-    def observe(self, seen: Observation) -> str | None:
-        """Take in what an update showed, and act on alarms; gives why the run is to stop, where it is."""
+    def observe(self, seen: Observation, update: int) -> str | None:
+        """Take in what update number `update` showed, and act on alarms; gives why the run is to stop, where it is."""
         stop = None
         for alarm in self._monitors.observe(seen):
             self._counts[alarm.monitor] += 1
-            self._directory.append_line(self._directory.alarms, {"time": time.time(), **asdict(alarm)})
+            self._directory.append_line(
+                self._directory.alarms, {"time": time.time(), "update": update, **asdict(alarm)}
+            )
             self._note("alarm", f"{alarm.monitor}: {alarm.message} ({alarm.action})")
             self._say(f"alarm, {alarm.monitor}: {alarm.message}")
             if alarm.action == "stop":
@@ -131,32 +135,27 @@ def of_episodes(metrics: Mapping[str, float], fragments: Sequence[Fragment], gol
     )
 
 
-class Answers:
-    """Verdicts on answers as they come, until the next update takes them."""
+def of_answers(
+    seen: ViewResult, columns: Mapping[str, Column], paying: Sequence[str], gold: str, metrics: Mapping[str, float]
+) -> Observation:
+    """What an update of a language run showed, of the answers that were learnt from.
 
-    def __init__(self, weights: Mapping[str, float], gold: str) -> None:
-        """Of rewards with these weights; `gold` is held out: "": none is."""
-        self._weights, self._gold = weights, gold
-        self._values: dict[str, list[float]] = {name: [] for name in weights}
-
-    def judged(self, name: str, values: Sequence[float | None]) -> None:
-        """Take in the verdicts of one reward."""
-        self._values[name].extend(np.nan if value is None else value for value in values)
-
-    def taken(self, metrics: Mapping[str, float]) -> Observation:
-        """What there is to see at an update; begins anew."""
-        columns = {name: np.array(values) for name, values in self._values.items()}
-        self._values = {name: [] for name in self._weights}
-        paying = [name for name, weight in self._weights.items() if weight and name != self._gold]
-        length, answers = metrics.get("own_tokens"), metrics.get("answers")
-        seen = {
-            "length": length / answers if length is not None and answers else None,
-            "entropy": metrics.get("entropy"),
-            # one that is NULL throughout an update has no mean, and is no component of it
-            "components": {n: self._weights[n] * metrics[f"reward_{n}"] for n in paying if f"reward_{n}" in metrics},
-        }
-        if not paying or len({len(columns[name]) for name in paying}) != 1 or not len(columns[paying[0]]):
-            return Observation(proxy=metrics.get("reward"), **seen)  # type: ignore[arg-type]
-        proxy = np.sum([self._weights[name] * columns[name] for name in paying], axis=0)
-        gold = columns.get(self._gold)
-        return observed(proxy, gold if gold is not None and len(gold) == len(proxy) else None, **seen)  # type: ignore[arg-type]
+    Args:
+        seen: what they have earned, by the view of the run.
+        columns: the verdicts on them, by reward.
+        paying: names of the rewards that are learnt from.
+        gold: name of the reward that is held out; empty: none is.
+        metrics: of the update.
+    """
+    known = seen.weight > 0
+    # One that is NULL throughout an update has no mean, and is no component of it.
+    told = [name for name in paying if name in seen.contributions and columns[name].valid.any()]
+    # What is held out may pay as well: what is compared with it is the rest.
+    earned = seen.reward - seen.contributions.get(gold, np.float32(0.0))
+    length, answers = metrics.get("own_tokens"), metrics.get("answers")
+    return observed(
+        np.where(known, earned, np.nan),
+        columns[gold].values if gold in columns else None,
+        length=length / answers if length is not None and answers else None,
+        components={n: float(seen.contributions[n][known].mean()) for n in told if known.any()},
+    )

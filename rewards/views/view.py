@@ -92,6 +92,16 @@ class Config(BaseModel):
     components: dict[str, Level] = {}
     parts: tuple[AnyPart, ...] = Field(min_length=1)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Columns that must be handed in, sorted."""
+        written: set[str] = set()
+        needed: set[str] = set()
+        for part in self.parts:
+            needed |= set(part.inputs) - written
+            written.add(part.output)
+        return tuple(sorted(needed))
+
 
 class RewardView:
     """A view with the state of its parts."""
@@ -121,12 +131,7 @@ class RewardView:
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Columns that must be handed in, sorted."""
-        written: set[str] = set()
-        needed: set[str] = set()
-        for part in self.config.parts:
-            needed |= set(part.inputs) - written
-            written.add(part.output)
-        return tuple(sorted(needed))
+        return self.config.inputs
 
     @cached_property
     def levels(self) -> dict[str, Level]:

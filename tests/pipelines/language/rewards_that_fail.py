@@ -35,3 +35,15 @@ async def waits(completion: list[str], answer: list[str]) -> list[float]:
     """Takes a while."""
     await asyncio.sleep(0.2)
     return [float(one.strip() == right) for one, right in zip(completion, answer, strict=True)]
+
+
+@reward(subject="row", version="1")
+def long(completion: str) -> float:
+    """Does not fail, but is met without an answer: by going on."""
+    return float(len(completion))
+
+
+@reward(subject="row", version="1")
+def digits(completion: str) -> float:
+    """Does not fail either: whether it is a number of two or three digits."""
+    return float(completion.strip().isdigit() and len(completion.strip()) in (2, 3))

@@ -13,17 +13,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small import small
 
 from envs.language.trajectory import to_batch
+from learners.language.learner import Config as LearnerConfig
 from pipelines import checkpoint
 from pipelines.errors import UserError
-from pipelines.language.experiment import RewardsConfig
+from pipelines.language.experiment import RewardsConfig, SamplingConfig
 from pipelines.language.inspect import explain_language, inspect_language, stored_answers
 from pipelines.language.policy import chat, evaluate_language
 from pipelines.language.roles import LearnerRole
-from pipelines.language.stored import is_language, resolve_language
+from pipelines.language.stored import is_language, resolve_language, stored_rewards
+from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.language.train import train
 from pipelines.stored.replay_tools import ledger_report, verify_stores
 from pipelines.stored.stored_experience import stored_verdicts
 from pipelines.trust.distances import compare_rewards
+from rewards.monitors.suite import Config as MonitorsConfig
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +122,33 @@ def test_two_rewards_of_answers_are_compared_and_lengths_are_of_all_answers(tmp_
     metrics = role.learn([to_batch(answers)], values)[0].metrics
     assert (metrics["sequences"], metrics["answers"]) == (4, 16)
     assert metrics["own_tokens"] == sum(int(one.loss_mask.sum()) for one in answers)
+
+
+def test_a_view_of_the_user_s_own_pays_goes_on_after_a_stop_and_is_explained(tmp_path, capsys):
+    limits = {"part": "lagrangian", "of": "right", "limits": {"length": 2.0}, "rate": 0.1, "form": "softmax"}
+    rewards = RewardsConfig(view={"name": "right, within two tokens", "parts": [limits]})
+    whole, half = run(tmp_path, rewards=rewards, updates=4), run(tmp_path, rewards=rewards, updates=2)
+    train(
+        resolve_language(None, {"updates": 4}, tmp_path, str(half.root)), tmp_path, str(half.root), say=lambda _: None
+    )
+    assert same(weights(whole), weights(half))
+    _, tree, _ = checkpoint.load(whole.checkpoints)
+    assert stored_rewards(whole).view.state_dict() == tree["roles"]["learner"]["view"]
+    assert tree["roles"]["learner"]["view"]["parts"][0]["z"] != [0.0]
+    assert any("w₀·[right]" in line for line in explain_language(whole, "last"))
+    assert "could not be made" not in whole.report.read_text()
+
+
+def test_a_reward_for_length_alarms_with_the_update_and_one_for_the_form_of_answers_does_not(tmp_path):
+    tiny = TinyConfig(hidden=32, heads=2, layers=1, context=32, start=0.02, every=10, batch=64, measure_prompts=64)
+    settings = {"tiny": tiny, "updates": 14, "prompts": 8, "group_size": 8, "sampling": SamplingConfig(max_tokens=12)}
+    settings |= {"learner": LearnerConfig(learning_rate=5e-3), "monitors": MonitorsConfig(warm_up=3, patience=3)}
+    paths = ({"long": "rewards_that_fail:long"}, {"digits": "rewards_that_fail:digits"})
+    rewards = [
+        RewardsConfig(weights={"right": weight}, functions=path) for weight, path in zip((0, 1), paths, strict=True)
+    ]
+    hacked, honest = (run(tmp_path, rewards=one, **settings) for one in rewards)
+    found = next(line for line in hacked.lines(hacked.alarms) if line["monitor"] == "length")
+    assert 6 <= found["update"] <= 14
+    assert "lengths are far from those at first" in hacked.report.read_text()
+    assert not honest.alarms.exists()

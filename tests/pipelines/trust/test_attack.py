@@ -75,7 +75,7 @@ def test_a_function_is_attacked_by_its_dotted_path(tmp_path, monkeypatch):
         "@reward(subject='response')\n"
         "def contains(completion: str, answer: str) -> float:\n    return float(answer in completion)\n\n"
         "@reward(subject='episode')\n"
-        "def whole(completion: str) -> float:\n    return 1.0\n"
+        "def whole(observations: list[str]) -> float:\n    return 1.0\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     target = find_target("lab_of_attack:contains", Settings())

@@ -3,8 +3,12 @@ import pytest
 
 from envs.trajectory import EpisodeEnd, Fragment
 from pipelines.errors import UserError
-from pipelines.trust.watching import Answers, Watch, check_gold, of_episodes
+from pipelines.trust.watching import Watch, check_gold, of_answers, of_episodes
+from rewards.aggregation.weighted_sum import WeightedSum
+from rewards.columns import Column
 from rewards.monitors.suite import Config
+from rewards.views.view import Config as ViewConfig
+from rewards.views.view import RewardView
 
 
 def fragment(length=9, paid=1.0):
@@ -26,7 +30,8 @@ def test_an_alarm_warns_is_written_down_and_shown(books, small, tmp_path):
         run.learnt({**metrics, "reward_intrinsic": 0.9}, [fragment(40, -1.0)])
     found = list(run.directory.lines(run.directory.alarms))
     assert {"gold", "divergence", "length"} <= {one["monitor"] for one in found}
-    assert set(found[0]) == {"time", "monitor", "kind", "value", "threshold", "action", "message"}
+    assert set(found[0]) == {"time", "update", "monitor", "kind", "value", "threshold", "action", "message"}
+    assert 6 < found[0]["update"] <= 14 and [one["update"] for one in found] == sorted(one["update"] for one in found)
     assert "gold" in run.watch.line["alarms"] and run.stopping is None
     assert any(one["what"] == "alarm" for one in run.directory.lines(run.directory.events))
     run.close()
@@ -66,15 +71,22 @@ def test_what_does_not_fit_is_refused_before_the_run(books, small, tmp_path):
         small({"monitors.action": "shout"})
 
 
-def test_answers_are_weighed_and_gold_is_held_out():
-    answers = Answers({"judge": 2.0, "gold": 0.0}, "gold")
-    answers.judged("judge", [1.0, None, 0.0])
-    answers.judged("gold", [1.0, 1.0, None])
-    seen = answers.taken({"own_tokens": 30.0, "answers": 3.0, "entropy": 0.5, "reward_judge": 0.5})
-    assert (seen.proxy, seen.gold, seen.length, seen.entropy) == (1.0, 1.0, 10.0, 0.5)
-    assert seen.components == {"judge": 1.0}
-    assert answers.taken({"reward": 0.3}).proxy == pytest.approx(0.3) and np.isfinite(seen.proxy_spread)
-    assert answers.taken({"reward": 0.3}).components == {}  # NULL throughout: no component, and none that pays 0
+def test_of_answers_what_is_held_out_is_compared_with_what_pays():
+    columns = {
+        "judge": Column(np.array([1.0, np.nan, 0.0]), np.array([True, False, True])),
+        "gold": Column(np.array([1.0, 1.0, np.nan]), np.array([True, True, False])),
+        "silent": Column(np.zeros(3), np.zeros(3, np.bool_)),
+    }
+    parts = (
+        WeightedSum(
+            coefficients={"judge": 2.0, "gold": 0.5, "silent": 1.0}, on_null={"gold": "omit", "silent": "omit"}
+        ),
+    )
+    seen = RewardView(ViewConfig(name="v", parts=parts)).apply(columns)
+    told = of_answers(seen, columns, ("judge", "silent"), "gold", {"own_tokens": 30.0, "answers": 3.0})
+    assert (told.proxy, told.gold, told.length) == (1.0, 1.0, 10.0) and np.isfinite(told.proxy_spread)
+    assert told.components == {"judge": 1.0}  # NULL throughout: no component, and none that pays 0
+    assert of_answers(seen, columns, ("judge",), "", {}).gold is None
 
 
 def test_a_state_that_cannot_be_read_leaves_nothing_behind(books, small, tmp_path):

@@ -19,6 +19,16 @@ def exact(completion: str, answer: str) -> float:
     return float(completion.endswith(f"= {answer}"))
 
 
+@reward(subject="episode", version="1")
+def ends_right(completion: str, answer: str) -> float:
+    return float(completion.endswith(f"= {answer}"))
+
+
+@reward(subject="episode", version="1")
+def by_tests(completion: str, tests: str) -> float:
+    return 1.0
+
+
 @reward(subject="pair", version="1")
 def vain(first: str, second: str) -> float:
     """Prefers whatever stands first, and a little more where it is long."""
@@ -49,7 +59,7 @@ def logit(caption: str) -> float:
 @pytest.fixture
 def judge(monkeypatch):
     module = types.ModuleType("judge_to_evaluate")
-    for one in (exact, vain, wise, silent, loud, logit):
+    for one in (exact, ends_right, by_tests, vain, wise, silent, loud, logit):
         setattr(module, one.name, one)
     monkeypatch.setitem(sys.modules, "judge_to_evaluate", module)
     return "judge_to_evaluate:exact"
@@ -62,6 +72,10 @@ def found(lines: list[str]) -> dict[str, str]:
 def test_a_verifier_is_right_about_sums_and_the_rule_book_about_its_own_captions(judge):
     lines = "\n".join(evaluate_judge(judge, {"samples": 5}))
     assert "right one above all wrong" in lines and "1.000 [0.566, 1.000] of 5" in lines and "1: 0.10" in lines
+    whole = evaluate_judge("judge_to_evaluate:ends_right", {"samples": 5})
+    assert "\n".join(whole[1:]) in lines  # a verifier of episodes is asked about answers just so
+    with pytest.raises(UserError, match=r"nothing provides its argument 'tests'; a.* has answer, completion, prompt"):
+        evaluate_judge("judge_to_evaluate:by_tests", {"samples": 5})
     ruled = "\n".join(evaluate_judge("rules", {"samples": 5}))
     assert "accuracy                       1.000" in ruled and "reworded" in ruled
     assert "pairs, right in both orders    1.000 [0.566, 1.000] of 5" in ruled
