@@ -1,7 +1,7 @@
 """`RewardSet`: the named, weighted rewards of a language run, and the verdicts that they give on answers.
 
-A task brings rewards, an experiment may weigh them anew, add functions by dotted path, and add a judge. Each answer gets
-one verdict from each of them, under the answer's row. What could not be had is NULL with its cause.
+A task brings rewards, an experiment may weigh them anew, add functions by dotted path, and add a judge. Each answer
+gets one verdict from each of them, under its row. What could not be had is NULL with its cause.
 """
 
 from __future__ import annotations
