@@ -111,8 +111,26 @@ def curve(directory: RunDirectory) -> list[dict[str, Cell]]:
     ]
 
 
+def whole(updates: int, experiment: LanguageExperiment) -> int:
+    """The updates of a run that came to its end.
+
+    Raises:
+        UserError: it did not: a signal or a monitor has stopped it, and what it came to is no result.
+    """
+    if updates < experiment.updates:
+        raise UserError(
+            f"{experiment.name}, seed {experiment.seed}: the run was stopped after {updates} of {experiment.updates} "
+            "updates, and is not kept; start again, what was finished is not run again"
+        )
+    return updates
+
+
 def measured(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    """One seed of one recipe: what it began with, what it came to, and how."""
+    """One seed of one recipe: what it began with, what it came to, and how.
+
+    Raises:
+        UserError: the run was stopped before its end.
+    """
     began = time.process_time()
     torch.set_num_threads(1)
     experiment = experiment_of(recipe, seed)
@@ -123,12 +141,8 @@ def measured(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any
     directory = train(experiment, Path(values["work"]), say=lambda text: print(text, flush=True))
     found["seconds"] = time.process_time() - started
     _, updates, engine, chats = policy_of(directory)
-    if updates < experiment.updates and experiment.target is None and experiment.minutes is None:
-        raise UserError(
-            f"{directory.root} was ended after {updates} of {experiment.updates} updates, and is not counted; "
-            "start it again"
-        )
-    found |= {"end": look(experiment, engine, chats, values["prompts"]), "updates": updates}
+    found["updates"] = whole(updates, experiment)
+    found["end"] = look(experiment, engine, chats, values["prompts"])
     found["curve"] = curve(directory)
     if recipe == "rlvr":
         found["sft"], found["sft_steps"] = taught(experiment, model, found["seconds"], values["prompts"])
@@ -136,12 +150,16 @@ def measured(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any
 
 
 def kept(recipe: str, seed: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, measured now unless the same settings were measured already."""
+    """The same, measured now unless the same settings were measured already, to the end.
+
+    Raises:
+        UserError: the run was stopped before its end.
+    """
     experiment = experiment_of(recipe, seed)
     settings = f"{experiment.identity()} {experiment.updates} {experiment.evaluate_every} {values['prompts']}"
     name = f"{recipe}-seed-{seed}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.json"
     path = Path(values["work"]) / "measured" / name
-    if not path.is_file():
+    if not path.is_file() or json.loads(path.read_text())["updates"] < experiment.updates:
         text = json.dumps(measured(recipe, seed, values))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".draft").write_text(text)

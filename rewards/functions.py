@@ -140,9 +140,10 @@ class RewardFunction:
             return
         near = difflib.get_close_matches(missing[0], list(columns), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "give it as a setting, or a default"
+        article = "an" if self.subject == "episode" else "a"
         raise ValueError(
             f"reward {self.name}: nothing provides its argument {', '.join(map(repr, missing))}; "
-            f"a {self.subject} has {', '.join(sorted(columns)) or 'no columns'}: {hint}"
+            f"{article} {self.subject} has {', '.join(sorted(columns)) or 'no columns'}: {hint}"
         )
 
     async def answer(self, columns: Mapping[str, Sequence[Any]]) -> list[Answer]:

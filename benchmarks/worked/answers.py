@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_right
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +42,11 @@ def whole(points: list[dict[str, float]], updates: int) -> list[dict[str, float]
     return points
 
 
-def alarms(directory: RunDirectory, points: Sequence[dict[str, float]]) -> dict[str, int]:
+def alarms(directory: RunDirectory) -> dict[str, int]:
     """The update of the first alarm of each monitor."""
-    times, found = [point["time"] for point in points], dict[str, int]()
+    found = dict[str, int]()
     for line in directory.lines(directory.alarms):
-        place = bisect_right(times, line["time"]) - 1
-        found.setdefault(line["monitor"], int(points[max(0, place)]["updates"]))
+        found.setdefault(line["monitor"], line["update"])
     return found
 
 
@@ -67,7 +64,7 @@ def kept(experiment: LanguageExperiment, seed: int, work: Path) -> dict[str, Any
         torch.set_num_threads(1)
         directory = train(experiment, work, say=lambda text: None)
         points = whole(curve(directory), experiment.updates)
-        text = json.dumps({"seed": seed, "curve": points, "alarms": alarms(directory, points)})
+        text = json.dumps({"seed": seed, "curve": points, "alarms": alarms(directory)})
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".draft").write_text(text, encoding="utf-8")
         path.with_suffix(".draft").rename(path)

@@ -1,7 +1,7 @@
 """Alarms of the monitors of a run: what they measured, against which threshold, and what was done.
 
-A monitor leaves a line in `alarms.jsonl` of the run directory: time, number of the update, monitor, kind, value,
-threshold, action, message.
+A monitor leaves a line in `alarms.jsonl` of the run directory: time, update, monitor, kind, value, threshold, action,
+message. What earlier versions wrote has no update.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def alarms(run: RunData) -> str:
     note = "No monitor has raised an alarm." if not found else f"{len(found):,} alarms."
     if len(found) > SHOWN:
         note += f" The latest {SHOWN} are shown; all are in {path.name}."
-    head = ("time (UTC)", "update", "monitor", "kind", "value", "threshold", "action", "what it says")
+    head = ("time (UTC)", "at update", "monitor", "kind", "value", "threshold", "action", "what it says")
     return table(head, rows, numbers=(1, 4, 5), note=note, label="Alarms")
 
 

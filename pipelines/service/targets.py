@@ -6,7 +6,7 @@
 | a URL | an OpenAI-compatible server, with `model=` | captions |
 | a directory with a `config.json` | a language model in Hugging Face format | captions; with `rubric=` responses |
 | the same, of a sequence classifier | a reward model | responses |
-| `my_lab.rewards:exact_match` | a function with `@reward` | of its subject |
+| `my_lab.rewards:exact_match` | a function with `@reward` | of its subject; one of episodes or rows: responses |
 | a run, by path, name or `last` | the reward model that it has learnt | captions |
 """
 
@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipelines.errors import UserError
 from rewards.attacks.attack import SampleKind
 from rewards.functions import RewardFunction, load_reward
-from rewards.judges.function import FunctionJudge, RewardModelJudge, asked_about
+from rewards.judges.episode import SUBJECTS, EpisodeJudge
+from rewards.judges.function import ARGUMENTS, FunctionJudge, RewardModelJudge
 from rewards.judges.judge import Judge, QuestionKind
 
 CAPTIONS: tuple[QuestionKind, ...] = ("caption", "pair")
@@ -57,7 +58,7 @@ class Target:
 
     Attributes:
         name: as it was given.
-        judge: answers questions; None for a function of what no question is about, such as an episode.
+        judge: answers questions; None for a function of what no question is about, such as a step.
         kind: of samples it judges.
         version: the reward version that its verdicts carry.
         threshold: a value above it accepts; None: a scale of its own.
@@ -179,9 +180,11 @@ def _of_engine(
 def _function(text: str) -> Target:
     function = load_reward(text)
     kind: SampleKind = "caption" if function.subject == "caption" else "response"
-    asked = asked_about(function)
-    judge, kinds = (None, ()) if asked is None else (FunctionJudge(function), (asked,))
-    return Target(text, judge, kind, function.version, function=function, kinds=kinds)
+    if function.subject in SUBJECTS:  # a verifier
+        return Target(text, EpisodeJudge(function), kind, function.version, function=function)
+    asked = tuple(one for one in ARGUMENTS if one == function.subject)
+    judge = FunctionJudge(function) if asked else None
+    return Target(text, judge, kind, function.version, function=function, kinds=asked)
 
 
 def _run(text: str, settings: Settings) -> Target:

@@ -151,7 +151,9 @@ def asked(target: Target) -> Judge:
         UserError: no question can be asked of it.
     """
     if target.judge is None:
-        raise UserError(f'{target.name} judges neither captions nor responses; expected subject="response"')
+        raise UserError(
+            f'{target.name} judges neither captions nor responses; expected subject="response" or "episode"'
+        )
     return target.judge
 
 

@@ -83,15 +83,19 @@ class Watch:
         self._counts: Counter[str] = Counter()
 
     def observe(self, seen: Observation, update: int) -> str | None:
-        """Take in what update number `update` showed, and act on alarms; gives why the run is to stop, where it is."""
+        """Take in what an update showed, and act on alarms; gives why the run is to stop, where it is.
+
+        Args:
+            seen: what it showed.
+            update: its number, the first of the run being 1.
+        """
         stop = None
         for alarm in self._monitors.observe(seen):
             self._counts[alarm.monitor] += 1
-            self._directory.append_line(
-                self._directory.alarms, {"time": time.time(), "update": update, **asdict(alarm)}
-            )
-            self._note("alarm", f"{alarm.monitor}: {alarm.message} ({alarm.action})")
-            self._say(f"alarm, {alarm.monitor}: {alarm.message}")
+            line = {"time": time.time(), "update": update, **asdict(alarm)}
+            self._directory.append_line(self._directory.alarms, line)
+            self._note("alarm", f"{alarm.monitor} at update {update}: {alarm.message} ({alarm.action})")
+            self._say(f"alarm, {alarm.monitor} at update {update:,}: {alarm.message}")
             if alarm.action == "stop":
                 stop = f"monitor {alarm.monitor}: {alarm.message}"
             elif alarm.action == "quarantine":

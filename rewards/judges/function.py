@@ -8,8 +8,7 @@
 | trajectory | `steps` |
 | group | `members` |
 
-The texts of a question's context are arguments too, by their names (`prompt`, `answer`, …). A function of rows or
-episodes that asks for `completion`, as verifiers do, is asked about responses: an answer is all of its episode.
+The texts of a question's context are arguments too, by their names (`prompt`, `answer`, …).
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ class FunctionJudge:
         Raises:
             ValueError: nobody asks questions about its subject.
         """
-        if (kind := asked_about(function)) is None:
+        if function.subject not in ARGUMENTS:
             raise ValueError(
                 f"reward {function.name} judges {function.subject}s; a judge is asked about "
                 f"a {', a '.join(ARGUMENTS)}: run it over stored experience with `guerdon reannotate`"
             )
-        self.function, self._kind = function, kind
+        self.function = function
 
     @property
     def fingerprint(self) -> str:
@@ -60,7 +59,7 @@ class FunctionJudge:
         """Answer all `questions`, in their order."""
         if not questions:
             return []
-        kind = self._kind
+        kind = self.function.subject
         if wrong := sorted({question.kind for question in questions} - {kind}):
             cause = f"reward {self.function.name} judges a {kind}; got a question on a {', '.join(wrong)}"
             return [Answer(Status.JUDGE_FAULT, cause=cause)] * len(questions)
@@ -68,14 +67,6 @@ class FunctionJudge:
 
     async def check(self) -> None:
         """Always reachable."""
-
-
-def asked_about(function: RewardFunction) -> QuestionKind | None:
-    """The kind of question that a function answers; None: no question is about its subject."""
-    for kind in ARGUMENTS:
-        if kind == function.subject:
-            return kind
-    return "response" if function.subject in ("row", "episode") and "completion" in function.arguments else None
 
 
 class RewardModelJudge:

@@ -180,9 +180,9 @@ def test_what_came_first_and_last_and_when_it_was_seen(tmp_path):
     with pytest.raises(UserError, match="stopped after 20 of 21 updates"):
         whole(points, 21)
     directory = RunDirectory(tmp_path)
-    for at in (7.5, 9.5):
-        directory.append_line(directory.alarms, {"time": at, "monitor": "length"})
-    assert alarms(directory, points) == {"length": 8}
+    for update in (8, 10):
+        directory.append_line(directory.alarms, {"update": update, "monitor": "length"})
+    assert alarms(directory) == {"length": 8}
 
 
 def test_what_is_no_example_is_refused():

@@ -51,7 +51,7 @@ def ask(judge: Judge, questions: Sequence[Question]) -> Asked:
     """Ask, some at a time.
 
     Raises:
-        UserError: the judge went away.
+        UserError: the judge went away, or asks for what the questions do not have.
     """
 
     async def answers() -> list[Answer]:
@@ -64,6 +64,10 @@ def ask(judge: Judge, questions: Sequence[Question]) -> Asked:
         return Asked(asyncio.run(answers()))
     except ConnectionError as error:
         raise UserError(f"the judge went away: {error}") from None
+    except ValueError as error:
+        raise UserError(
+            f"{error}; what is asked has a prompt, an answer to judge and, where known, the right one"
+        ) from None
 
 
 def repeated(judge: Judge, questions: Sequence[Question], times: int) -> list[Measure]:

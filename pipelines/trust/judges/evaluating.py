@@ -69,17 +69,10 @@ def evaluate_judge(text: str, values: Mapping[str, Any]) -> list[str]:
     if target.judge is None or not set(target.asked) & {"caption", "response", "pair"}:
         raise UserError(
             f'{text} judges neither captions nor responses nor pairs of them; expected subject="response" (or "pair", '
-            '"caption", or "episode" with an argument completion) of a function, or a rubric of another kind'
+            '"episode", "caption") of a function, or a rubric of another kind'
         )
     if target.kind == "caption" and config.data:
         raise UserError(f"{text} judges captions, and data= holds answers to prompts; leave data= out, or give rubric=")
-    if target.function is not None and target.asked == ("response",):
-        try:
-            target.function.check(
-                {"completion", *set.intersection(*(set(one.ask("response", "").fields) for one in problems))}
-            )
-        except ValueError as error:
-            raise UserError(one_line(error)) from None
     try:
         asyncio.run(target.judge.check())
     except ConnectionError as error:

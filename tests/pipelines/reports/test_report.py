@@ -126,6 +126,15 @@ def test_deaths_and_recoveries_are_named_with_time_and_seconds(finished: RunDire
     assert "env-actor-0 ×1" in summary(finished)
 
 
+def test_an_alarm_is_shown_with_its_update_and_one_of_an_earlier_version_without(finished: RunDirectory) -> None:
+    alarm = {"time": 1.8e9, "monitor": "length", "kind": "level", "value": 1.5, "threshold": 1.0, "action": "warn"}
+    finished.append_line(finished.alarms, alarm)
+    finished.append_line(finished.alarms, {**alarm, "update": 1234})
+    text = report(finished).text
+    assert "at update monitor" in text and "2 alarms." in text
+    assert "– length level" in text and "1,234 length level" in text
+
+
 def test_several_runs_are_shown_side_by_side(finished: RunDirectory, tmp_path: Path) -> None:
     other = RunDirectory(Path(shutil.copytree(finished.root, tmp_path / "other")))
     page = report(finished, other)

@@ -74,15 +74,15 @@ def test_a_function_is_attacked_by_its_dotted_path(tmp_path, monkeypatch):
         "from rewards.functions import reward\n\n"
         "@reward(subject='response')\n"
         "def contains(completion: str, answer: str) -> float:\n    return float(answer in completion)\n\n"
-        "@reward(subject='episode')\n"
-        "def whole(observations: list[str]) -> float:\n    return 1.0\n"
+        "@reward(subject='step')\n"
+        "def moved(action: int) -> float:\n    return 1.0\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     target = find_target("lab_of_attack:contains", Settings())
     found = compare(target, "", ["rubric-leakage", "master-keys"], samples=12)
     assert found.off.false_negatives.hits < 12 and found.off.line("master-keys").false_positives.n == 12 * 19
     with pytest.raises(UserError, match="judges neither captions nor responses"):
-        compare(find_target("lab_of_attack:whole", Settings()), "")
+        compare(find_target("lab_of_attack:moved", Settings()), "")
     sys.modules.pop("lab_of_attack")
 
 

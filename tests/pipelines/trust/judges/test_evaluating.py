@@ -19,16 +19,6 @@ def exact(completion: str, answer: str) -> float:
     return float(completion.endswith(f"= {answer}"))
 
 
-@reward(subject="episode", version="1")
-def ends_right(completion: str, answer: str) -> float:
-    return float(completion.endswith(f"= {answer}"))
-
-
-@reward(subject="episode", version="1")
-def by_tests(completion: str, tests: str) -> float:
-    return 1.0
-
-
 @reward(subject="pair", version="1")
 def vain(first: str, second: str) -> float:
     """Prefers whatever stands first, and a little more where it is long."""
@@ -51,6 +41,22 @@ def loud(first: str, second: str) -> float:
     return 3.0
 
 
+@reward(subject="episode", version="1")
+def episode(messages: list[dict[str, str]], turns: int, finish: str, answer: str) -> float:
+    asked, said = (message["content"] for message in messages)
+    return float(turns == 1 and finish == "stop" and asked.startswith("What is") and said.endswith(f"= {answer}"))
+
+
+@reward(subject="episode", version="1")
+def graded(completion: str, tests: list[str]) -> float:
+    return float(completion in tests)
+
+
+@reward(subject="step", version="1")
+def moved(action: int) -> float:
+    return float(action)
+
+
 @reward(subject="caption", version="1")
 def logit(caption: str) -> float:
     return -7.0 + len(caption)
@@ -59,7 +65,7 @@ def logit(caption: str) -> float:
 @pytest.fixture
 def judge(monkeypatch):
     module = types.ModuleType("judge_to_evaluate")
-    for one in (exact, ends_right, by_tests, vain, wise, silent, loud, logit):
+    for one in (exact, vain, wise, silent, loud, episode, graded, moved, logit):
         setattr(module, one.name, one)
     monkeypatch.setitem(sys.modules, "judge_to_evaluate", module)
     return "judge_to_evaluate:exact"
@@ -72,13 +78,25 @@ def found(lines: list[str]) -> dict[str, str]:
 def test_a_verifier_is_right_about_sums_and_the_rule_book_about_its_own_captions(judge):
     lines = "\n".join(evaluate_judge(judge, {"samples": 5}))
     assert "right one above all wrong" in lines and "1.000 [0.566, 1.000] of 5" in lines and "1: 0.10" in lines
-    whole = evaluate_judge("judge_to_evaluate:ends_right", {"samples": 5})
-    assert "\n".join(whole[1:]) in lines  # a verifier of episodes is asked about answers just so
-    with pytest.raises(UserError, match=r"nothing provides its argument 'tests'; a.* has answer, completion, prompt"):
-        evaluate_judge("judge_to_evaluate:by_tests", {"samples": 5})
     ruled = "\n".join(evaluate_judge("rules", {"samples": 5}))
     assert "accuracy                       1.000" in ruled and "reworded" in ruled
     assert "pairs, right in both orders    1.000 [0.566, 1.000] of 5" in ruled
+
+
+def test_a_verifier_of_episodes_is_asked_about_episodes_of_one_reply(judge):
+    for verifier in ("quantities:number_match", "overlap:bleu"):
+        lines = found(evaluate_judge(f"rewards.verifiers.{verifier}", {"samples": 5, "repeats": 1}))
+        assert lines["no value"].startswith("0 of 50") and float(lines["pairs in order"][:5]) > 0.5
+    own = found(evaluate_judge("judge_to_evaluate:episode", {"samples": 5, "repeats": 1}))
+    assert own["right one above all wrong"].startswith("1.000")
+    with pytest.raises(UserError, match="nothing provides its argument 'tests'; an episode has answer, completion"):
+        evaluate_judge("judge_to_evaluate:graded", {"samples": 2})
+    with pytest.raises(UserError, match=r"its argument answer is a .*Sequence.*; expected a text or a number"):
+        evaluate_judge("rewards.verifiers.sets:set_f1", {})
+    with pytest.raises(
+        UserError, match=r'judges neither captions nor responses nor pairs of them; expected .*"episode"'
+    ):
+        evaluate_judge("judge_to_evaluate:moved", {})
 
 
 def test_a_judge_of_pairs_that_prefers_a_place_is_found_out(judge):
