@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.apparatus.pace import under_way
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import ensure_model
@@ -40,6 +41,9 @@ KEYS: Mapping[str, Any] = {
     "work": "runs/lm-overlap",
     "results": "docs/results",
 }
+
+LEAST = 6
+"""Updates from which on the time of one can be told."""
 
 
 @reward(subject="row", batched=True)
@@ -66,10 +70,13 @@ def experiment_of(values: Mapping[str, Any], staleness: int) -> LanguageExperime
 
 
 def timed(experiment: LanguageExperiment, work: Path) -> float:
-    """Seconds from the first update to the last, over the updates between them, times all updates."""
+    """Seconds from the second update to the last, over the updates between them, times all updates.
+
+    Raises:
+        UserError: the run told of too few updates to know what one takes.
+    """
     directory = train(experiment.model_copy(update={"report_every_s": 0.05}), work, say=lambda text: None)
-    lines = [line for line in directory.lines(directory.metrics) if line["updates"] >= 2]
-    first, last = lines[0], lines[-1]
+    first, last = under_way(directory, 2)
     each_s = (last["elapsed_s"] - first["elapsed_s"]) / (last["updates"] - first["updates"])
     return float(each_s * experiment.updates)
 
@@ -102,6 +109,8 @@ def main() -> None:
     values = {**KEYS, **parse(sys.argv[1:])}
     if unknown := sorted(set(values) - set(KEYS)):
         raise SystemExit(f"got {', '.join(unknown)}; expected keys {', '.join(KEYS)}")
+    if values["updates"] < LEAST:
+        raise UserError(f"updates: got {values['updates']}; expected at least {LEAST}: the first two are left out")
     experiment = experiment_of(values, 1)
     ensure_model(experiment, task_of(experiment), lambda fraction, text: print(text, flush=True))
     rows: list[dict[str, Cell]] = []

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.apparatus.pace import under_way
 from envs.language.task import Prompt, Split, TextTask, Weighted, user
 from learners.language.learner import Config as LearnerConfig
 from pipelines.errors import UserError
@@ -99,8 +100,7 @@ def guerdon(model: str, seconds: float, threads: int, skip_idle: bool = True) ->
     )
     with tempfile.TemporaryDirectory() as runs:
         directory = train(experiment, Path(runs), say=lambda text: None)
-        lines = [line for line in directory.lines(directory.metrics) if line["updates"] >= WARM]
-    first, last = lines[0], lines[-1]
+        first, last = under_way(directory, WARM)
     taken = last["elapsed_s"] - first["elapsed_s"]
     return {
         "updates/s": (last["updates"] - first["updates"]) / taken,
