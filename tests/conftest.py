@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -35,6 +36,13 @@ STAGES = ("slow", "cluster", "chaos", "learning")
 
 RAY_S = 1500
 """How long a test with Ray may take: its processes start in seconds, and in minutes where others are busy."""
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests keep the small models that they build, for all of them and for all workers."""
+    mine = tmp_path_factory.getbasetemp()
+    return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "models"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from pipelines.reports.charts import MAX_POINTS
 from pipelines.stored.records import Records
@@ -94,6 +93,8 @@ def band(curves: Sequence[Points], low: float | None = None, high: float | None 
     known = [np.array(curve, np.float64) for curve in curves if len(curve)]
     if len(known) < 2:
         return Band(tuple((float(x), float(y)) for x, y in known[0]) if known else (), None, len(known))
+    from scipy.stats import t as student  # slow to import, and a report of one run does without
+
     first, last = max(c[0, 0] for c in known), min(c[-1, 0] for c in known)
     if last < first:
         return Band((), None, len(known))

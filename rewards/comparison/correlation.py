@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from rewards.comparison.tabular import Floats
 
@@ -49,5 +48,7 @@ def pearson(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None = None) -> flo
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     """Spearman's rank correlation: Pearson's of ranks, ties at their mean rank (Spearman 1904)."""
+    from scipy.stats import rankdata  # slow to import, and every process of a run comes by here
+
     x, y, _ = known(a, b)
     return pearson(rankdata(x), rankdata(y)) if len(x) > 1 else None

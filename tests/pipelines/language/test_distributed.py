@@ -34,10 +34,10 @@ PATIENCE_S = 900.0  # for all faults together, on a slow machine
 
 
 @pytest.fixture(autouse=True, scope="module")
-def ray(tmp_path_factory):
+def ray(models):
     """One session for all runs: their roles are processes of their own all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GUERDON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GUERDON_CACHE", str(models))
         patch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[3]}")
         with ray_session(RayConfig(object_store_mb=100), 16):
             yield

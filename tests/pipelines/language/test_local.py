@@ -32,9 +32,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
+def cache(models):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GUERDON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GUERDON_CACHE", str(models))
         yield
 
 

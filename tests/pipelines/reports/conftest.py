@@ -76,10 +76,10 @@ def finished(played: Path, tmp_path: Path) -> RunDirectory:
 
 
 @pytest.fixture(scope="session")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spoken(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
     """A small language run, of which a reward fails for half of the answers with a hostile cause."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GUERDON_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GUERDON_CACHE", str(models))
         patch.syspath_prepend(str(Path(__file__).parent))
         rewards = RewardsConfig(functions={"hostile": "hostile_reward:hostile"}, attempts=1)
         return train(small(rewards=rewards), tmp_path_factory.mktemp("runs"), None, say=lambda text: None).root
