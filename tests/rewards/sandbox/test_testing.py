@@ -20,7 +20,7 @@ for fd in range(3, 9):
     except OSError:
         pass
 """
-CONFIG = Config(limits=Limits(wall_s=2.0, memory_mb=128, processes=4, disk_mb=2, output_kb=256))
+CONFIG = Config(limits=Limits(wall_s=60.0, memory_mb=128, processes=4, disk_mb=2, output_kb=256))
 
 
 def test_names_that_neither_test_nor_python_binds_belong_to_the_code():

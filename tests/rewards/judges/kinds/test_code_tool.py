@@ -13,7 +13,7 @@ from rewards.verdicts import Status
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 def test_a_program_runs_in_the_sandbox_and_the_tier_stands_in_its_output():
-    config = Config(limits=Limits(wall_s=20))
+    config = Config(limits=Limits(wall_s=60))
     try:
         output = asyncio.run(code_tool(config).use("print(6 * 7)"))
     except NoReply as error:  # a container that forbids namespaces
