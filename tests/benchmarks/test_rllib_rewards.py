@@ -31,7 +31,7 @@ def test_the_arms_are_runs_of_rllib_that_differ_in_the_reward_alone(plan):
 @pytest.mark.filterwarnings("default")  # RLlib warns of its own interfaces
 def test_a_small_arm_runs_on_rllib_and_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONWARNINGS", "default")
-    settings = {"task": "minihack-keyroom-s5", "frames": 1000, "actors.count": 1, "task_options.max_episode_steps": 40}
+    settings = {"task": "minihack-keyroom-s5", "frames": 1024, "actors.count": 1, "task_options.max_episode_steps": 40}
     plan = replace(PLAN, tasks={"rllib-ppo": settings}, methods={"retrieval": {}}, seeds=1, judge="rules")
     words = [f"work={tmp_path}/work", f"results={tmp_path}/results", "plot=false"]
     assert main(words, plan) == 0
@@ -40,4 +40,4 @@ def test_a_small_arm_runs_on_rllib_and_is_kept(tmp_path, monkeypatch):
         not result.holds and "on minihack-keyroom-s10, RLlib's PPO rewarded" in result.claim
     )  # one arm of one seed shows nothing
     (outcome,) = outcomes_of(chosen(plan, {}), tmp_path / "work")["rllib-ppo", "retrieval"].values()
-    assert outcome.ledger_balanced and outcome.frames >= 1000 and outcome.verdicts > 0
+    assert outcome.ledger_balanced and outcome.frames >= 1024 and outcome.verdicts > 0

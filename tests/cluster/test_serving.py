@@ -17,8 +17,6 @@ from cluster.serving import Config, Replica, Service, ServiceOverloaded, Service
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 
-pytestmark = pytest.mark.xdist_group("serving")  # one Ray for all
-
 PATIENCE_S = 300.0
 
 

@@ -28,7 +28,7 @@ from pipelines.language.train import train
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.stored.replay_tools import ledger_report, verify_stores
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("language")]  # one Ray for all
+pytestmark = pytest.mark.cluster
 
 PATIENCE_S = 900.0  # for all faults together, on a slow machine
 
