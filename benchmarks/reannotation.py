@@ -36,7 +36,7 @@ from envs.storage.store import Store
 from envs.storage.writers import Key
 from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment
+from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judging.judges import build_judge, prepare_judge
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
@@ -44,7 +44,8 @@ from pipelines.results import Cell, Result, figure, write_result
 from pipelines.roles import EnvActor, task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.comparison import Comparison
-from pipelines.stored.reannotate import COMPONENT, Outcome, reannotate
+from pipelines.stored.reannotate import reannotate
+from pipelines.stored.reannotation import Outcome
 from pipelines.stored.stored_experience import StoredExperience
 from rewards.functions import reward
 from rewards.questions import caption_question

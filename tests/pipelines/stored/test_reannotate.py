@@ -18,9 +18,11 @@ from envs.captions import caption_id
 from envs.trajectory import trajectories
 from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory, stored_experiment
+from pipelines.stored import asked
 from pipelines.stored import reannotate as module
 from pipelines.stored.comparison import compare
-from pipelines.stored.reannotate import Outcome, reannotate
+from pipelines.stored.reannotate import reannotate
+from pipelines.stored.reannotation import Outcome
 from pipelines.stored.stored_experience import StoredExperience
 from rewards.judges.judge import Answer, Question
 from rewards.verdict_store import VerdictStore, caption_subjects
@@ -274,7 +276,7 @@ def test_a_judge_that_fails_for_a_while_is_asked_again_and_no_failure_is_a_zero(
 
 
 def test_a_judge_that_is_gone_ends_it_with_the_cause(stored, umpire, monkeypatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(asked, "PATIENCE_S", 0.05)
     directory = stored()
     umpire(fails=10**6)
     slow = {"annotation__backoff_s": 0.001, "annotation__batch_size": 1, "annotation__breaker_failures": 1}
@@ -296,8 +298,8 @@ import sys, time
 from pathlib import Path
 from pipelines.stored.reannotate import reannotate
 from pipelines.run_directory import RunDirectory
-import pipelines.stored.reannotate
-pipelines.stored.reannotate.CHUNK = 8
+import pipelines.stored.computed
+pipelines.stored.computed.CHUNK = 8
 import lab_slow
 print(reannotate(RunDirectory(Path(sys.argv[1])), {"reward": "lab_slow:slow"}).judged, flush=True)
 """
