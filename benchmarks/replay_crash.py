@@ -30,7 +30,8 @@ import numpy as np
 import pyarrow as pa
 
 from envs.storage.errors import StoreCorrupt, StoreForeign
-from envs.storage.store import Config, Store, open_store, verify
+from envs.storage.store import Config, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 from pipelines.errors import UserError
 from pipelines.overrides import parse

@@ -276,9 +276,9 @@ SCHEMA = pa.schema(
 
 def batches() -> list[pa.RecordBatch]:
     """The records as rows of one sequence each, 32 to a batch."""
-    found = []
+    found, data = [], records()
     for first in range(0, DISTINCT, BATCH):
-        part = {name: values[first : first + BATCH] for name, values in records().items()}
+        part = {name: values[first : first + BATCH] for name, values in data.items()}
         lists = {name: ragged(values.reshape(-1, *values.shape[2:]), [STEPS] * BATCH) for name, values in part.items()}
         names = [f"e{index}" for index in range(first, first + BATCH)]
         ends = {"episode_id": names, "first_step": [0] * BATCH, "ended": [True] * BATCH}

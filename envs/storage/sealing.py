@@ -53,6 +53,8 @@ def seal(segment: Segment, descriptor: int, without_dead: bool) -> Copy | None:
 def compact(segment: Segment, anew: bool = False) -> Copy:
     """Write the segment once more, each dead batch without its rows, so that the live ones keep their positions.
 
+    Where nothing is live, no batch is written, and only the table of writers is left.
+
     The segment itself goes on with its old file, which is nobody's, until it is given the copy.
 
     Args:
@@ -66,10 +68,11 @@ def compact(segment: Segment, anew: bool = False) -> Copy:
     while os.path.lexists(path := data_path(segment.directory, segment.number, generation)):
         generation += 1
     entries: list[Entry] = []
+    messages = iter(()) if segment.all_dead else _encoded(segment) if anew else _copied(segment)
     descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
         start = end = write_at(descriptor, [header(segment.schema)], 0)
-        for entry, message in _encoded(segment) if anew else _copied(segment):
+        for entry, message in messages:
             offset, end = end, write_at(descriptor, message, end)
             entries.append(entry._replace(offset=offset, length=end - offset))
         buffer = map_file(path, end)

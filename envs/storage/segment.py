@@ -169,7 +169,7 @@ class Segment:
         Raises:
             OSError: the disk is full; they are still live.
         """
-        if new := sorted(set(numbers) - self.dead):
+        if new := sorted(number for number in set(numbers) - self.dead if number < len(self.entries)):
             self._dead_end = append_dead(self.directory, self.number, new, self._dead_end, durable)
             self._count_dead(new)
             for number in new:
@@ -180,6 +180,7 @@ class Segment:
         self.generation, self.start, self.entries, self.buffer = copy
         self._batches.clear()
         self._buried_bytes = self._reclaimable_bytes = 0
+        self.dead = {number for number in self.dead if number < len(self.entries)}
         self._count_dead(self.dead)
 
     def unmap(self) -> None:

@@ -22,11 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from envs.storage.copying import copy_files
 from envs.storage.description import describe, read_description
-from envs.storage.errors import StoreCorrupt, StoreForeign
 from envs.storage.files import Bytes
 from envs.storage.hot_segment import HotSegment
 from envs.storage.loading import Loaded, load
-from envs.storage.messages import Encoder, decode_all, header
+from envs.storage.messages import Encoder, header
 from envs.storage.ownership import claim
 from envs.storage.schema import require_same, require_storable
 from envs.storage.segment import Segment
@@ -271,7 +270,7 @@ class Store:
         for number, batches in numbers.items():
             segment = self._segments.get(number)
             stored = len(segment.entries) if segment else 0
-            if not 0 <= number < self._next or (segment and not 0 <= min(batches) <= max(batches) < stored):
+            if not 0 <= number < self._next or (stored and not 0 <= min(batches) <= max(batches) < stored):
                 raise KeyError(f"got batches {batches} of segment {number}; expected some that were stored")
         for number, batches in numbers.items():
             if number in self._segments:
@@ -471,35 +470,3 @@ def open_store(directory: Path) -> Store:
         OSError: it cannot be read.
     """
     return Store(directory, read_description(Path(directory)), read_only=True)
-
-
-def verify(directory: Path) -> list[str]:
-    """Every problem of a store that nobody writes to, in one line each; empty: it is sound.
-
-    Beyond what opening checks, all batches are checked as Arrow: lengths, offsets, text that is UTF-8, and the footer.
-    """
-    directory, problems = Path(directory), list[str]()
-    try:
-        schema = read_description(directory)
-        found = load(directory, schema, problems)
-    except (StoreCorrupt, StoreForeign, OSError) as error:
-        return [*problems, str(error)]
-    problems += found.notes
-    problems += [
-        f"{path}: left over by a step that was interrupted; the next writer removes it" for path in found.leftovers
-    ]
-    for segment in found.segments:
-        try:
-            if segment.sealed:
-                _require_footer(segment)
-            for batch, _ in decode_all(segment.content):
-                batch.validate(full=True)
-        except (pa.ArrowInvalid, ValueError) as error:
-            problems.append(f"{segment.path}: no sound Arrow, though its checksums match: {error}")
-    return [" ".join(problem.split()) for problem in problems]
-
-
-def _require_footer(segment: Segment) -> None:
-    batches = pa.ipc.open_file(segment.buffer).num_record_batches
-    if batches != len(segment.entries):
-        raise ValueError(f"the footer has {batches} batches, the manifest {len(segment.entries)}")

@@ -21,7 +21,7 @@ def steps_of(rows: pa.RecordBatch, column: str) -> Ints:
     kind = rows.schema.field(column).type if column in rows.schema.names else None
     if kind is None or not (pa.types.is_large_list(kind) or pa.types.is_list(kind)):
         return np.ones(rows.num_rows, np.int64)
-    steps: Ints = rows.column(column).value_lengths().to_numpy().astype(np.int64)
+    steps: Ints = np.diff(rows.column(column).offsets.to_numpy()).astype(np.int64)
     return steps
 
 
@@ -52,10 +52,6 @@ def arrived(
 
 def _hashes(names: pa.Array) -> Ints:
     """A number for each name, the same in every process."""
-    codes = names.dictionary_encode()
-    values = [
-        int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little", signed=True)
-        for name in codes.dictionary.to_pylist()
-    ]
-    hashes: Ints = np.array(values, np.int64)[codes.indices.to_numpy()]
-    return hashes
+    texts = names.to_pylist()
+    digests = {text: hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in dict.fromkeys(texts)}
+    return np.frombuffer(b"".join([digests[text] for text in texts]), "<i8").astype(np.int64)

@@ -3,8 +3,8 @@
 Rows lie where Arrow has them: in mapped segments, or in memory. Of each column and row the address of the first step
 is known, and the whole memory of the process is viewed as one array whose lines overlap, one from each word on. So a
 batch is one call a column wherever its rows are: lines looked up by index where they are short, `concatenate` of
-stretches where they are long, of several pieces or missing steps. One thread copies: on cores that others use too,
-several wait for each other far longer than they copy.
+stretches where lines have several pieces or missing steps; long lines are copied one by one. One thread copies: on
+cores that others use too, several wait for each other far longer than they copy.
 """
 
 from __future__ import annotations
@@ -94,6 +94,28 @@ def gatherable(schema: pa.Schema) -> list[Column]:
     return found
 
 
+class _Target:
+    """An output array that is filled again and again.
+
+    Attributes:
+        array: that is given out.
+        length: bytes of a line.
+        whole: all of its bytes.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array, self.length = array, array.nbytes // max(1, len(array))
+        self.whole = array.reshape(-1).view(np.uint8).data
+        self._words: dict[int, NDArray[Any]] = {}
+
+    def lines(self, word: int) -> NDArray[Any]:
+        """The array as words of so many bytes, `[lines, words]`."""
+        lines = self._words.get(word)
+        if lines is None:
+            lines = self._words[word] = self.array.reshape(len(self.array), -1).view(f"i{word}" if word > 1 else "u1")
+        return lines
+
+
 class Gatherer:
     """Knows where rows lie, and owns the arrays that are filled."""
 
@@ -110,8 +132,9 @@ class Gatherer:
         self._places = [np.zeros(64, np.int64) for _ in self.columns]  # by row, in bytes from the second page on
         self._bits = [0 for _ in self.columns]  # set in any of them: by how much all of them are aligned
         self._memory = {word: np.asarray(_Everything(word)) for word in _WORDS}
+        self._whole = self._memory[1].data  # copies with less ado than NumPy
         self._lines: dict[tuple[int, int], NDArray[Any]] = {}  # memory as lines that overlap, by bytes of word and line
-        self._buffers: list[Arrays] = [{} for _ in range(buffers)]
+        self._buffers: list[dict[str, _Target]] = [{} for _ in range(buffers)]
         self._turn = 0
         self._zeros = np.zeros(4096, np.uint8)
 
@@ -173,61 +196,60 @@ class Gatherer:
                     self._copy_lines(out, places[row] + start * itemsize, self._bits[which] | itemsize)
                 else:
                     self._copy_lines(out, places[row], self._bits[which])
-            found[column.name] = out
-        found["mask"] = self._out("mask", np.dtype(bool), (pieces.lines, steps))
+            found[column.name] = out.array
+        found["mask"] = self._out("mask", np.dtype(bool), (pieces.lines, steps)).array
         if is_even:
             found["mask"].fill(True)
         else:
             np.less(np.arange(steps), lengths[:, None], out=found["mask"])
-        found["start"] = self._out("start", np.dtype(np.int64), (pieces.lines,))
+        found["start"] = self._out("start", np.dtype(np.int64), (pieces.lines,)).array
         found["start"][:] = start
         return found
 
-    def _out(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    def _out(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Target:
         """The output array of this turn; it is made anew where it is too small."""
         buffers = self._buffers[self._turn]
-        out = buffers.get(name)
-        if out is None or out.shape != shape:
-            whole = out if out is None or out.base is None else out.base
-            size = prod(shape)
+        target = buffers.get(name)
+        if target is None or target.array.shape != shape:
+            whole, size = None if target is None else target.array.base, prod(shape)
             if whole is None or whole.size < size:
                 whole = np.empty(size, dtype)
-            out = buffers[name] = whole[:size].reshape(shape)
-        return out
+            target = buffers[name] = _Target(whole[:size].reshape(shape))
+        return target
 
-    def _copy_lines(self, out: NDArray[Any], begin: Ints, bits: int) -> None:
+    def _copy_lines(self, out: _Target, begin: Ints, bits: int) -> None:
         """Fill each line of `out` with what lies from its place in memory on.
 
         Args:
-            out: contiguous.
+            out: to fill.
             begin: where each line begins, in bytes, `[lines]`.
             bits: that are set in any of `begin`, or more.
         """
-        if not out.size:
+        length = out.length
+        if not length:
             return
-        length = out.nbytes // len(out)
         if length >= _LONG:
-            memory = self._memory[1]
-            np.concatenate([memory[at : at + length] for at in begin.tolist()], out=out.reshape(-1).view(np.uint8))
+            target, memory = out.whole, self._whole
+            for to, at in zip(range(0, len(target), length), begin.tolist(), strict=True):
+                target[to : to + length] = memory[at : at + length]
             return
         aligned = (bits | length) & -(bits | length)
         word = min(aligned, _WORDS[0])
-        index, memory = begin // word, self._memory[word]
-        flat = out.reshape(len(out), -1).view(memory.dtype)
+        index, words = begin // word, self._memory[word]
         if length == word:
-            np.take(memory, index, out=flat[:, 0], mode="clip")
+            np.take(words, index, out=out.lines(word)[:, 0], mode="clip")
             return
         lines = self._lines.get((word, length))
         if lines is None:
-            shape = (len(memory) - length // word, length // word)
-            lines = self._lines[word, length] = as_strided(memory, shape, (word, word), writeable=False)
-        flat[:] = lines[index]
+            shape = (len(words) - length // word, length // word)
+            lines = self._lines[word, length] = as_strided(words, shape, (word, word), writeable=False)
+        out.lines(word)[:] = lines[index]
 
-    def _copy_pieces(self, out: NDArray[Any], column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
+    def _copy_pieces(self, out: _Target, column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
         """Fill each line of `out` with its pieces of memory one behind another, and then with zeros.
 
         Args:
-            out: contiguous.
+            out: to fill.
             column: what is copied.
             begin: where each piece begins, in bytes, `[P]`.
             pieces: what they are.
@@ -242,7 +264,7 @@ class Gatherer:
             self._zeros = np.zeros(most, np.uint8)
         for at, number in zip(lasts[::-1].tolist(), (missing * itemsize)[::-1].tolist(), strict=True):
             parts.insert(at + 1, self._zeros[:number])
-        np.concatenate(parts, out=out.reshape(-1).view(np.uint8))
+        np.concatenate(parts, out=np.frombuffer(out.whole, np.uint8))
 
 
 def _is_list(kind: pa.DataType) -> bool:

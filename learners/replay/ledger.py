@@ -15,6 +15,10 @@ class DropReason(str, Enum):
     LOST = "lost"
 
 
+REASONS = tuple(DropReason)
+"""In the order of their numbers in frames."""
+
+
 @dataclass(frozen=True)
 class Count:
     """How much experience."""

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,36 +27,23 @@ from numpy.typing import NDArray
 from envs.storage.schema import require_same, require_storable
 from envs.storage.store import Position, Store
 from envs.storage.writers import Ack, Key
+from learners.replay import books
 from learners.replay.arrival import arrived, steps_of
 from learners.replay.config import Config
+from learners.replay.drawing import draw, items_of_rows, too_stale
 from learners.replay.gather import Arrays
 from learners.replay.journal import Frame, Journal, Kind
-from learners.replay.ledger import DropReason, ReplayLedger
+from learners.replay.ledger import REASONS, DropReason, ReplayLedger
 from learners.replay.limiter import Limiter
+from learners.replay.recovery import recover
+from learners.replay.retention import Retention
 from learners.replay.sample import Inserted, Sample
 from learners.replay.shelf import Shelf
-from learners.replay.state import REASONS, State
+from learners.replay.state import State
 from learners.replay.tables import Slots
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-SWEEP = 64  # batches of which nothing lives are dropped from the store so many at a time
-_NONE = np.zeros(0, np.int64)
-_NOW: Future[None] = Future()
-_NOW.set_result(None)
-
-
-class Leaving(NamedTuple):
-    """Batches that are about to be dropped.
-
-    Attributes:
-        number: of them; the oldest that nothing needs.
-        known: done when the disk has the decision that nothing needs them.
-    """
-
-    number: int
-    known: Future[None]
 
 
 class Replay:
@@ -86,23 +72,24 @@ class Replay:
         require_storable(schema)
         self._limiter = Limiter(self.config.limiter)
         self._state = State(self.config)
-        self._meta: dict[int, Mapping[str, Any]] = {}
         self._redelivered = 0
-        self._kept = 0  # batches that nothing needs and that are kept
-        self._leaving: Leaving | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
         if directory is not None:
             store = self.config.store
             self._store = Store(directory / "rows", schema, store, clock)
         self._shelf = Shelf(self._state, schema, self._store)
-        if directory is not None and self._store is not None:
-            try:
+        try:
+            if directory is not None:
                 self._journal = Journal(directory / "decisions", store.fsync, store.fsync_interval_s, clock)
-                self._recover(self._store, self._journal)
-            except BaseException:
-                self.close()
-                raise
+            self._retention = Retention(self._state, self._shelf, self._store, self._journal, self.config.keep_mb)
+            if self._store is not None and self._journal is not None:
+                recover(self._store, self._journal, self._state, self._shelf, self._decide)
+                self._make_room()
+                self._retention.tidy(sweep=True)
+        except BaseException:
+            self.close()
+            raise
         self._rng = np.random.default_rng([self.config.seed, self._state.next_sample])
 
     # Writing --------------------------------------------------------------------------------------------------------
@@ -149,11 +136,11 @@ class Replay:
         frame = arrived(self.config, key, rows, steps, self._state.next_row, policy_version, position)
         self._decide(frame, may_be_late=True)
         batch = self._state.batch_slots[key]
-        self._meta[batch] = dict(meta or {})
+        self._shelf.metas[batch] = dict(meta or {})
         if self._store is None:
             self._shelf.put(batch, rows)
         self._make_room()
-        self._tidy()
+        self._retention.tidy()
         return Ack.STORED
 
     def why_no_insert(self, items: int = 1) -> str:
@@ -193,10 +180,10 @@ class Replay:
             there = np.array([ident in self._state.item_slots for ident in numbers.tolist()], bool)
             numbers, values = numbers[there], values[there]
         else:
-            numbers, values = self._items_of_rows(ids, values)
+            numbers, values = items_of_rows(self._state, self._shelf, ids, values)
         if len(numbers):
             self._decide(Frame(Kind.PRIORITISE, (), (numbers, values)))
-            self._tidy()
+            self._retention.tidy()
         return len(np.unique(numbers))
 
     # Sampling -------------------------------------------------------------------------------------------------------
@@ -233,7 +220,7 @@ class Replay:
             learner_version: version of the weights that are about to learn.
         """
         state = self._state
-        stale = len(self._stale(learner_version))
+        stale = len(too_stale(state, learner_version))
         there = len(state.sampler) - stale
         if there < size and (state.config.max_times_sampled is not None or there < 1):
             reasons = [f"{there} of {size} {self.config.unit}s are there to be sampled"]
@@ -281,13 +268,13 @@ class Replay:
             most = self._limiter.largest_sample
         if not 1 <= size <= most:
             raise ValueError(f"got a size of {size} items; expected 1 to {most:g}, what capacity and limiter allow")
-        stale = self._stale(learner_version)
+        stale = too_stale(state, learner_version)
         if len(stale):
             self._remove(stale, DropReason.STALE)
-            self._tidy()
+            self._retention.tidy()
         if self.why_not(size, learner_version):
             return None
-        slots, probabilities = self._draw(size)
+        slots, probabilities = draw(state, size, self._rng)
         if len(slots) < size:
             return None
         ids = state.ids(slots)
@@ -296,7 +283,7 @@ class Replay:
         if keep is not None and number + 1 - keep > state.released:
             frames.insert(0, Frame(Kind.RELEASE, (number + 1 - keep,)))
         self._decide(*frames)
-        self._tidy()
+        self._retention.tidy()
         return self._sample(number)
 
     def release(self, number: int) -> None:
@@ -310,7 +297,7 @@ class Replay:
             raise ValueError(f"got {number}; expected at most {self._state.next_sample}, the samples given so far")
         if number > self._state.released:
             self._decide(Frame(Kind.RELEASE, (number,)))
-        self._tidy(sweep=True)
+        self._retention.tidy(sweep=True)
 
     def rewind(self, number: int) -> int:
         """A learner goes on from a checkpoint in which all samples below `number` were learnt from.
@@ -373,13 +360,13 @@ class Replay:
             used = used[state.batches["rows"][used] > 0]
             batches = used[np.argsort(state.batches["first"][used])].tolist()
         for batch in batches:
-            yield Inserted(state.key(batch), int(state.batches["version"][batch]), self._meta[batch])
+            yield Inserted(state.key(batch), int(state.batches["version"][batch]), self._shelf.metas[batch])
 
     # Books ----------------------------------------------------------------------------------------------------------
 
     def ledger(self) -> ReplayLedger:
         """The books as they stand."""
-        return self._state.ledger(self._redelivered)
+        return books.ledger(self._state, self._redelivered)
 
     def check(self) -> None:
         """See that the books say what the tables hold.
@@ -387,7 +374,7 @@ class Replay:
         Raises:
             LedgerBroken: a number is off.
         """
-        self._state.check()
+        books.check(self._state)
 
     def sync(self) -> None:
         """Wait until rows and decisions are on the disk, unless `store.fsync` is `none`."""
@@ -427,29 +414,6 @@ class Replay:
     def _remove(self, slots: Slots, reason: DropReason) -> None:
         self._decide(Frame(Kind.REMOVE, (REASONS.index(reason),), (self._state.items["id"][slots],)))
 
-    def _stale(self, learner_version: int) -> Slots:
-        """Items that wait and are further behind than they may be."""
-        limit = self.config.max_staleness
-        if limit is None:
-            return _NONE
-        items, table = self._state.items.used(), self._state.items
-        stale: Slots = items[~table["held"][items] & (learner_version - table["version"][items] > limit)]
-        return stale
-
-    def _draw(self, size: int) -> tuple[Slots, Floats]:
-        """Items by the sampler; each at most once where it may be sampled only so many times."""
-        sampler = self._state.sampler
-        if self.config.max_times_sampled is None or self.config.sampler in ("fifo", "lifo"):
-            return sampler.draw(size, self._rng)
-        slots, probabilities = np.zeros(0, np.int64), np.zeros(0)
-        while len(slots) < size and len(sampler):
-            drawn, chances = sampler.draw(size - len(slots), self._rng)
-            drawn, first = np.unique(drawn, return_index=True)
-            sampler.remove(drawn)
-            slots, probabilities = np.append(slots, drawn), np.append(probabilities, chances[first])
-        sampler.add(slots, self._state.items["priority"][slots])
-        return slots, probabilities
-
     def _make_room(self) -> None:
         """Remove items until no capacity is exceeded; rows that wait to be whole go before items that came after."""
         config, state = self.config, self._state
@@ -469,46 +433,6 @@ class Replay:
             else:
                 self._remove(slots, DropReason.CAPACITY)
 
-    def _tidy(self, sweep: bool = False) -> None:
-        """Drop rows that nothing needs and that are not to be kept; begin the journal anew where it has grown.
-
-        Args:
-            sweep: at once, whatever it costs; else many together, when the disk knows that they are needed no more.
-        """
-        garbage = self._state.garbage
-        if self._leaving is not None and (sweep or self._leaving.known.done()):
-            self._drop(*self._leaving)
-        if self._leaving is None and garbage and (sweep or self._store is None or len(garbage) >= self._kept + SWEEP):
-            self._kept = self._worth_keeping(garbage)
-            known = _NOW if self._journal is None else self._journal.begin_sync()
-            self._leaving = Leaving(len(garbage) - self._kept, known)
-            if sweep or known.done():
-                self._drop(*self._leaving)
-        if self._journal is not None and self._journal.has_grown:
-            self._journal.begin_anew(self._state.snapshot())
-
-    def _drop(self, number: int, known: Future[None]) -> None:
-        """Drop the oldest batches that nothing needs, once the decision that it does not is on the disk."""
-        known.result()
-        dropped = self._state.garbage[:number]
-        self._shelf.drop(dropped)
-        for batch in dropped:
-            self._state.forget_batch(batch)
-            self._meta.pop(batch, None)
-        del self._state.garbage[:number]
-        self._leaving = None
-
-    def _worth_keeping(self, garbage: Sequence[int]) -> int:
-        """How many batches that nothing needs are kept: the newest, up to `keep_mb`."""
-        room = self.config.keep_mb * 2**20 if self._store is not None else 0
-        for number, batch in enumerate(reversed(garbage)):
-            if room <= 0:
-                return number
-            assert self._store is not None
-            room -= self._store.extent(self._shelf.position(batch))[1]
-            self._shelf.forget(batch)
-        return len(garbage)
-
     def _sample(self, number: int, redelivered: bool = False) -> Sample:
         given = self._state.samples[number]
         ids, probabilities = given.ids, given.probabilities
@@ -524,76 +448,3 @@ class Replay:
         """Refuse to read rows that may be gone."""
         if not self._state.released <= sample.number < self._state.next_sample:
             raise ValueError(f"got sample {sample.number}; expected {self._state.released} or later: it was released")
-
-    def _items_of_rows(self, ids: Sequence[str], values: Floats) -> tuple[Ints, Floats]:
-        """Items that hold rows, and the highest value of theirs."""
-        state = self._state
-        worth = np.full(state.rows.size, -np.inf)
-        for ident, value in zip(ids, values.tolist(), strict=True):
-            try:
-                actor, epoch, sequence, index = map(int, ident.split("/"))
-                known = min(actor, epoch, sequence, index) >= 0
-            except ValueError:
-                known = False
-            if not known or state.writers.judge(Key(actor, epoch, sequence)) is Ack.STORED:
-                raise ValueError(
-                    f"got row {ident!r}; expected the row_id of a row that was accepted, 'actor/epoch/sequence/index'"
-                )
-            batch = state.batch_slots.get((actor, epoch, sequence))
-            if batch is None:
-                continue
-            if index >= (size := len(state.batch_rows[batch])):
-                raise ValueError(f"got row {ident!r}; expected an index below {size}, the rows of that insert")
-            if self._shelf.lives(batch)[index]:
-                slot = state.batch_rows[batch][index]
-                worth[slot] = max(worth[slot], value)
-        items = state.items.used()
-        pieces = state.unit.pieces(items)
-        found = np.full(len(items), -np.inf)
-        np.maximum.at(found, pieces.item, worth[pieces.row])
-        named = found > -np.inf
-        return state.items["id"][items[named]], found[named]
-
-    # Recovery -------------------------------------------------------------------------------------------------------
-
-    def _recover(self, store: Store, journal: Journal) -> None:
-        """Apply what was decided, and settle where rows and decisions differ because a crash came between them."""
-        state = self._state
-        for frame in journal.recovered:
-            state.apply(frame)
-        if not journal.recovered:
-            journal.begin_anew(state.snapshot())  # the settings
-        journal.recovered = []
-        unneeded, stored = [], set()
-        for entry in store:
-            batch = state.batch_slots.get(entry.key)
-            if batch is None and entry.meta["first_row"] >= state.next_row:  # stored, and then came the crash
-                rows, version = store.read(entry.position), entry.meta["policy_version"]
-                steps = steps_of(rows, self.config.steps_column)
-                first = entry.meta["first_row"]
-                self._decide(arrived(self.config, entry.key, rows, steps, first, version, entry.position))
-                batch = state.batch_slots[entry.key]
-            elif batch is None:
-                unneeded.append(entry.position)  # the decision that it is not was made, and then came the crash
-                continue
-            stored.add(batch)
-            self._meta[batch] = entry.meta["meta"]
-        used = state.batches.used()
-        unused = used[state.batches["rows"][used] == 0]
-        state.garbage[:] = unused[np.argsort(state.batches["first"][unused])].tolist()  # the oldest first
-        for batch in [batch for batch in state.garbage if batch not in stored]:
-            state.garbage.remove(batch)
-            state.forget_batch(batch)
-        lost = [b for b in state.batches.used().tolist() if b not in stored and state.batches["rows"][b]]
-        if lost:
-            numbers = np.concatenate(
-                [self._state.rows["number"][state.batch_rows[b][self._shelf.lives(b)]] for b in lost]
-            )
-            self._decide(Frame(Kind.GIVE_UP, (REASONS.index(DropReason.LOST), 1), (numbers,)))
-            for batch in lost:
-                state.garbage.remove(batch)
-                state.forget_batch(batch)
-        if unneeded:
-            store.drop(unneeded)
-        self._make_room()
-        self._tidy(sweep=True)

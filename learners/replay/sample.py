@@ -1,4 +1,4 @@
-"""`Sample`: items that were drawn together; `Inserted`: what came together."""
+"""`Sample`: items that were drawn together, `Given` as it was decided; `Inserted`: what came together."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ from learners.replay.units import Pieces
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A sample that has been decided.
+
+    Attributes:
+        learner_version: of the learner that asked.
+        population: items that could be drawn.
+        ids: of the items, in order, `[n]`.
+        probabilities: of each when it was drawn, `[n]`.
+    """
+
+    learner_version: int
+    population: int
+    ids: Ints
+    probabilities: Floats
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -13,7 +16,11 @@ from learners.replay.units import Pieces
 
 
 class Shelf:
-    """Finds the rows of batches, and keeps those at hand that were read."""
+    """Finds the rows of batches, and keeps those at hand that were read.
+
+    Attributes:
+        metas: what writers said of batches, which is small.
+    """
 
     def __init__(self, state: State, schema: pa.Schema, store: Store | None) -> None:
         """Nothing at hand.
@@ -25,6 +32,7 @@ class Shelf:
         """
         self._state, self._schema, self._store = state, schema, store
         self._gatherer = Gatherer(schema, state.rows)
+        self.metas: dict[int, Mapping[str, Any]] = {}
         self._batches: dict[int, pa.RecordBatch] = {}  # in memory, or mapped
         self._known: set[int] = set()  # batches of which the gatherer knows where their rows lie
 
@@ -80,3 +88,4 @@ class Shelf:
                 self.forget(batch)
         for batch in batches:
             self.forget(batch)
+            self.metas.pop(batch, None)

@@ -6,21 +6,20 @@ state. Nothing here draws by chance, takes the time, or touches a file.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.storage.writers import Key, Writers
 from learners.replay.config import Config
 from learners.replay.journal import Frame, Kind
-from learners.replay.ledger import Count, DropReason, LedgerBroken, ReplayLedger
+from learners.replay.ledger import REASONS, Count, DropReason
 from learners.replay.removers import REMOVERS
+from learners.replay.sample import Given
 from learners.replay.samplers import SAMPLERS
+from learners.replay.snapshots import restore
 from learners.replay.tables import Slots, Table
-from learners.replay.units import ITEM_COLUMNS, ROW_COLUMNS, Fragment, Group, Items, Pieces, Row, Tables, Unit, Window
+from learners.replay.units import ITEM_COLUMNS, ROW_COLUMNS, Fragment, Group, Items, Pieces, Row, Tables, Unit
+from learners.replay.windows import Window
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -38,24 +37,6 @@ BATCH_COLUMNS = {
     "segment": "i8",
     "position": "i8",
 }
-REASONS = tuple(DropReason)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A sample that has been decided.
-
-    Attributes:
-        learner_version: of the learner that asked.
-        population: items that could be drawn.
-        ids: of the items, in order, `[n]`.
-        probabilities: of each when it was drawn, `[n]`.
-    """
-
-    learner_version: int
-    population: int
-    ids: Ints
-    probabilities: Floats
 
 
 class State:
@@ -121,7 +102,7 @@ class State:
         elif frame.kind is Kind.PRIORITISE:
             self._prioritise(self.slots(arrays[0]), arrays[1])
         else:
-            self._restore(frame)
+            restore(self, frame)
 
     def ids(self, slots: Slots) -> Ints:
         """What items are called."""
@@ -268,12 +249,14 @@ class State:
 
     def _want(self, rows: Slots, by: int) -> None:
         """Rows are wanted by one item more or less, as often as they are named."""
-        distinct = np.unique(rows)
-        before = self.rows["wants"][distinct] > 0
-        np.add.at(self.rows["wants"], rows, by)
-        changed = distinct[before != (self.rows["wants"][distinct] > 0)]
-        self.waiting_rows += by * len(changed)
-        self.waiting_bytes += by * int(self.rows["bytes"][changed].sum())
+        wants = self.rows["wants"]
+        before = wants[rows]
+        np.add.at(wants, rows, by)
+        changed = rows[(before if by > 0 else wants[rows]) == 0]
+        if len(changed):
+            changed = np.unique(changed)
+            self.waiting_rows += by * len(changed)
+            self.waiting_bytes += by * int(self.rows["bytes"][changed].sum())
 
     def _close(self, reason: DropReason = DropReason.CAPACITY) -> None:
         """Rows that are open no more want themselves no more."""
@@ -285,23 +268,29 @@ class State:
 
     def _retire(self, slots: Slots) -> None:
         """Items can be sampled no more; they are held for as long as a sample refers to them."""
-        if not len(slots):
-            return
+        if len(slots):
+            np.add.at(self.rows["holds"], self._withdraw(slots), 1)
+            self.items["held"][slots] = True
+
+    def _withdraw(self, slots: Slots) -> Slots:
+        """Items wait no more to be sampled; gives the rows that they wanted."""
         self.sampler.remove(slots)
         self.remover.remove(slots)
         self.waiting_items -= len(slots)
-        self.items["held"][slots] = True
         rows = self.unit.pieces(slots).row
-        np.add.at(self.rows["holds"], rows, 1)
         self._want(rows, -1)
+        return rows
 
     def _free(self, slots: Slots, reason: DropReason) -> None:
         """Items go, and with them the rows that no other item needs."""
         if not len(slots):
             return
-        self._retire(slots[~self.items["held"][slots]])
-        rows = self.unit.pieces(slots).row
-        np.subtract.at(self.rows["holds"], rows, 1)
+        held, rows = self.items["held"][slots], np.zeros(0, np.int64)
+        if held.any():
+            rows = self.unit.pieces(slots[held]).row
+            np.subtract.at(self.rows["holds"], rows, 1)
+        if not held.all():
+            rows = np.concatenate([rows, self._withdraw(slots[~held])])
         for slot, ident in zip(slots.tolist(), self.items["id"][slots].tolist(), strict=True):
             del self.item_slots[ident]
             self.members.pop(slot, None)
@@ -333,192 +322,3 @@ class State:
         """A batch of which nothing lives has left the store."""
         del self.batch_slots[self.key(batch)], self.batch_rows[batch]
         self.batches.free(np.array([batch], np.int64))
-
-    # Books ----------------------------------------------------------------------------------------------------------
-
-    def ledger(self, redelivered: int) -> ReplayLedger:
-        """The books as the tables have them."""
-        rows = self.rows.used()
-        held = rows[self.rows["wants"][rows] == 0]
-        batches = self.batches.used()
-        return ReplayLedger(
-            accepted=self.accepted,
-            live=Count(int((self.batches["rows"][batches] > 0).sum()), len(rows), int(self.rows["steps"][rows].sum())),
-            held=Count(self._fragments_held(held), len(held), int(self.rows["steps"][held].sum())),
-            consumed=self.consumed,
-            dropped={reason.value: count for reason, count in self.dropped.items()},
-            duplicates=self.duplicates,
-            fenced=self.fenced,
-            samples=self.next_sample,
-            sampled_items=self.sampled_items,
-            sampled_rows=self.sampled_rows,
-            redelivered=redelivered,
-            unreleased=len(self.samples),
-        )
-
-    def _fragments_held(self, held: Slots) -> int:
-        """Fragments of which every row that lives is held."""
-        owners, counts = np.unique(self.rows["batch"][held], return_counts=True)
-        return int((self.batches["rows"][owners] == counts).sum())
-
-    def check(self) -> None:
-        """Recompute every total from the tables.
-
-        Raises:
-            LedgerBroken: one is off.
-        """
-        rows, items = self.rows.used(), self.items.used()
-        waits, holds = items[~self.items["held"][items]], items[self.items["held"][items]]
-        wants = np.bincount(self.unit.pieces(waits).row, minlength=self.rows.size)
-        wants[rows[self.rows["open"][rows] >= 0]] += 1
-        held = np.bincount(self.unit.pieces(holds).row, minlength=self.rows.size)
-        pins = np.zeros(self.items.size, np.int64)
-        for given in self.samples.values():
-            np.add.at(pins, self.slots(given.ids), 1)
-        waiting = rows[wants[rows] > 0]
-        ledger = self.ledger(0)
-        found = {
-            "accepted": (ledger.accepted, sum(ledger.dropped.values(), ledger.live + ledger.consumed)),
-            "rows accepted": (ledger.accepted.rows, self.next_row),
-            "rows sampled": (self.sampled_rows, int(self.rows["times"][rows].sum()) + self.gone_times),
-            "wants": (self.rows["wants"][rows].tolist(), wants[rows].tolist()),
-            "holds": (self.rows["holds"][rows].tolist(), held[rows].tolist()),
-            "rows that nothing needs": (0, int(((wants + held)[rows] == 0).sum())),
-            "pins": (self.items["pins"][items].tolist(), pins[items].tolist()),
-            "held items without a sample": (0, int((pins[holds] == 0).sum())),
-            "waiting items": (self.waiting_items, len(waits)),
-            "waiting rows": (self.waiting_rows, len(waiting)),
-            "waiting bytes": (self.waiting_bytes, int(self.rows["bytes"][waiting].sum())),
-            "items by id": (len(self.item_slots), len(items)),
-        }
-        if off := [
-            f"{name}: {got} on the books, {there} in the tables" for name, (got, there) in found.items() if got != there
-        ]:
-            raise LedgerBroken("; ".join(off))
-
-    # Snapshots ------------------------------------------------------------------------------------------------------
-
-    def snapshot(self) -> Frame:
-        """Everything, as one frame; entries refer to each other by their place in it."""
-        batches, rows, items = self.batches.used(), self.rows.used(), self.items.used()
-        rows = rows[np.argsort(self.rows["number"][rows])]
-        items = items[np.argsort(self.items["id"][items])]
-        batches = batches[np.argsort(self.batches["first"][batches])]
-        place_of_row = _places(rows, self.rows.size)
-        columns = {f"batch.{name}": self.batches[name][batches] for name in BATCH_COLUMNS}
-        columns |= {f"row.{name}": self.rows[name][rows] for name in ROW_COLUMNS}
-        columns |= {f"item.{name}": self.items[name][items] for name in ITEM_COLUMNS}
-        columns["row.batch"] = _places(batches, self.batches.size)[columns["row.batch"]]
-        # A row that goes on may have gone before the one that it follows: nothing needs the link then.
-        follows = columns["row.next"]
-        columns["row.next"] = np.where(follows >= 0, place_of_row[follows], -1)
-        columns["item.row"] = place_of_row[columns["item.row"]]
-        members = [self.members[item] for item in items.tolist()] if self.members else []
-        columns["members"] = place_of_row[_joined(members)]
-        columns["members.count"] = np.array([len(rows) for rows in members], np.int64)
-        samples = list(self.samples.values())
-        columns["sample.version"] = np.array([given.learner_version for given in samples], np.int64)
-        columns["sample.population"] = np.array([given.population for given in samples], np.int64)
-        columns["sample.count"] = np.array([len(given.ids) for given in samples], np.int64)
-        columns["sample.ids"] = _joined([given.ids for given in samples])
-        columns["sample.probabilities"] = _joined([given.probabilities for given in samples], np.float64)
-        columns["highest_priority"] = np.array([self.highest_priority])
-        text = {"columns": list(columns), "writers": self.writers.rows(), "settings": settings(self.config)}
-        numbers = (
-            *(getattr(self, name) for name in _TOTALS),
-            *(part for count in self._counts() for part in (count.fragments, count.rows, count.frames)),
-        )
-        arrays = (np.frombuffer(json.dumps(text).encode(), np.uint8), *columns.values())
-        return Frame(Kind.SNAPSHOT, numbers, arrays)
-
-    def _counts(self) -> list[Count]:
-        return [self.accepted, self.consumed, *(self.dropped.get(reason, Count()) for reason in REASONS)]
-
-    def _restore(self, frame: Frame) -> None:
-        text = json.loads(frame.arrays[0].tobytes())
-        if text["settings"] != settings(self.config):
-            raise ValueError(
-                f"the replay on disk was written with {text['settings']}; got {settings(self.config)}: resume with the "
-                "same settings, or give the replay another directory"
-            )
-        columns = dict(zip(text["columns"], frame.arrays[1:], strict=True))
-        self.writers = Writers(text["writers"])
-        for name, value in zip(_TOTALS, frame.numbers, strict=False):  # the counts come behind them
-            setattr(self, name, value)
-        rest = frame.numbers[len(_TOTALS) :]
-        counts = [Count(*rest[at : at + 3]) for at in range(0, len(rest), 3)]
-        self.accepted, self.consumed = counts[:2]
-        self.dropped = {reason: count for reason, count in zip(REASONS, counts[2:], strict=True) if count != Count()}
-        self.highest_priority = float(columns["highest_priority"][0])
-        for table, name in ((self.batches, "batch"), (self.rows, "row"), (self.items, "item")):
-            table.add(len(columns[f"{name}.{table.names[0]}"]))  # slots of an empty table are the places
-            for column in table.names:
-                table[column][: len(table)] = columns[f"{name}.{column}"]
-        self._restore_items(columns)
-        parts = _split(columns["sample.ids"], columns["sample.count"])
-        chances = _split(columns["sample.probabilities"], columns["sample.count"])
-        facts = zip(
-            columns["sample.version"].tolist(), columns["sample.population"].tolist(), parts, chances, strict=True
-        )
-        for number, given in enumerate(facts, self.released):
-            self.samples[number] = Given(*given)
-
-    def _restore_items(self, columns: dict[str, NDArray[Any]]) -> None:
-        self.members.update(enumerate(_split(columns["members"], columns["members.count"])))
-        items, rows = self.items.used(), self.rows.used()
-        self.item_slots = dict(zip(self.items["id"][items].tolist(), items.tolist(), strict=True))
-        for batch in self.batches.used().tolist():
-            self.batch_slots[self.key(batch)] = batch
-            self.batch_rows[batch] = np.full(int(self.batches["size"][batch]), -1, np.int64)
-            if not self.batches["rows"][batch]:
-                self.garbage.append(batch)
-        for row, batch, index in zip(
-            rows.tolist(), self.rows["batch"][rows].tolist(), self.rows["index"][rows].tolist(), strict=True
-        ):
-            self.batch_rows[batch][index] = row
-        self.open_rows = rows[self.rows["open"][rows] >= 0]
-        self.unit.rebuild()
-        waits = items[~self.items["held"][items]]
-        self.sampler.add(waits, self.items["priority"][waits])
-        self.remover.add(waits, self.items["priority"][waits])
-        self.remover.sampled(waits, self.items["times"][waits])
-
-
-_TOTALS = (
-    "next_row",
-    "next_item",
-    "next_sample",
-    "released",
-    "sampled_items",
-    "sampled_rows",
-    "gone_times",
-    "duplicates",
-    "fenced",
-    "waiting_items",
-    "waiting_rows",
-    "waiting_bytes",
-    "most_rows",
-    "most_bytes",
-)
-
-
-def settings(config: Config) -> dict[str, Any]:
-    """The part of the settings that frames cannot be understood without."""
-    return config.model_dump(
-        include={"unit", "length", "stride", "group_size", "max_times_sampled", "steps_column"}, mode="json"
-    )
-
-
-def _places(slots: Slots, size: int) -> Ints:
-    places = np.full(size, -1, np.int64)
-    places[slots] = np.arange(len(slots))
-    return places
-
-
-def _joined(parts: list[NDArray[Any]], dtype: type = np.int64) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
-
-
-def _split(values: NDArray[Any], counts: Ints) -> list[NDArray[Any]]:
-    """What `_joined` put together."""
-    return np.split(values, np.cumsum(counts)[:-1]) if len(counts) else []

@@ -7,7 +7,7 @@ differences, so that no rounding piles up.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,15 @@ Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
 
 
-class _Tree:
+class _Tree(ABC):
     """Leaves by slot, each inner node the reduction of its `FAN` children.
 
     Attributes:
         root: the reduction of all leaves.
     """
 
-    def __init__(self, reduce: np.ufunc, empty: float) -> None:
-        self._reduce, self._empty = reduce, empty
+    def __init__(self, empty: float) -> None:
+        self._empty = empty
         self._levels: list[Floats] = [np.full(FAN, empty)]
         self.root = empty
 
@@ -46,10 +46,20 @@ class _Tree:
             self._grow(highest + 1)
         self._levels[0][slots] = values
         nodes = slots
-        for below, above in pairwise(self._levels):
+        for level in range(len(self._levels)):
             nodes = np.unique(nodes // FAN)
-            above[nodes] = self._reduce.reduce(below.reshape(-1, FAN)[nodes], axis=1)
-        self.root = float(self._reduce.reduce(self._levels[-1]))
+            reduced = self._reduce(level, nodes)
+            if level + 1 < len(self._levels):
+                self._levels[level + 1][nodes] = reduced
+        self.root = float(reduced[0])
+
+    @abstractmethod
+    def _reduce(self, level: int, nodes: Slots) -> Floats:
+        """What nodes come to, from their children in `level`."""
+
+    def _children(self, level: int, nodes: Slots) -> Floats:
+        children: Floats = self._levels[level].reshape(-1, FAN)[nodes]
+        return children
 
     def _grow(self, slots: int) -> None:
         size = FAN * -(-max(slots, 2 * len(self._levels[0])) // FAN)
@@ -57,7 +67,7 @@ class _Tree:
         leaves[: len(self._levels[0])] = self._levels[0]
         self._levels = [leaves]
         while len(self._levels[-1]) > FAN:
-            values = self._reduce.reduce(self._levels[-1].reshape(-1, FAN), axis=1)
+            values = self._reduce(len(self._levels) - 1, np.arange(len(self._levels[-1]) // FAN))
             padded = np.full(FAN * -(-len(values) // FAN), self._empty)
             padded[: len(values)] = values
             self._levels.append(padded)
@@ -68,7 +78,8 @@ class SumTree(_Tree):
 
     def __init__(self) -> None:
         """All values 0."""
-        super().__init__(np.add, 0.0)
+        super().__init__(0.0)
+        self._sums = [np.zeros((1, FAN))]  # by level, of the children of each node up to and with each of them
 
     def draw(self, number: int, rng: np.random.Generator) -> Slots:
         """Draw slots, one from each of `number` equal parts of the sum (Schaul et al. 2016, appendix B.2.1).
@@ -80,21 +91,31 @@ class SumTree(_Tree):
         Raises:
             ValueError: no slot has a value above 0.
         """
-        sums = np.cumsum(self._levels[-1])
-        if not sums[-1] > 0:
+        if not self.root > 0:
             raise ValueError("got a tree whose values are all 0; expected one above 0 to draw from")
-        points = (np.arange(number) + rng.random(number)) * (sums[-1] / number)
-        # A point that rounding puts at the end belongs to the last child with any mass.
-        nodes: Slots = np.minimum(sums.searchsorted(points, side="right"), sums.argmax())
-        points -= sums[nodes] - self._levels[-1][nodes]
-        for level in reversed(self._levels[:-1]):
-            children = level.reshape(-1, FAN)[nodes]
-            sums = children.cumsum(axis=1)
-            child = np.minimum((sums <= points[:, None]).sum(axis=1), sums.argmax(axis=1))
-            index = np.arange(number)
-            points -= sums[index, child] - children[index, child]
+        points = (np.arange(number) + rng.random(number)) * (self.root / number)
+        sums = self._sums[-1][0]
+        nodes: Slots = sums.searchsorted(points, side="right")
+        if nodes.max() == FAN:  # a point that rounding puts at the end belongs to the last child with any mass
+            nodes = np.minimum(nodes, sums.argmax())
+        points -= sums[nodes - 1] * (nodes > 0)
+        for level in range(len(self._levels) - 2, -1, -1):
+            sums = self._sums[level][nodes]
+            child = (sums <= points[:, None]).sum(axis=1)
+            if child.max() == FAN:
+                child = np.minimum(child, sums.argmax(axis=1))
+            points -= sums[np.arange(number), child - 1] * (child > 0)
             nodes = nodes * FAN + child
         return nodes
+
+    def _reduce(self, level: int, nodes: Slots) -> Floats:
+        sums = self._children(level, nodes).cumsum(axis=1)
+        if FAN * len(nodes) == len(self._levels[level]):
+            self._sums[level : level + 1] = [sums]  # also of a level that is new
+        else:
+            self._sums[level][nodes] = sums
+        total: Floats = sums[:, -1]
+        return total
 
 
 class MinTree(_Tree):
@@ -102,7 +123,7 @@ class MinTree(_Tree):
 
     def __init__(self) -> None:
         """No slot has a value."""
-        super().__init__(np.minimum, np.inf)
+        super().__init__(np.inf)
 
     def lowest(self) -> int:
         """The slot of the lowest value; the first of several.
@@ -116,3 +137,7 @@ class MinTree(_Tree):
         for level in reversed(self._levels[:-1]):
             node = node * FAN + int(level[node * FAN : (node + 1) * FAN].argmin())
         return node
+
+    def _reduce(self, level: int, nodes: Slots) -> Floats:
+        least: Floats = self._children(level, nodes).min(axis=1)
+        return least

@@ -201,97 +201,12 @@ class Group(Fragment):
     def rebuild(self) -> None:
         """Open rows by group, in the order in which they came."""
         self._open = {}
-        for row in _open_rows(self._rows):
+        for row in open_rows(self._rows):
             self._open.setdefault(int(self._rows["link"][row]), []).append(row)
 
 
-class Window:
-    """Windows of `length` steps within an episode, one every `stride` steps, also across rows that follow each other.
-
-    What an episode's end or a gap leaves over is a shorter window. Kapturowski et al. (2019, R2D2) overlap windows by
-    half: `stride = length / 2`.
-    """
-
-    def __init__(self, tables: Tables, length: int, stride: int) -> None:
-        """No episode is open.
-
-        Args:
-            tables: of rows and items.
-            length: steps of a window.
-            stride: steps from one window's first to the next one's.
-        """
-        self._rows, self._items = tables.rows, tables.items
-        self._length, self._stride = length, stride
-        self._open: dict[int, list[int]] = {}
-
-    def arrive(self, rows: Slots) -> Items:
-        """Rows go on with their episodes; gives the windows that they fill."""
-        table, found = self._rows, list[tuple[int, int, int]]()
-        for row, episode in zip(rows.tolist(), table["link"][rows].tolist(), strict=True):
-            tail = self._open.get(episode, [])
-            if tail and table["first_step"][row] != table["first_step"][tail[-1]] + table["steps"][tail[-1]]:
-                found += self._windows(self._open.pop(episode), to_the_end=True)
-                tail = []
-            if tail:
-                table["next"][tail[-1]] = row
-            tail.append(row)
-            table["open"][row] = table["covered"][row] = 0
-            found += self._windows(tail, to_the_end=bool(table["ended"][row]))
-            if tail:
-                self._open[episode] = tail
-            else:
-                self._open.pop(episode, None)
-        columns = np.array(found, np.int64).reshape(-1, 3)
-        return Items(columns[:, 0].copy(), columns[:, 1].copy(), columns[:, 2].copy())
-
-    def _windows(self, tail: list[int], to_the_end: bool) -> list[tuple[int, int, int]]:
-        """Take the windows that begin in `tail`, and the rows in which none will begin, off its front."""
-        table, found = self._rows, []
-        start, covered = int(table["open"][tail[0]]), int(table["covered"][tail[0]])
-        there = int(table["steps"][tail].sum()) - start
-        while there >= self._length or (to_the_end and there > covered):
-            found.append((tail[0], start, min(there, self._length)))
-            start, there, covered = start + self._stride, there - self._stride, self._length - self._stride
-            while tail and start >= table["steps"][tail[0]]:
-                table["open"][tail[0]] = -1
-                start -= int(table["steps"][tail.pop(0)])
-        if to_the_end:
-            table["open"][tail] = -1
-            tail.clear()
-        elif tail:
-            table["open"][tail[0]], table["covered"][tail[0]] = start, covered
-        return found
-
-    def pieces(self, items: Slots) -> Pieces:
-        """One line for each window; a piece of it in each row that it touches."""
-        rows, starts, left = (self._items[name][items] for name in ("row", "start", "steps"))
-        counts = np.minimum(left, self._rows["steps"][rows] - starts)
-        lines = np.arange(len(items))
-        if (counts == left).all():
-            return Pieces(lines, lines, rows, starts, counts, len(items))
-        found = [(lines, rows, starts, counts)]
-        while (on := np.flatnonzero(left > counts)).size:
-            lines, rows, left = lines[on], self._rows["next"][rows[on]], (left - counts)[on]
-            starts = np.zeros(len(on), np.int64)
-            counts = np.minimum(left, self._rows["steps"][rows])
-            found.append((lines, rows, starts, counts))
-        line, row, start, count = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(line, kind="stable")
-        return Pieces(line[order], line[order], row[order], start[order], count[order], len(items))
-
-    def forget(self, rows: Slots) -> Slots:
-        """An episode whose open steps go begins a new window with its next row."""
-        episodes = np.unique(self._rows["link"][rows]).tolist()
-        return np.array([row for episode in episodes for row in self._open.pop(episode)], np.int64)
-
-    def rebuild(self) -> None:
-        """Open rows by episode, in the order in which they came."""
-        self._open = {}
-        for row in _open_rows(self._rows):
-            self._open.setdefault(int(self._rows["link"][row]), []).append(row)
-
-
-def _open_rows(rows: Table) -> list[int]:
+def open_rows(rows: Table) -> list[int]:
+    """Slots of the rows that are open, in the order in which they came."""
     used = rows.used()
     waiting = used[rows["open"][used] >= 0]
     ordered: list[int] = waiting[np.argsort(rows["number"][waiting])].tolist()

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from envs.storage.schema import from_text, to_text
-from envs.storage.store import Store, open_store, verify
+from envs.storage.store import Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 from envs.trajectory import validate
 from pipelines.errors import UserError

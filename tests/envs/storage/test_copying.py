@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from envs.storage.copying import copy_unowned
 from envs.storage.errors import StoreBusy
-from envs.storage.store import Config, Store, open_store, verify
+from envs.storage.store import Config, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 SCHEMA = pa.schema([("n", pa.int64())])

@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from envs.storage.errors import StoreCorrupt, StoreForeign
-from envs.storage.store import Config, Store, open_store, verify
+from envs.storage.store import Config, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Key
 
 BATCHES = 3

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from envs.storage.store import Config, Position, Store, open_store, verify
+from envs.storage.store import Config, Position, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 WIDE = 100_000  # times three characters, times two rows

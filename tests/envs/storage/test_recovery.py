@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from envs.storage.hot_segment import HotSegment
-from envs.storage.store import Config, Position, Store, verify
+from envs.storage.store import Config, Position, Store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 WIDE = 100_000  # two such batches fill a segment of 1 MiB

@@ -12,7 +12,8 @@ import pytest
 
 from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
 from envs.storage.files import read_json, write_json
-from envs.storage.store import Config, Store, open_store, verify
+from envs.storage.store import Config, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,8 @@ import pytest
 
 from envs.storage.errors import StoreForeign
 from envs.storage.hot_segment import HotSegment
-from envs.storage.store import Config, Position, Store, open_store, verify
+from envs.storage.store import Config, Position, Store, open_store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 SMALL = Config(segment_mb=1)
@@ -269,6 +271,31 @@ def test_what_is_dropped_before_it_has_to_be_on_disk_is_never_synced(tmp_path, s
         store.sync()
         assert max(synced) > 100_000
     assert verify(tmp_path / "s") == []
+
+
+def test_of_a_full_segment_that_nothing_needs_the_table_of_writers_alone_is_kept(tmp_path, schema, batch):
+    directory, config = tmp_path / "s", Config(segment_mb=1, fsync="interval", fsync_interval_s=3600)
+    with Store(directory, schema, config) as store:
+        wide = [store.append(Key(0, 0, number), batch(number, 2, WIDE))[1] for number in range(3)]
+        assert store.drop(wide[:1]) == set()
+        manifest = directory / "000000.manifest.json"
+        deadline = time.monotonic() + 60
+        while not manifest.exists() and time.monotonic() < deadline:  # long before its time, which is in an hour
+            time.sleep(0.01)
+        assert '"batches":[]' in manifest.read_text() and (directory / "000000-1.arrow").stat().st_size < 2000
+        store.sync()  # from then on it is read from there
+        store.drop(wide[:1])  # harmless
+        with pytest.raises(KeyError, match="not live"):
+            store.read(wide[0])
+        with open_store(directory) as reader:
+            assert [one.key.sequence for one in reader] == [1, 2]
+        assert store.append(Key(0, 0, 0), batch(0)) == (Ack.DUPLICATE, None)
+        store.copy_to(tmp_path / "killed")
+    for place in (directory, tmp_path / "killed"):
+        with Store(place, schema, config) as store:
+            assert [one.key.sequence for one in store] == [1, 2]
+            assert store.append(Key(0, 0, 0), batch(0)) == (Ack.DUPLICATE, None)
+        assert verify(place) == []
 
 
 def test_the_files_of_a_segment_are_made_while_the_one_before_is_written(tmp_path, schema, batch):

@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from envs.storage.store import Config, Store, verify
+from envs.storage.store import Config, Store
+from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 SCHEMA = pa.schema([("value", pa.int64()), ("pad", pa.binary())])

@@ -42,6 +42,18 @@ def test_a_window_says_how_much_older_its_stored_state_is(schema, build):
     assert arrays["initial_state"].tolist() == [[1, 0], [1, 0], [2, 5]]
 
 
+def test_lines_however_long_are_copied_whole(schema, build):
+    replay = Replay(Config(unit="sequence", length=600, sampler="lifo", max_times_sampled=None), schema)
+    replay.insert((0, 0, 0), build((0, 0, 0), (1, 0, 1300, True), (2, 0, 600, True)))
+    replay.insert((0, 0, 1), build((0, 0, 1), (3, 0, 600, True)))
+    arrays = replay.gather(replay.sample(0, 2, 0))  # each line 4,800 bytes of actions, 7,212 of observations
+    assert (arrays["action"] == np.add.outer([3000, 2000], np.arange(600))).all()
+    assert (arrays["observation.x"][:, :600] == arrays["action"][:, :, None]).all() and arrays["mask"].all()
+    arrays = replay.gather(replay.sample(1, 5, 0))  # the last window of the first episode is shorter
+    assert arrays["mask"].sum(1).tolist() == [600, 600, 100, 600, 600]
+    assert arrays["action"][[0, 1, 2, 3, 4], [599, 599, 99, 599, 599]].tolist() == [3599, 2599, 2299, 2199, 1599]
+
+
 def test_a_gap_in_an_episode_ends_a_window(schema, build):
     replay = Replay(Config(unit="sequence", length=4), schema)
     replay.insert((0, 0, 0), build((0, 0, 0), (1, 0, 3)))
