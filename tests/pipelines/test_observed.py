@@ -13,17 +13,18 @@ from pydantic import ValidationError
 from actors.policy import Config as PolicyConfig
 from actors.policy import RecurrentPolicy
 from actors.unroll import Unroll
-from envs.catch import places
+from envs.catch import State, draw, places
 from envs.specs import ArraySpec, Discrete, EnvSpec
 from envs.tasks import make_task
 from envs.trajectory import unragged
 from envs.vector import VectorEnvironment
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, RewardConfig
-from pipelines.observed import Observed, steps_of
+from pipelines.observed import Observed, Steps, steps_of
 from pipelines.overrides import apply, parse
 from pipelines.recipes.imagination import direction, progress
 from pipelines.recipes.table import find_recipe
+from pipelines.recipes.words import likeness
 from pipelines.reward_stage import RewardStage, layout_of
 from pipelines.train import check
 
@@ -177,3 +178,12 @@ def test_who_goes_where_demonstrations_would_is_paid_for_the_direction():
 
 def _boards(steps):
     return [(steps.before["board"], 0), (steps.before["board"], 1), (steps.after["board"], 1)]
+
+
+def test_a_board_that_is_as_the_words_wish_is_paid_more_than_one_that_is_not():
+    boards = np.stack([draw(State(*state)) for state in np.ndindex(9, 5, 5)])
+    steps = Steps({"board": boards}, np.zeros(len(boards)), {"board": boards}, np.array([len(boards)]))
+    under = np.array([places(board)[0] == places(board)[1] for board in boards])
+    found = likeness(steps)
+    assert found[under].mean() > found[~under].mean() + 0.03
+    assert find_recipe("catch-worded").reward.observed == {"likeness": "pipelines.recipes.words:likeness"}
