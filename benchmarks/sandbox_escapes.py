@@ -42,7 +42,7 @@ from rewards.sandbox.tiers import Config, Limits, Tier, TierAbsent
 
 NAME = "sandbox-escapes"
 TIERS: tuple[Tier, ...] = ("process", "bubblewrap", "gvisor")
-TRIES = 5
+TRIES = 20
 LIMITS = Limits(wall_s=3.0, memory_mb=192, processes=8, disk_mb=4, output_kb=1024)
 
 
@@ -206,7 +206,7 @@ def attempt_without(attack: Attack, at: World, seed: int) -> Trial:
             [sys.executable, str(file)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            passed = process.wait(LIMITS.wall_s) == 0
+            passed = process.wait(10 * LIMITS.wall_s) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
