@@ -42,7 +42,8 @@ class Config(descent.Config):
         decay_steps: after so many steps it has fallen to 0; None: it stays.
         decay: how it falls.
         micro_batch_tokens: the most tokens of one forward pass, padding included; a longer sequence goes alone.
-        style: whether sequences are padded or packed.
+        style: how sequences lie in a forward pass (`learners.language.layout`); None: `shared` on a CPU where the
+            model can, else `padded`.
         max_logits_mb: memory of the logits that are there at one time.
         autocast: on CUDA, the number format of forward passes; None: that of the weights.
         gradient_checkpointing: whether activations are computed a second time instead of kept.
@@ -56,7 +57,7 @@ class Config(descent.Config):
     decay_steps: int | None = Field(None, ge=1)
     decay: Literal["linear", "cosine"] = "linear"
     micro_batch_tokens: int = Field(16384, ge=1)
-    style: Style = "padded"
+    style: Style | None = None
     max_logits_mb: int = Field(512, ge=1)
     autocast: Literal["bfloat16", "float16"] | None = "bfloat16"
     gradient_checkpointing: bool = False
@@ -114,7 +115,7 @@ class GradientSteps(Generic[Scores]):
             unit: so many consecutive sequences are never parted.
         """
         self.module, self.config, self.world = module, config, world
-        self.passes = Passes(score, config.micro_batch_tokens, config.style, world, unit)
+        self.passes = Passes(score, config.micro_batch_tokens, config.style or "padded", world, unit)
         self.version = 0
         self.fault = ""
         self._run = run

@@ -4,7 +4,10 @@
     packed   several sequences a row; positions that begin again at 0 tell the model where one ends (transformers makes
              a block-diagonal mask of them, or calls FlashAttention with lengths), so nothing is filled up but row ends
 
-Numbers do not depend on it, memory and speed do.
+    shared   one row in which a prompt that several sequences begin with stands once (`shared_prompts`), and nothing is
+             filled up; for models that can be given an attention of ours (`shared_attention`)
+
+Numbers do not depend on it but for rounding, memory and speed do.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-Style = Literal["padded", "packed"]
+from learners.language.shared_prompts import Segments, lay_out_shared
+
+Style = Literal["padded", "packed", "shared"]
 
 
 class Layout(NamedTuple):
@@ -24,17 +29,24 @@ class Layout(NamedTuple):
         input_ids: `[R, L]`.
         position_ids: `[R, L]`, from 0 in each sequence.
         place: where each token of the flat batch lies in the flattened rectangle, `[N]`.
+        segments: of a shared row, who sees whom; None: each token sees what stands before it in its sequence.
     """
 
     input_ids: Tensor
     position_ids: Tensor
     place: Tensor
+    segments: Segments | None = None
+
+    def states(self, loss_mask: Tensor) -> Tensor:
+        """Where the states lie that the policy's own tokens were chosen in, `[n]`: at the tokens before them."""
+        return self.place[loss_mask.nonzero()[:, 0] - 1]
 
 
 def deal(lengths: Tensor, max_tokens: int, style: Style = "padded", unit: int = 1) -> list[Tensor]:
     """Which sequences share a forward pass.
 
-    Sequences of like length go together, the longest first. One that is longer than `max_tokens` goes alone.
+    Sequences of like length go together, the longest first; shared ones, which are groups one behind another, as they
+    come. One that is longer than `max_tokens` goes alone.
 
     Args:
         lengths: of each sequence, `[B]`.
@@ -51,12 +63,13 @@ def deal(lengths: Tensor, max_tokens: int, style: Style = "padded", unit: int = 
     if len(lengths) % unit:
         raise ValueError(f"got {len(lengths)} sequences; expected a multiple of {unit}, which belong together")
     units = lengths.cpu().view(-1, unit)
-    cost = units.sum(1).tolist() if style == "packed" else (units.max(1).values * unit).tolist()
+    filled = style == "padded"
+    cost = (units.max(1).values * unit).tolist() if filled else units.sum(1).tolist()
     passes: list[list[int]] = []
     used = 0
-    for index in sorted(range(len(units)), key=lambda i: -cost[i]):
+    for index in sorted(range(len(units)), key=lambda i: 0 if style == "shared" else -cost[i]):
         # Padded, each unit takes as much as the first, which is the longest.
-        takes = cost[index] if style == "packed" or not passes else max(cost[index], cost[passes[-1][0]])
+        takes = max(cost[index], cost[passes[-1][0]]) if filled and passes else cost[index]
         if not passes or used + takes > max_tokens:
             passes.append([])
             takes, used = cost[index], 0
@@ -68,15 +81,20 @@ def deal(lengths: Tensor, max_tokens: int, style: Style = "padded", unit: int = 
     ]
 
 
-def lay_out(token_ids: Tensor, lengths: Tensor, style: Style = "padded", max_tokens: int = 0) -> Layout:
+def lay_out(
+    token_ids: Tensor, lengths: Tensor, loss_mask: Tensor, style: Style = "padded", max_tokens: int = 0
+) -> Layout:
     """Tokens in a rectangle.
 
     Args:
         token_ids: of all sequences, one behind another, `[N]`.
         lengths: of each sequence, `[B]`.
-        style: one sequence a row, or as many as fit.
+        loss_mask: the policy's own tokens, `[N]`; what stands before the first one of a sequence is its prompt.
+        style: one sequence a row, or as many as fit, or equal prompts once.
         max_tokens: packed: how long a row may be; the longest sequence at least.
     """
+    if style == "shared":
+        return Layout(*lay_out_shared(token_ids, lengths, loss_mask))
     device = token_ids.device
     sizes = lengths.tolist()
     room = max(max_tokens, *sizes) if style == "packed" else 0

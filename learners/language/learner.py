@@ -27,7 +27,7 @@ from learners.language.policy_loss import PolicyLoss, TokenLosses, policy_losses
 from learners.language.ratios import LOG_RATIO_BOUND
 from learners.language.reference import Reference
 from learners.language.scorer import TokenScores
-from learners.language.student import Student, Wrap, token_scorer
+from learners.language.student import Student, Wrap, fitted, token_scorer
 from learners.language.token_batch import TokenBatch
 from learners.language.token_returns import Returns, rewards_less_divergence, token_returns
 from learners.language.value_loss import value_losses
@@ -94,7 +94,7 @@ class LanguageLearner(Student[TokenScores]):
         Raises:
             ValueError: the reference has another vocabulary, or settings contradict each other.
         """
-        self.config = config = config or Config()
+        self.config = config = fitted(config or Config(), model, reference)
         if config.corrections and config.anchor == "behaviour":
             raise ValueError(
                 "got corrections with anchor='behaviour'; expected anchor='proximal': measured from the sampler, the "
@@ -178,7 +178,8 @@ class LanguageLearner(Student[TokenScores]):
         kl, comparison = self.config.kl, None
         if kl is not None and kl.exact and torch.is_grad_enabled():
             with self.reference.policy() as reference, torch.no_grad():
-                hidden = reference.hidden(layout.input_ids, layout.position_ids, layout.place[batch.loss_mask] - 1)
+                states = layout.states(batch.loss_mask)
+                hidden = reference.hidden(layout.input_ids, layout.position_ids, states, layout.segments)
             comparison = Comparison(hidden, reference.logits, cast(Exact, kl.estimator))
         wanted = {"entropy_gradient": self.config.entropy_coefficient > 0, "comparison": comparison}
         return self.scorer.score(layout, batch.token_ids, batch.loss_mask, run, **wanted)

@@ -49,7 +49,8 @@ class Passes(Generic[Scores]):
 
     def score(self, batch: TokenBatch) -> Scores:
         """Scores of a few sequences in one pass, with gradient where torch makes one."""
-        return self._score(lay_out(batch.token_ids, batch.lengths, self._style, self._max_tokens), batch)
+        layout = lay_out(batch.token_ids, batch.lengths, batch.loss_mask, self._style, self._max_tokens)
+        return self._score(layout, batch)
 
     @torch.no_grad()
     def tokens(self, batch: TokenBatch, of: Callable[[Scores], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:

@@ -51,7 +51,7 @@ class Reference:
         self._passes: Passes[TokenScores] = Passes(
             lambda layout, batch: self._scorer.score(layout, batch.token_ids, batch.loss_mask),
             config.micro_batch_tokens,
-            config.style,
+            config.style or "padded",
             world,
         )
 

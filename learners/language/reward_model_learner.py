@@ -46,8 +46,13 @@ class RewardModelLearner(Student[Tensor]):
             config: settings.
             world: the processes that share each batch.
             wrap: spreads the scorer over them.
+
+        Raises:
+            ValueError: style='shared', in which a token that ends two sequences has one state; or no classifier.
         """
         self.config = config = config or Config()
+        if config.style == "shared":
+            raise ValueError("got style='shared' for a reward model; expected 'padded' or 'packed'")
         self.unit = 2 if config.loss == "bradley_terry" else 1
         device = next(model.parameters()).device
         self.scorer = SequenceScorer(

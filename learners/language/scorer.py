@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from learners.language.layout import Layout
 from learners.language.log_probs import Comparison, chosen
+from learners.language.shared_attention import seen_by
+from learners.language.shared_prompts import Segments
 
 
 class TokenScores(NamedTuple):
@@ -101,6 +103,7 @@ class TokenScorer(nn.Module):
         targets: Tensor,
         entropy_gradient: bool = False,
         comparison: Comparison | None = None,
+        segments: Segments | None = None,
     ) -> TokenScores:
         """Score n tokens.
 
@@ -111,8 +114,9 @@ class TokenScorer(nn.Module):
             targets: the tokens, `[n]`.
             entropy_gradient: whether the entropy is learnt from.
             comparison: another policy to compare whole distributions with.
+            segments: of a row in which equal prompts stand once.
         """
-        hidden = self.hidden(input_ids, position_ids, states)
+        hidden = self.hidden(input_ids, position_ids, states, segments)
         with self._numbers(hidden.device):
             found = chosen(
                 hidden,
@@ -126,11 +130,15 @@ class TokenScorer(nn.Module):
         values = None if self.value_head is None else cast(Tensor, self.value_head(hidden)).float()
         return TokenScores(found.log_probs, found.entropy, values, found.divergence)
 
-    def hidden(self, input_ids: Tensor, position_ids: Tensor, states: Tensor) -> Tensor:
+    def hidden(
+        self, input_ids: Tensor, position_ids: Tensor, states: Tensor, segments: Segments | None = None
+    ) -> Tensor:
         """Hidden states `[n, D]` at the given places of the flattened rectangle."""
         with self._numbers(input_ids.device):
             # Without a mask transformers finds packed sequences by their positions, and rows without any need none.
-            body = self._model.base_model(input_ids=input_ids, position_ids=position_ids, use_cache=False)
+            body = self._model.base_model(
+                input_ids=input_ids, position_ids=position_ids, use_cache=False, **seen_by(segments, input_ids.device)
+            )
         hidden: Tensor = body.last_hidden_state
         return hidden.flatten(0, 1)[states]
 
@@ -158,8 +166,11 @@ class TokenScorer(nn.Module):
             run: what to call instead of this module: the DDP around it.
             options: of `forward`.
         """
-        places = layout.place[loss_mask]
-        found = (run or self)(layout.input_ids, layout.position_ids, places - 1, token_ids[loss_mask], **options)
+        if layout.segments is not None:
+            options["segments"] = layout.segments
+        found = (run or self)(
+            layout.input_ids, layout.position_ids, layout.states(loss_mask), token_ids[loss_mask], **options
+        )
 
         def spread(values: Tensor | None) -> Tensor | None:
             return None if values is None else values.new_zeros(len(token_ids)).masked_scatter(loss_mask, values)

@@ -10,7 +10,7 @@ from learners.language import gradient_steps
 from learners.language.aggregation import Aggregation, aggregate, coefficients
 from learners.language.layout import Layout
 from learners.language.scorer import TokenScores
-from learners.language.student import Student, Wrap, token_scorer
+from learners.language.student import Student, Wrap, fitted, token_scorer
 from learners.language.token_batch import TokenBatch
 from learners.language.world import ALONE, World
 
@@ -44,7 +44,7 @@ class SftLearner(Student[TokenScores]):
             world: the processes that share each batch.
             wrap: spreads the scorer over them.
         """
-        self.config = config = config or Config()
+        self.config = config = fitted(config or Config(), model)
         self.scorer = token_scorer(model, config)
         super().__init__(model, self.scorer, self._score, config, world=world, wrap=wrap)
 

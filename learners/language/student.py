@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, cast
+from typing import Any, Generic, TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -13,10 +13,12 @@ from learners.language.layout import Layout
 from learners.language.lora import adapted, merged_weights
 from learners.language.passes import Scores
 from learners.language.scorer import TokenScorer
+from learners.language.shared_attention import share_prompts
 from learners.language.token_batch import TokenBatch
 from learners.language.world import ALONE, World
 from learners.weights import fitting_state, gathered
 
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 Wrap = Callable[[nn.Module], nn.Module]
 """Spreads a scorer over processes, and returns what is to be called (`learners.language.sharding`)."""
 
@@ -34,6 +36,26 @@ def token_scorer(
         autocast=config.autocast_on(device),
         gradient_checkpointing=config.gradient_checkpointing,
     )
+
+
+def fitted(config: AnyConfig, *models: nn.Module | None) -> AnyConfig:
+    """The config, with a style in which all of these models can be run.
+
+    Raises:
+        ValueError: it asks for one in which one of them cannot.
+    """
+    there = [model for model in models if model is not None]
+    on_cpu = all(next(model.parameters()).device.type == "cpu" for model in there)
+    style = config.style
+    if style == "shared" or (style is None and on_cpu):
+        unable = [type(model).__name__ for model in there if not share_prompts(model)]
+        if unable and style == "shared":
+            raise ValueError(
+                f"got style='shared' and {unable[0]}, which takes no attention function from outside, or attends to "
+                "less than all; expected style='padded' or 'packed' for it"
+            )
+        style = "padded" if unable else "shared"
+    return config.model_copy(update={"style": style or "padded"})
 
 
 class Student(Generic[Scores]):

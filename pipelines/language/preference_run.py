@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import torch
 
-from cluster.weights import Weights
 from learners.language.preference_learner import PreferenceLearner
 from pipelines.driver.lifecycle import Restored
-from pipelines.language.models import causal_model, pack, tokenizer_of
+from pipelines.language.channels import Tensors
+from pipelines.language.models import causal_model, tokenizer_of
 from pipelines.language.preferences import batches, pairs_of
 from pipelines.language.roles import EngineRole, Update
 from pipelines.language.run import LanguageRun
@@ -47,7 +47,7 @@ def run_preferences(run: LanguageRun, restored: Restored | None) -> None:
             batch = next(lessons)
             run.learnt(Update({"tokens": float(len(batch.token_ids)), **learner.update(batch)}))
             if run.evaluation_due:
-                run.looked(looking.succeed(Weights(learner.version, pack(learner.weights()))))
+                run.looked(looking.succeed(Tensors(learner.version, learner.weights())))
             run.report()
             if run.checkpoint_due:
                 save()

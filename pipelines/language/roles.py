@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as pack_tensors
 
 from actors.language.rollout import Config as RolloutConfig
 from actors.language.rollout import Origin, rollout
@@ -33,7 +32,7 @@ from learners.language.token_batch import TokenBatch, build_token_batch
 from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
-from pipelines.language.models import causal_model, engine_for
+from pipelines.language.models import causal_model, engine_for, pack
 from pipelines.language.reward_view import layout_of, spread_over_tokens
 from pipelines.language.rewards import RewardSet, Values
 from pipelines.language.success import Success, success_of
@@ -83,13 +82,13 @@ class EngineRole:
         self._news.put(news)
         return news.version
 
-    def receive(self, weights: Weights) -> int:
+    def receive(self, weights: Weights | Tensors) -> int:
         """Take newer weights in; answers that are under way go on with them. Gives their version."""
         self._news.put(weights)
         return weights.version
 
     def rollout(
-        self, groups: Sequence[int], weights: Weights | None = None
+        self, groups: Sequence[int], weights: Weights | Tensors | None = None
     ) -> tuple[list[GroupReport], list[pa.RecordBatch]]:
         """Play groups, all of them together.
 
@@ -129,7 +128,7 @@ class EngineRole:
             LOG.info("group", extra={**told, "tokens": report.tokens, "policy_version": report.policy_version})
         return reports, batches
 
-    def succeed(self, weights: Weights | None) -> Success:
+    def succeed(self, weights: Weights | Tensors | None) -> Success:
         """Answer prompts of the test split, with these weights."""
         if weights is not None:
             self._news.put(weights)
@@ -219,7 +218,7 @@ class LearnerRole:
             self._sending = Sending(engines.sync, experiment.learner_device)
             self._sending.hold(self.learner.weights(), self.learner.version)
 
-    def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[Update, Weights]:
+    def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[Update, Weights | Tensors]:
         """Learn from whole groups, once; gives what there is to say, and the next weights.
 
         Args:
@@ -312,14 +311,15 @@ class LearnerRole:
         assert self._sending is not None
         return self._sending.send(engine, deadline_s)
 
-    def weights(self) -> Weights:
-        """The current weights; empty where a channel brings them."""
+    def weights(self) -> Weights | Tensors:
+        """The current weights; empty where a channel brings them, and in one process those that are learnt on."""
+        if self._experiment.runner == "local":
+            return Tensors(self.learner.version, self.learner.weights())
         if self._sending is not None:
             return Weights(self.learner.version, b"")
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.learner.weights().items()}
-        return Weights(self.learner.version, pack_tensors(tensors))
+        return Weights(self.learner.version, pack(self.learner.weights()))
 
-    def first_weights(self) -> tuple[int, Weights]:
+    def first_weights(self) -> tuple[int, Weights | Tensors]:
         """The current weights beside their version."""
         return self.learner.version, self.weights()
 

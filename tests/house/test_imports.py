@@ -31,7 +31,8 @@ ONE_FILE_IN = {
     "sacrebleu": ("rewards/verifiers",),
     "zlib_ng": ("envs/storage",),
     "peft": ("learners/language",),
-    "transformers": ("actors/engines", "rewards/judges/builtin", "pipelines/language"),  # to run and to make models
+    # to run, to make, and to give them an attention of ours
+    "transformers": ("actors/engines", "rewards/judges/builtin", "pipelines/language", "learners/language"),
 }
 
 # A thing without a home means a missing noun.

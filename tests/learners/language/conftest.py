@@ -47,11 +47,16 @@ def make_classifier():
 
 @pytest.fixture(scope="session")
 def make_batch():
-    """Makes sequences of given lengths: two tokens of prompt, a token of the world in the longer ones, the rest own."""
+    """Makes sequences of given lengths: two tokens of prompt, a token of the world in the longer ones, the rest own.
 
-    def make(lengths=(5, 9, 7, 12), seed: int = 0, **given):
+    Those of `alike` begin with the same prompt.
+    """
+
+    def make(lengths=(5, 9, 7, 12), seed: int = 0, alike: tuple[int, ...] = (), **given):
         generator = np.random.default_rng(seed)
         ids = [generator.integers(1, VOCABULARY, n) for n in lengths]
+        for place in alike:
+            ids[place][:2] = ids[alike[0]][:2]
         masks = [(np.arange(n) >= 2) & (np.arange(n) != 6) for n in lengths]
         sampled = [generator.normal(-3.2, 0.2, n) * mask for n, mask in zip(lengths, masks, strict=True)]
         return build_token_batch(

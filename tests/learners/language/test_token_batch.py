@@ -73,13 +73,13 @@ def test_streams_of_another_length_and_too_few_advantages_are_refused():
         build_token_batch([[1, 2]], [[False, True]]).stream("rewards")
 
 
-@given(lengths=LENGTHS, budget=st.integers(1, 30), style=st.sampled_from(["padded", "packed"]))
+@given(lengths=LENGTHS, budget=st.integers(1, 30), style=st.sampled_from(["padded", "packed", "shared"]))
 def test_every_sequence_is_in_one_pass_and_passes_keep_to_their_budget(lengths, budget, style):
     sizes = torch.tensor(lengths)
     passes = deal(sizes, budget, style)
     assert sorted(torch.cat(passes).tolist()) == list(range(len(lengths)))
     for one in passes:
-        cost = sizes[one].sum() if style == "packed" else sizes[one].max() * len(one)
+        cost = sizes[one].max() * len(one) if style == "padded" else sizes[one].sum()
         assert cost <= budget or len(one) == 1
 
 
@@ -94,7 +94,7 @@ def test_pairs_are_never_parted():
 def test_every_token_lies_in_its_place_and_positions_begin_again(lengths, budget, style):
     sizes = torch.tensor(lengths)
     token_ids = torch.arange(1, int(sizes.sum()) + 1)
-    found = lay_out(token_ids, sizes, style, budget)
+    found = lay_out(token_ids, sizes, torch.zeros(len(token_ids), dtype=torch.bool), style, budget)
     assert found.input_ids.flatten()[found.place].tolist() == token_ids.tolist()
     assert (
         found.position_ids.flatten()[found.place].tolist() == np.concatenate([np.arange(n) for n in lengths]).tolist()
