@@ -7,7 +7,7 @@ stands up to it in its row. So rows of any lengths run together, without padding
 Python around them takes most of the time. `ModelDecoder` runs any other model that attends to all that came before.
 
 Shapes: N rows of the batch, Q new tokens each, T positions that are seen, H heads of keys, G queries a key, D of a
-head.
+head. In the buffers the keys of a head stand beside its values, so that rows and heads are one axis of either.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class _Cache:
 
     def __init__(self, decoder: Decoder, positions: Tensor, rows: Tensor | None, seen: int) -> None:
         n = len(positions)
-        self._memory, self._heads, self._seen = decoder.memory, decoder.heads, seen
+        self._memory, self._seen = decoder.memory, seen
         self._rows = slice(0, n) if rows is None else rows
         self._at = torch.arange(n, device=positions.device) if rows is None else rows
         self._positions, self._start = positions, seen - positions.shape[1]
@@ -143,9 +143,9 @@ class _Cache:
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Keep `[N, H, Q, D]`; returns all that is seen, `[N, H, T, D]`."""
         memory = self._memory[layer]
-        memory[self._at[:, None], :, self._positions] = torch.cat([keys, values], 1).transpose(1, 2)
+        memory[self._at[:, None], :, self._positions] = torch.stack([keys, values], 2).flatten(1, 2).transpose(1, 2)
         held = memory[self._rows, :, : self._seen]
-        return held[:, : self._heads], held[:, self._heads :]
+        return held[:, ::2], held[:, 1::2]
 
     def get_seq_length(self, *_: Any) -> int:
         """Tokens before the new ones."""
@@ -216,8 +216,14 @@ class LlamaDecoder(Decoder):
         else:
             flat, seen_by = positions.flatten(), positions
             cos, sin = self._rope[0][flat], self._rope[1][flat]
-            at = (torch.arange(n, device=self.device) if rows is None else rows)[:, None]
+            at = (torch.arange(n, device=self.device) if rows is None else rows)[:, None, None]
+            heads = torch.arange(2 * h, device=self.device)
+            slots = ((at * (2 * h) + heads) * self.memory.shape[3] + positions[:, :, None]).flatten()
         mask, scale = self._mask(seen_by, seen, g), d**-0.5
+        # The kernels for many queries take longer to begin than one query takes.
+        few = q == 1 and rows is None and self.device.type == "cpu"
+        if few:
+            mask = mask.expand(n, h, g, seen).reshape(n * h, g, seen)
         inner, tokens = self.model.model, n * q
         x = F.embedding(ids.flatten(), inner.embed_tokens.weight)
         for layer, memory in zip(self._layers, self.memory, strict=True):
@@ -227,11 +233,11 @@ class LlamaDecoder(Decoder):
                 queries = _norm(turned[:, : self.queries], layer.q_norm, self._eps)
                 turned = torch.cat([queries, _norm(turned[:, self.queries :], layer.k_norm, self._eps)], 1)
             turned = torch.addcmul(turned * cos, turned.roll(d // 2, -1), sin)
-            fresh = torch.cat([turned[:, self.queries :], joint[:, self.queries + h :]], 1).view(n, q, 2 * h, d)
+            fresh = torch.stack([turned[:, self.queries :], joint[:, self.queries + h :]], 2).view(n, q, 2 * h, d)
             if isinstance(positions, int):
                 memory[take, :, span] = fresh.transpose(1, 2)
             else:
-                memory[at, :, positions] = fresh
+                memory.view(-1, d).index_copy_(0, slots, fresh.view(-1, d))
             if layer is self._layers[-1]:  # of what is not asked for, only keys and values are wanted any more
                 if not logits:
                     break
@@ -242,9 +248,15 @@ class LlamaDecoder(Decoder):
                     x, turned, tokens, q = x[picked], turned[picked], n, 1
                     mask = self._mask(seen_by.expand(n, -1).gather(1, last[:, None]), seen, g)
             held = memory[take, :, :seen]
-            query = turned[:, : self.queries].view(n, q, h, g, d).transpose(1, 2).reshape(n, h, q * g, d)
-            read = F.scaled_dot_product_attention(query, held[:, :h], held[:, h:], mask, scale=scale)
-            read = read.view(n, h, q, g, d).transpose(1, 2).reshape(tokens, -1)
+            keys, values = held[:, ::2], held[:, 1::2]
+            if few:
+                query = turned[:, : self.queries].reshape(n * h, g, d)
+                scores = torch.baddbmm(mask, query, keys.flatten(0, 1).transpose(1, 2), alpha=scale)
+                read = torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(tokens, -1)
+            else:
+                query = turned[:, : self.queries].view(n, q, h, g, d).transpose(1, 2).reshape(n, h, q * g, d)
+                read = F.scaled_dot_product_attention(query, keys, values, mask, scale=scale)
+                read = read.view(n, h, q, g, d).transpose(1, 2).reshape(tokens, -1)
             x = x + F.linear(read, layer.out, layer.out_bias)
             gate, up = F.linear(_norm(x, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
@@ -287,6 +299,8 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside."""
+    if x.dtype == torch.float32:
+        return F.rms_norm(x, x.shape[-1:], weight, eps)
     y = x.float()
     return weight * (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
 
