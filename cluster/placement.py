@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MIB = 2**20
+NODE_ID = "ray.io/node-id"  # the label by which Ray tells its nodes apart
 EPSILON = 1e-9
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 
@@ -214,7 +215,7 @@ def _grouped(shapes: Sequence[Shape], named: Collection[str]) -> list[str]:
     found: dict[str, int] = {}
     for shape in shapes:
         resources = {name: amount for name, amount in shape.resources.items() if name in named}
-        labels = {key: value for key, value in shape.labels.items() if key != "ray.io/node-id"}
+        labels = {key: value for key, value in shape.labels.items() if key != NODE_ID}
         text = f"({amounts(resources)}{', ' + _pairs(labels) if labels else ''})"
         found[text] = found.get(text, 0) + shape.count
     return [f"{count} × {text}" for text, count in found.items()]

@@ -13,7 +13,7 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from cluster.placement import Ask, amounts
+from cluster.placement import NODE_ID, Ask, amounts
 
 
 class Reservation:
@@ -23,7 +23,7 @@ class Reservation:
         """Nothing is asked for until the first process takes its place.
 
         Args:
-            ask: what for. Where nothing is to be set aside, or the node is given, no group is needed.
+            ask: what for. Where nothing is to be set aside, no group is needed.
         """
         self.ask = ask
         self._group: PlacementGroup | None = None
@@ -31,8 +31,10 @@ class Reservation:
 
     def begin(self) -> None:
         """Ask for the room, without waiting for it."""
-        if self._group is None and self.ask.bundle and self.ask.node is None:
-            selectors = [dict(self.ask.labels)] * self.ask.count if self.ask.labels else None
+        if self._group is None and self.ask.bundle:
+            # Room on a given node is set aside as well: others would take it, for whom there is room elsewhere.
+            labels = {**self.ask.labels, **({} if self.ask.node is None else {NODE_ID: self.ask.node})}
+            selectors = [labels] * self.ask.count if labels else None
             self._group = placement_group(
                 [dict(self.ask.bundle)] * self.ask.count,
                 strategy=self.ask.strategy,
