@@ -9,7 +9,7 @@ from ray.exceptions import ActorDiedError
 
 from cluster import supervision
 from cluster.supervision import RoleFailing, RoleLost, Supervised
-from pipelines import learner_group
+from pipelines.driver import learner_group
 from pipelines.driver.learner_group import LearnerGroup
 from pipelines.scaling.membership import Membership
 
