@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -32,6 +34,7 @@ class LocalHead:
         self.token.write_text(uuid.uuid4().hex + uuid.uuid4().hex)
         self.token.chmod(0o600)
         self.mode, self.address = mode, ""
+        self._sockets = ""  # Ray's folder: its name is short, as those of sockets must be, wherever `place` is
         self.started: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,6 +64,7 @@ class LocalHead:
     def _started(self) -> bool:
         port, dashboard = free_port(), free_port()
         self.address = f"http://127.0.0.1:{dashboard}"
+        self._sockets = tempfile.mkdtemp(prefix="h")
         with (self.place / "head.log").open("ab") as log:
             self.started = subprocess.Popen(
                 [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
@@ -70,7 +74,7 @@ class LocalHead:
                  f"--runtime-env-agent-port={free_port()}", f"--metrics-export-port={free_port()}",
                  f"--ray-client-server-port={free_port()}", f"--num-cpus={self.cpus}",
                  f"--object-store-memory={150 * 2**20}",
-                 "--disable-usage-stats", f"--temp-dir={self.place / 'r'}"],
+                 "--disable-usage-stats", f"--temp-dir={self._sockets}"],
                 env={**self.environment, MARK: self._mark, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
                 cwd=self.place, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
@@ -107,4 +111,6 @@ class LocalHead:
             late.kill()
         if self.started is not None:
             self.started.wait(timeout=30)
+        if self._sockets:
+            shutil.rmtree(self._sockets, ignore_errors=True)
         return len(victims)
