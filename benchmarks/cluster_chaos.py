@@ -226,7 +226,7 @@ def head(place: Path, overrides: Mapping[str, Any]) -> list[dict[str, Cell]]:
         cluster.kill_head()
         run.process.wait(240)
         ended_s, code = time.time() - since, run.process.returncode
-        at = run.tree["status"]["learnt_frames"]
+        said = run.metrics()["learnt_frames"]
     with raylets() as cluster:
         again = LiveRun(place, ["resume=last"], {"ray.address": cluster.address})
         try:
@@ -235,8 +235,9 @@ def head(place: Path, overrides: Mapping[str, Any]) -> list[dict[str, Cell]]:
             resumed = time.time()
 
             def learns() -> bool:
+                # Past all that was learnt after it was saved: until then draws wait that were made, and count as made.
                 last = again.metrics()
-                return last["time"] > resumed and last["learnt_frames"] > at + 2000
+                return last["time"] > resumed and last["learnt_frames"] > said + 20_000
 
             again.until(learns, 240, "learning")
             back_s = time.time() - since
