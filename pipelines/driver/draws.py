@@ -72,7 +72,13 @@ class Draws:
         self._next -= count
 
     def learnt(self) -> bool:
-        """The learner has learnt from the first of its draws; gives whether that was for the first time."""
+        """The learner has learnt from the first of its draws; gives whether that was for the first time.
+
+        Where it holds none, this is the late answer of a learner that died of something else meanwhile: what it learnt
+        is gone with it.
+        """
+        if self.ahead == 0:
+            return False
         self._position += 1
         first = self._position > self._counted
         self._counted = max(self._counted, self._position)

@@ -20,6 +20,7 @@ def row(victim, **changes):
         "recovered": 1,
         "seconds_max": 3.0,
         "rows_lost": 0,
+        "rows_skipped": 0,
         "rows_learnt_twice": 0,
         "verdicts_doubled": 0,
         "final_return": 0.9,
@@ -35,6 +36,8 @@ CALM = {"undisturbed": [row("nothing", final_return=value, kills=0, seconds_max=
     [
         (row("node, killed"), True),
         (row("node, killed", rows_lost=1), False),
+        (row("node, killed", rows_skipped=1), False),
+        (row("node, killed", rows_learnt_twice=1), False),
         (row("node, killed", verdicts_doubled=1), False),
         (row("node, killed", balanced=False), False),
         (row("node, killed", final_return=0.5), False),

@@ -28,7 +28,21 @@ def test_a_run_that_goes_on_takes_what_came_after_its_checkpoint_in_turns():
     assert taken == [(0, 3), (1, 8), (0, 4), (0, 5)]
 
 
-@given(st.lists(st.sampled_from(["draw 0", "draw 1", "learn", "learner dies", "does not arrive", "save"]), max_size=60))
+def test_what_a_learner_learnt_that_died_before_its_answer_was_read_does_not_count():
+    draws = Draws([4])
+    draws.drawn(0)
+    draws.back_to_frontier()  # the death was noticed by another call, while the answer was on its way
+    assert not draws.learnt()
+    assert draws.number(0) == 4 and draws.ahead == 0, "the learner that begins again is given the first draw again"
+    draws.drawn(0)
+    assert draws.learnt()
+    assert draws.save() == [5]
+
+
+EVENTS = ["draw 0", "draw 1", "learn", "learner dies", "learner dies, its answer comes late", "does not arrive", "save"]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=60))
 def test_a_learner_skips_nothing_and_takes_nothing_twice_whenever_it_dies(events):
     """A learner that appends what it learns, is given two draws at most, and forgets what it has not saved."""
     draws, learnt, saved, counted = Draws([0, 0]), [], [], 0
@@ -55,9 +69,11 @@ def test_a_learner_skips_nothing_and_takes_nothing_twice_whenever_it_dies(events
             saved = list(learnt)
             frontier = draws.save()
             assert frontier == [sum(s == share for s, _ in saved) for share in (0, 1)]
-        elif event == "learner dies":
+        elif event.startswith("learner dies"):
             learnt, given = list(saved), []
             draws.back_to_frontier()
+            if event.endswith("late"):
+                assert not draws.learnt()
         elif event == "does not arrive":
             if given:
                 given.pop()
