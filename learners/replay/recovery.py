@@ -11,7 +11,7 @@ from learners.replay.arrival import arrived, steps_of
 from learners.replay.journal import Frame, Journal, Kind
 from learners.replay.ledger import REASONS, DropReason
 from learners.replay.shelf import Shelf
-from learners.replay.snapshots import snapshot
+from learners.replay.snapshots import restore, snapshot
 from learners.replay.state import State
 
 
@@ -31,7 +31,10 @@ def recover(store: Store, journal: Journal, state: State, shelf: Shelf, decide: 
     """
     config = state.config
     for frame in journal.recovered:
-        state.apply(frame)
+        if frame.kind is Kind.SNAPSHOT:
+            restore(state, frame)
+        else:
+            state.apply(frame)
     if not journal.recovered:
         journal.begin_anew(snapshot(state))  # the settings
     journal.recovered = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,8 @@ from learners.replay.config import Config
 from learners.replay.journal import Frame, Kind
 from learners.replay.ledger import REASONS, Count
 from learners.replay.sample import Given
+from learners.replay.state import State
 from learners.replay.tables import Slots
-
-if TYPE_CHECKING:
-    from learners.replay.state import State
 
 Ints = NDArray[np.int64]
 

@@ -16,7 +16,6 @@ from learners.replay.ledger import REASONS, Count, DropReason
 from learners.replay.removers import REMOVERS
 from learners.replay.sample import Given
 from learners.replay.samplers import SAMPLERS
-from learners.replay.snapshots import restore
 from learners.replay.tables import Slots, Table
 from learners.replay.units import ITEM_COLUMNS, ROW_COLUMNS, Fragment, Group, Items, Pieces, Row, Tables, Unit
 from learners.replay.windows import Window
@@ -84,7 +83,7 @@ class State:
     # Frames ---------------------------------------------------------------------------------------------------------
 
     def apply(self, frame: Frame) -> None:
-        """Change as a frame says."""
+        """Change as a decision says; a snapshot is none (`snapshots.restore`)."""
         numbers, arrays = frame.numbers, frame.arrays
         if frame.kind is Kind.INSERT:
             self._insert(numbers, *arrays)
@@ -102,7 +101,7 @@ class State:
         elif frame.kind is Kind.PRIORITISE:
             self._prioritise(self.slots(arrays[0]), arrays[1])
         else:
-            restore(self, frame)
+            raise ValueError(f"got a frame of kind {frame.kind.name}; expected a decision")
 
     def ids(self, slots: Slots) -> Ints:
         """What items are called."""
