@@ -38,6 +38,7 @@ COMMON = {
     "policy.encoder": "small",
     "policy.recurrent": False,
     "learner.learning_rate": 3e-4,
+    "learner.normalise_returns": True,  # as Sample Factory does by default
     "learner.epochs": 1,
     "learner.minibatches": 1,
     "record_mb": 0,

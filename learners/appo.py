@@ -31,6 +31,7 @@ from learners.losses import (
     probability_ratio,
     weighted_mean,
 )
+from learners.return_scale import ReturnScale
 from learners.returns import stop_at_unknown, vtrace
 from learners.weights import fitting_state, load_named_weights, named_weights, pack_weights, unpack_weights
 
@@ -49,6 +50,8 @@ class Config(BaseModel):
         value_coefficient: weight of the value loss.
         entropy_coefficient: weight of the entropy bonus.
         normalise_advantage: whether advantages are brought to mean 0 and deviation 1 in each minibatch.
+        normalise_returns: whether the critic learns returns in units of their running deviation (`ReturnScale`): for
+            games that pay tens or thousands. Value loss, value clip and advantages are in that unit then.
         learning_rate: of Adam.
         adam_betas: decay of Adam's running moments.
         adam_epsilon: of Adam.
@@ -73,6 +76,7 @@ class Config(BaseModel):
     value_coefficient: float = Field(0.5, ge=0)
     entropy_coefficient: float = Field(0.003, ge=0)
     normalise_advantage: bool = True
+    normalise_returns: bool = False
     learning_rate: float = Field(1e-4, gt=0)
     adam_betas: tuple[float, float] = (0.9, 0.999)
     adam_epsilon: float = Field(1e-6, gt=0)
@@ -128,6 +132,7 @@ class Appo:
         self._descent = Descent(self._network, self.config, agreed=self._agreed, summed=self._sum)
         self._evaluate = torch.compile(module.evaluate, dynamic=True) if self.config.compile else module.evaluate
         self._rng = torch.Generator().manual_seed(self.config.seed)
+        self._scale = ReturnScale() if self.config.normalise_returns else None
         self._version = 0
         self._forward_s = self._backward_s = 0.0
 
@@ -206,13 +211,20 @@ class Appo:
         evaluation = self._read(batch)
         value = evaluation.value[acting_index(batch.lengths)]
         share = self._share(batch)
+
+        def mean(x: Tensor, weight: Tensor | None) -> Tensor:
+            return self._world.sum(share * weighted_mean(x, weight))
+
         vs, advantage = self._targets(batch, evaluation)
+        if self._scale is not None:
+            if first:
+                returns = vs.double()
+                self._scale.see(float(mean(returns, batch.weight)), float(mean(returns**2, batch.weight)))
+            vs, advantage = self._scale.values(vs), self._scale.gains(advantage)
         if first:
             anchor[where] = value.detach()
         if config.normalise_advantage:
-            advantage = normalised(
-                advantage, batch.weight, lambda x, weight: self._world.sum(share * weighted_mean(x, weight))
-            )
+            advantage = normalised(advantage, batch.weight, mean)
 
         policy_loss = self._policy_loss(batch, evaluation.logprob, advantage)
         value_loss = clipped_value_loss(value, anchor[where], vs, config.value_clip, batch.weight)
@@ -241,7 +253,7 @@ class Appo:
                     weighted_mean(ratio - 1 - ratio.log(), batch.weight),
                     weighted_mean(clipped.float(), batch.weight),
                     1 - (vs - value).var(correction=0) / vs.var(correction=0),
-                    value.mean(),
+                    (value if self._scale is None else self._scale.returns(value)).mean(),
                 ]
             )
             return torch.cat([self._world.sum(share * means), grad_norm.unsqueeze(0)])
@@ -285,14 +297,17 @@ class Appo:
 
     @torch.no_grad()
     def _targets(self, batch: TrainBatch, evaluation: Evaluation) -> tuple[Tensor, Tensor]:
-        """V-trace targets and advantages of every step, `[N]` each."""
+        """V-trace targets and advantages of every step, `[N]` each, in the unit of the reward."""
         config = self.config
-        now = evaluation.value.detach()[acting_index(batch.lengths)]
+        values = evaluation.value.detach()
+        if self._scale is not None:
+            values = self._scale.returns(values)
+        now = values[acting_index(batch.lengths)]
         reward, discount = stop_at_unknown(batch.reward, batch.discount * config.gamma, now, batch.weight)
         columns = (batch.behaviour_logprob, evaluation.logprob.detach(), reward, discount)
         padded, mask = pad(torch.stack(columns, -1), batch.lengths)
         behaviour_logprob, target_logprob, reward, discount = padded.unbind(-1)
-        value, _ = pad(evaluation.value.detach(), batch.lengths + 1)
+        value, _ = pad(values, batch.lengths + 1)
         estimate = vtrace(
             behaviour_logprob,
             target_logprob,
@@ -325,6 +340,8 @@ class Appo:
         state = named_weights(self._network, "module") | self._descent.state_dict()
         state["rng"] = self._rng.get_state()
         state["counters"] = torch.tensor([self._version, self._descent.skipped, self._descent.skipped_in_a_row])
+        if self._scale is not None:
+            state["returns"] = self._scale.state()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -338,3 +355,5 @@ class Appo:
             self._descent.load_state_dict(state)
             self._rng.set_state(state["rng"].cpu())
             self._version, self._descent.skipped, self._descent.skipped_in_a_row = state["counters"].tolist()
+            if self._scale is not None:
+                self._scale.load(state["returns"])

@@ -378,9 +378,12 @@ class Experiment(BaseModel):
         free |= {"placement", "scaling", "role_deadline_s", "storage"}
         free |= {"prices", "cache", "budget", "fallback", "canaries", "monitors", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
-        offline: Any = True if self.offline is None else {"source"}
+        offline: Any = True
+        if self.offline is not None:
+            offline = {"source": True, "vtrace": _unset_scale(self.offline.vtrace)}
         rllib: Any = True if self.rllib is None else {"train_s"}
         exclude = {**dict.fromkeys(free, True), "offline": offline, "rllib": rllib, "reward": _unset(self.reward)}
+        exclude["learner"] = _unset_scale(self.learner)
         return hashlib.sha256(self.model_dump_json(exclude=exclude).encode()).hexdigest()[:16]
 
     @property
@@ -402,3 +405,8 @@ class Experiment(BaseModel):
 def _unset(reward: RewardConfig) -> set[str]:
     """What is left out of hashes, so that runs without it are what they were before there was such a setting."""
     return {name for name, unset in (("view", reward.view is None), ("observed", not reward.observed)) if unset}
+
+
+def _unset_scale(learner: AppoConfig) -> set[str]:
+    """As `_unset`, of a learner."""
+    return set() if learner.normalise_returns else {"normalise_returns"}

@@ -46,6 +46,7 @@ def unsupported(experiment: Experiment) -> str | None:
         (learner.c_bar != 1.0, "learner.c_bar=1: RLlib's V-trace has no other"),
         (appo and learner.normalise_advantage, "learner.normalise_advantage=false: RLlib's APPO does not"),
         (not appo and not learner.normalise_advantage, "learner.normalise_advantage=true: RLlib's PPO always does"),
+        (learner.normalise_returns, "learner.normalise_returns=false: RLlib's critic learns returns as they are"),
         (learner.precision != "float32" or learner.compile, "learner.precision=float32 learner.compile=false"),
     ]
     return next((f"rllib.algorithm={experiment.rllib.algorithm} needs {text}" for found, text in wrong if found), None)

@@ -390,3 +390,41 @@ def test_a_step_of_unknown_reward_tells_nothing_to_the_steps_before_it(random):
         learner.update(replace(batch, reward=reward, weight=weight))
     assert same(learners[0].module.state_dict(), learners[1].module.state_dict())
     assert not same(learners[0].module.state_dict(), Tiny().state_dict())
+
+
+def test_with_normalised_returns_the_size_of_the_reward_makes_no_difference(random):
+    config = Config(normalise_returns=True, normalise_advantage=False, learning_rate=0.01)
+    batches = [batch_of(Tiny(), random) for _ in range(5)]
+    small, large = Appo(Tiny(), config), Appo(Tiny(), config)
+    for batch in batches:
+        told = small.update(batch), large.update(replace(batch, reward=batch.reward * 1024))
+    assert told[1]["value_loss"] == pytest.approx(told[0]["value_loss"], rel=1e-4)
+    assert told[1]["mean_value"] == pytest.approx(1024 * told[0]["mean_value"], rel=1e-4)
+    for left, right in zip(small.module.parameters(), large.module.parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-6)
+
+
+def test_learners_that_share_a_batch_have_one_scale_of_returns(random):
+    config = Config(normalise_returns=True, learning_rate=0.01)
+    batches = [batch_of(Tiny(), random) for _ in range(3)]
+    alone = Appo(Tiny(), config)
+    for batch in batches:
+        alone.update(batch)
+    halves = [[b.select(torch.tensor(rows)) for b in batches] for rows in ([0, 1], [2, 3])]
+    shared, _ = together(halves, config, Tiny())
+    for learner in shared:
+        torch.testing.assert_close(learner.state_dict()["returns"], alone.state_dict()["returns"], rtol=1e-6, atol=0)
+
+
+def test_the_scale_of_returns_goes_with_the_state_and_survives_a_reward_that_is_not_finite(random):
+    config = Config(normalise_returns=True)
+    learner, batch = Appo(Tiny(), config), batch_of(Tiny(), random)
+    learner.update(batch)
+    before = learner.state_dict()["returns"]
+    learner.update(replace(batch, reward=batch.reward * math.nan))
+    assert torch.equal(learner.state_dict()["returns"], before)
+    again = Appo(Tiny(seed=1), config)
+    again.load_state_dict(learner.state_dict())
+    assert same(again.state_dict(), learner.state_dict())
+    with pytest.raises(ValueError, match="resume with the config that wrote it"):
+        again.load_state_dict(Appo(Tiny()).state_dict())

@@ -17,6 +17,7 @@ from pipelines.recipes.table import find_recipe
         ("rllib-appo", {"runner": "local"}, "RLlib runs on Ray"),
         ("rllib-appo", {"max_staleness": 0}, "bounds no staleness"),
         ("rllib-ppo", {"learner.normalise_advantage": False}, "PPO always does"),
+        ("rllib-ppo", {"learner.normalise_returns": True}, "returns as they are"),
         ("rllib-ppo", {"learner.value_clip": 1.0}, "clips another quantity"),
     ],
 )
