@@ -38,7 +38,6 @@ COMMON = {
     "policy.encoder": "small",
     "policy.recurrent": False,
     "learner.learning_rate": 3e-4,
-    "learner.normalise_returns": True,  # as Sample Factory does by default
     "learner.epochs": 1,
     "learner.minibatches": 1,
     "record_mb": 0,
@@ -62,6 +61,7 @@ GUERDON: dict[str, tuple[str, dict[str, Any]]] = {
         {
             **COMMON,
             "task": "CartPole-v1",
+            "learner.normalise_returns": True,  # as Sample Factory does; NetHack gained nothing by it
             "policy.hidden": 64,
             "actors.environments": 64,
             "batch_fragments": 1,
