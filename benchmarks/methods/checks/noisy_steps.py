@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds.flows import STEPS, Velocity, ascend, match, sample
+from benchmarks.methods.worlds.flows import STEPS, Velocity, ascend, match
 from benchmarks.methods.worlds.scores import grpo
-from learners.objectives.flow_steps import dual_advantage, noise_window
+from learners.flows.sampler import guided_velocity, sample
+from learners.flows.steps import dual_advantage, noise_window
 from rewards.columns import Column
 from rewards.views.layout import Layout
 from rewards.views.view import Config, RewardView
@@ -44,14 +45,10 @@ def grouped(scores: Tensor) -> Tensor:
 # --- 195: noise in a window ---
 
 
-def up(points: Tensor) -> Tensor:
-    """Likes what is high, between −1 and 1 on the ring."""
-    return points[:, 1] / 2
-
-
-def right(points: Tensor) -> Tensor:
-    """Likes what is on the right."""
-    return points[:, 0] / 2
+def towards(points: Tensor, axis: int) -> Tensor:
+    """How far points of the ring lie along an axis, −1 to 1; what is off the ring has less, and far off nothing."""
+    size = points.norm(dim=1)
+    return points[:, axis] / size.clamp_min(1e-6) * torch.exp(-(size - 2).square())
 
 
 TARGET = 0.6
@@ -72,18 +69,18 @@ def fast(seed: int, width: int, weights: tuple[float, float], updates: int = 60)
     aim = [w > 0 for w in weights]
     for _ in range(updates):
         window = noise_window(STEPS, width, generator)
-        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), eta=ETA, window=window)
+        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), STEPS, eta=ETA, window=window)
         points = path.states[:, -1]
-        rewards = torch.stack([up(points), right(points)], 1)
+        rewards = torch.stack([towards(points, 1), towards(points, 0)], 1)
         mean = float(rewards[:, aim].mean())
         if not reached and mean >= TARGET:
             reached = float(spent)
-        ascend(flow, optimiser, path, grouped(rewards @ torch.tensor(weights)), ETA)
+        ascend(flow, optimiser, path, grouped(rewards @ torch.tensor(weights)))
         spent += 2 * width  # passes with gradient of each sample: two epochs over the window
-    made = sample(flow, torch.randn(2000, 2)).states[:, -1]
+    made = sample(flow, torch.randn(2000, 2), STEPS).states[:, -1]
     return {
-        "up": float(up(made).mean()),
-        "right": float(right(made).mean()),
+        "up": float(towards(made, 1).mean()),
+        "right": float(towards(made, 0).mean()),
         "passes to the target": reached or float(spent),
     }
 
@@ -174,7 +171,7 @@ def led(seed: int, arm: Literal["plain", "guided", "distilled"], updates: int = 
     reached, rewards = float(updates), torch.zeros(1)
     settings = {"guide": model.slope, "strength": strength} if guided else {}
     for update in range(updates):
-        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), eta=eta, **settings)
+        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), STEPS, eta=eta, **settings)
         rewards = mode(path.states[:, -1])
         if reached == updates and float(rewards.mean()) >= 0.4:
             reached = float(update)
@@ -183,26 +180,25 @@ def led(seed: int, arm: Literal["plain", "guided", "distilled"], updates: int = 
             with torch.no_grad():
                 scores = torch.stack([model(path.states[:, k + 1], 1 - (k + 1) / STEPS) for k in range(STEPS)], 1)
             advantage = dual_advantage(scores, rewards, groups)
-        ascend(flow, optimiser, path, advantage, eta)
+        ascend(flow, optimiser, path, advantage)
     if arm == "distilled":
         distil(flow, model, strength)
-    alone = mode(sample(flow, torch.randn(2000, 2)).states[:, -1])
-    with_guide = mode(sample(flow, torch.randn(2000, 2), **settings).states[:, -1])
+    alone = mode(sample(flow, torch.randn(2000, 2), STEPS).states[:, -1])
+    with_guide = mode(sample(flow, torch.randn(2000, 2), STEPS, **settings).states[:, -1])
     return {"updates": reached, "reward alone": float(alone.mean()), "reward as trained": float(with_guide.mean())}
 
 
 def distil(flow: Velocity, model: Noisy, strength: float, steps: int = 200) -> None:
-    """Teach the flow the drift that guidance gave it, in place: v − s g / (|g| |dσ|) on its own guided paths."""
+    """Teach the flow the drift that guidance gave it, in place, on its own guided paths."""
     teacher = Velocity(0)
     teacher.load_state_dict(flow.state_dict())
     optimiser = torch.optim.Adam(flow.parameters(), 5e-4)
     for _ in range(steps):
-        states = sample(teacher, torch.randn(64, 2), guide=model.slope, strength=strength).states
+        states = sample(teacher, torch.randn(64, 2), STEPS, guide=model.slope, strength=strength).states
         loss = torch.zeros(())
         for k in range(STEPS):
             x, sigma = states[:, k], 1 - k / STEPS
-            slope = model.slope(x, sigma)
-            wanted = teacher(x, sigma) - strength * STEPS * slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-12)
+            wanted = guided_velocity(teacher(x, sigma), model.slope(x, sigma), strength, STEPS)
             loss = loss + (flow(x, sigma) - wanted.detach()).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -295,20 +291,20 @@ def hacked(seed: int, names: tuple[str, ...], updates: int = 80) -> Mapping[str,
     )
     layout = Layout.of([1] * (GROUPS * MEMBERS), torch.arange(GROUPS).repeat_interleave(MEMBERS).numpy())
     for _ in range(updates):
-        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), eta=ETA)
+        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), STEPS, eta=ETA)
         points = path.states[:, -1]
         with torch.no_grad():
             clean = model(points)[:, 0].sigmoid()
         shown = {"first": first_proxy(points), "second": second_proxy(points), "clean": clean}
         found = view.apply({name: Column.full(shown[name].numpy()) for name in names}, layout).advantage
         assert found is not None
-        ascend(flow, optimiser, path, torch.as_tensor(found.values)[:, None], ETA)
-    made = sample(flow, torch.randn(2000, 2)).states[:, -1]
+        ascend(flow, optimiser, path, torch.as_tensor(found.values)[:, None])
+    made = sample(flow, torch.randn(2000, 2), STEPS).states[:, -1]
     good = valid(made)
     return {
         "artefacts": float((~good).float().mean()),
         "first proxy": float(first_proxy(made).mean()),
-        "wanted": float((up(made) * good).mean()),
+        "wanted": float((made[:, 1] / 2 * good).mean()),
         "AUC": auc,
     }
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from learners.objectives.flow_steps import dual_advantage, flow_log_prob, flow_mean, noise_window
+from learners.flows.steps import dual_advantage, flow_log_prob, flow_mean, noise_window
 
 X, V = torch.tensor([[1.0, 2.0], [0.5, -1.0]]), torch.tensor([[0.5, 0.0], [-1.0, 1.0]])
 
