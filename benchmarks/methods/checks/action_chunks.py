@@ -22,7 +22,7 @@ from rewards.comparison.correlation import spearman
 from rewards.sources.world_model_goal import best_and_worst, chunk_reward
 
 HORIZON, GAIN, NEAR = 4, 0.7, 0.15
-CANDIDATES, STATES, ROUNDS = 8, 128, 4
+CANDIDATES, STATES = 8, 128
 
 
 def tasks(number: int) -> tuple[Tensor, Tensor]:
@@ -77,51 +77,47 @@ def scored(way: Tensor, chunk: Tensor, right: Tensor, model: nn.Module, goal: fl
 
 
 def preferred(seed: int, goal: float, weight: float, beta: float = 1.0, updates: int = 120) -> Mapping[str, float]:
-    """Success after rounds of DPO on the best and worst of candidates; with neither term, of the cloned policy.
+    """Success after DPO on the best and worst of candidates; with neither term, of the cloned policy.
 
     Args:
         seed: of everything.
         goal: whether the world model's distance to the goal counts, 1 or 0.
         weight: of the distance to what was shown.
         beta: of DPO.
-        updates: of each round.
+        updates: gradient steps of DPO.
     """
-    flow, model = deepcopy(cloned(seed)), world_model(seed)
+    flow, reference, model = deepcopy(cloned(seed)), cloned(seed), world_model(seed)
     torch.manual_seed(1000 + seed)
-    agreement = 0.0
-    for turn in range(ROUNDS if goal or weight else 0):
-        reference = deepcopy(flow)
-        way, right = tasks(STATES)
-        asked = way.repeat_interleave(CANDIDATES, 0)
-        made = sample(flow.given(asked), torch.randn(len(asked), 2 * HORIZON), STEPS).states[:, -1]
-        chunk = made.view(STATES, CANDIDATES, -1)
-        rewards = scored(way, chunk, right, model, goal, weight)
-        if turn == 0:
-            apart = left(way[:, None], chunk).norm(dim=-1).numpy()
-            agreement = float(np.mean([spearman(r, -d) or 0.0 for r, d in zip(rewards, apart, strict=True)]))
-        pairs = best_and_worst(rewards)
-        rows = torch.arange(STATES)[torch.as_tensor(pairs.valid)]
-        both = [chunk[rows, torch.as_tensor(index)[rows]] for index in (pairs.chosen, pairs.rejected)]
-        optimiser = torch.optim.Adam(flow.parameters(), 3e-4)
-        for _ in range(updates):
-            losses = []
-            noise, sigma = torch.randn_like(both[0]), torch.rand(len(rows), 1)
-            for clean in both:
-                x = noised(clean, noise, sigma)
-                with torch.no_grad():
-                    old = matching_losses(reference(x, sigma, way[rows]), clean, noise)
-                losses.append(torch.stack([matching_losses(flow(x, sigma, way[rows]), clean, noise), old]))
-            loss = flow_dpo(losses[0], losses[1], beta).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    way, right = tasks(STATES)
+    asked = way.repeat_interleave(CANDIDATES, 0)
+    made = sample(flow.given(asked), torch.randn(len(asked), 2 * HORIZON), STEPS).states[:, -1]
+    chunk = made.view(STATES, CANDIDATES, -1)
+    rewards = scored(way, chunk, right, model, goal, weight)
+    apart = left(way[:, None], chunk).norm(dim=-1).numpy()
+    agreement = np.mean([spearman(r, -d) or 0.0 for r, d in zip(rewards, apart, strict=True)])
+    pairs = best_and_worst(rewards)
+    rows = torch.arange(STATES)[torch.as_tensor(pairs.valid)]  # none, where neither term counts
+    both = [chunk[rows, torch.as_tensor(index)[rows]] for index in (pairs.chosen, pairs.rejected)]
+    optimiser = torch.optim.Adam(flow.parameters(), 3e-4)
+    for _ in range(updates if len(rows) else 0):
+        losses = []
+        noise, sigma = torch.randn_like(both[0]), torch.rand(len(rows), 1)
+        for clean in both:
+            x = noised(clean, noise, sigma)
+            with torch.no_grad():
+                old = matching_losses(reference(x, sigma, way[rows]), clean, noise)
+            losses.append(torch.stack([matching_losses(flow(x, sigma, way[rows]), clean, noise), old]))
+        loss = flow_dpo(losses[0], losses[1], beta).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
     way, _ = tasks(2000)
     made = sample(flow.given(way), torch.randn(2000, 2 * HORIZON), STEPS).states[:, -1]
     end = left(way, made).norm(dim=1)
     return {
         "success": float((end < NEAR).float().mean()),
         "left of the way": float(end.mean()),
-        "rank correlation with the true distance": agreement,
+        "rank correlation with the true distance": float(agreement),
     }
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from benchmarks.methods.experiment import Check
 from benchmarks.methods.worlds import arithmetic
-from benchmarks.methods.worlds.language import END, TinyPolicy, Writing, imitate, mask_of, reinforce, write
+from benchmarks.methods.worlds.language import END, TinyPolicy, Writing, imitate, reinforce, write
 from benchmarks.methods.worlds.scores import grpo
 from rewards.columns import Column
-from rewards.sources.information import reconstruction_likelihood, self_aligned, thought_gain
+from rewards.sources.information import reconstruction_likelihood, self_aligned
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -208,106 +208,4 @@ PROMPT_ECHO = Check(
         and found.interval("echo", "variance of a score")[1] == 0
     ),
     units={"shown on the way": "share of strokes", "shown at the end": "share of strokes"},
-)
-
-# --- 113: thoughts that foretell the text ----------------------------------------------------------------------------
-
-MODULUS, GIVEN = 7, 3
-THINK = 1 + MODULUS
-"""The first of the words of thought; one for each partial sum."""
-SCRIPT = THINK + MODULUS
-MARK = SCRIPT
-"""Stands between the text so far and what follows, where nothing is thought."""
-
-
-def running(random: np.random.Generator, number: int) -> tuple[Ints, Ints]:
-    """Three digits `[n, 3]`, and what follows: their sum modulo 7 `[n]`, as tokens."""
-    digits = random.integers(0, MODULUS, (number, GIVEN))
-    return 1 + digits, 1 + digits.sum(-1) % MODULUS
-
-
-def scratch(given: Ints) -> Ints:
-    """The partial sums that a useful thought would name `[n, 2]`."""
-    sums: Ints = np.cumsum(given - 1, axis=1)[:, 1:] % MODULUS
-    return THINK + sums
-
-
-@cache
-def reader_of_text(seed: int) -> TinyPolicy:
-    """A policy that has read texts, some with thoughts in them, half of them to the point; it may not be trained."""
-    random, policy = np.random.default_rng(1000 + seed), TinyPolicy(SCRIPT + 1, seed)
-    number = 1500
-    given, follows = running(random, number)
-    useful = random.random((number, 1)) < 0.5
-    thoughts = np.where(useful, scratch(given), THINK + random.integers(0, MODULUS, (number, GIVEN - 1)))
-    silent = random.random((number, 1)) < 0.2
-    thoughts = np.where(silent, MARK, thoughts)
-    imitate(policy, given, np.concatenate([thoughts, follows[:, None]], axis=1), 200)
-    return policy
-
-
-def thoughtful(seed: int, think: bool, updates: int = 150, groups: int = 16, members: int = 16) -> Mapping[str, float]:
-    """Accuracy on what follows, with a thought before it or without, after equally many steps.
-
-    Args:
-        seed: of everything.
-        think: whether thoughts are trained by what they add; else next tokens are, without thinking.
-        updates: gradient steps.
-        groups: texts of a batch.
-        members: thoughts about each; without thinking, as many texts more.
-    """
-    policy, random = deepcopy(reader_of_text(seed)), np.random.default_rng(seed)
-    slow, generator = deepcopy(policy), torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(policy.parameters(), 2e-3)
-    gains: list[float] = []
-    for _ in range(updates):
-        given, follows = (torch.as_tensor(a) for a in running(random, groups if think else groups * members))
-        if think:
-            asked, next_token = given.repeat_interleave(members, 0), follows.repeat_interleave(members)[:, None]
-            thoughts = policy.write(asked, GIVEN - 1, generator)
-            with torch.no_grad():
-                after = policy.log_probs(asked, torch.cat([thoughts, next_token], 1))[:, -1].view(groups, members)
-                marks = torch.full((groups, GIVEN - 1), MARK)
-                before = slow.log_probs(given, torch.cat([marks, follows[:, None]], 1))[:, -1]
-            gain = thought_gain(after.double().clamp(max=0).numpy(), before.double().clamp(max=0).numpy())
-            gains.append(float(gain.mean()))
-            apart = (gain - gain.mean(1, keepdims=True)) * members / (members - 1)
-            logs = (policy.log_probs(asked, thoughts) * mask_of(thoughts)).sum(-1)
-            loss = -(logs * torch.as_tensor(apart, dtype=torch.float32).flatten()).mean()
-        else:
-            marks = torch.full((len(given), GIVEN - 1), MARK)
-            loss = -policy.log_probs(given, torch.cat([marks, follows[:, None]], 1))[:, -1].mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimiser.step()
-        with torch.no_grad():
-            for old, new in zip(slow.parameters(), policy.parameters(), strict=True):
-                old.lerp_(new, 0.001)
-    given, follows = (torch.as_tensor(a) for a in running(np.random.default_rng(9000 + seed), 1000))
-    with torch.no_grad():
-        written = policy.write(given, GIVEN - 1, generator) if think else torch.full((1000, GIVEN - 1), MARK)
-        logits = policy.logits(given, torch.cat([written, follows[:, None]], 1))[:, -1]
-    useful = (written.numpy() == scratch(given.numpy())).all(-1).mean()
-    return {
-        "accuracy": float((logits.argmax(-1) == follows).float().mean()),
-        "gain of the last thoughts": float(np.mean(gains[-20:])) if gains else 0.0,
-        "useful thoughts": float(useful),
-    }
-
-
-RLP = Check(
-    row=113,
-    name="next-token-information-gain",
-    claim="After equally many steps over as many tokens, a policy whose thoughts were rewarded with what they add to "
-    "foretelling a text gains more than nothing from them, and foretells better than one that went on learning "
-    "next tokens.",
-    arms={
-        "next tokens": lambda seed: thoughtful(seed, think=False),
-        "RLP": lambda seed: thoughtful(seed, think=True),
-    },
-    holds=lambda found: (
-        found.interval("RLP", "gain of the last thoughts")[0] > 0 and found.above("RLP", "next tokens", "accuracy")
-    ),
-    units={"accuracy": "share of texts", "gain of the last thoughts": "nats"},
 )
