@@ -1,10 +1,8 @@
-"""Checks of losses beside the policy gradient: keeping what was known, bands of entropy, help from a later self."""
+"""Checks of losses beside the policy gradient: keeping what was known, and bands of entropy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from functools import cache, partial
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -12,13 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds import arithmetic
-from benchmarks.methods.worlds.language import TinyPolicy, imitate, mask_of
+from benchmarks.methods.worlds.language import TinyPolicy, imitate
 from benchmarks.methods.worlds.tabular import grid
-from learners.language.policy_loss import PolicyLoss, policy_losses
 from learners.objectives.entropy_band import EntropyBand, EntropyHistory
 from learners.objectives.mass_covering import Generator, mass_covering, mastered
-from learners.objectives.near_future import Signal, best_guide, learning_signal, replaced
 
 
 def group_advantages(rewards: Tensor) -> Tensor:
@@ -194,133 +189,4 @@ EPO = Check(
     },
     holds=_best_and_steadiest,
     units={"success at the end": "share of episodes", "success on the way": "share of episodes"},
-)
-
-
-# --- 104: a later self as a guide --------------------------------------------------------------------------------
-
-GROUPS, MEMBERS, HELP, LARGEST = 12, 8, 3, 40
-
-
-def solved(asked: Tensor, completions: Tensor) -> Tensor:
-    """Whether the whole answer is right, bool `[B]`."""
-    found: Tensor = (completions == torch.as_tensor(arithmetic.answers(asked.numpy()))).all(-1)
-    return found
-
-
-def guided(
-    policy: TinyPolicy, guide: TinyPolicy | None, seed: int, updates: int, curve: list[float] | None = None
-) -> TinyPolicy:
-    """GRPO on sums; a guide's right answers take the places of some wrong ones. The policy is trained in place."""
-    random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(policy.parameters(), 2e-3)
-    for _ in range(updates):
-        asked = torch.as_tensor(arithmetic.prompts(random, GROUPS, LARGEST)).repeat_interleave(MEMBERS, 0)
-        written = policy.write(asked, arithmetic.LENGTH, generator)
-        wins = solved(asked, written).view(GROUPS, MEMBERS)
-        if curve is not None:
-            curve.append(float(wins.float().mean()))
-        with torch.no_grad():
-            anchor = policy.log_probs(asked, written)
-            if guide is not None:
-                told = guide.write(asked, arithmetic.LENGTH, generator)
-                taught = solved(asked, told).view(GROUPS, MEMBERS)
-                index = replaced(wins, taught, HELP)
-                row = (torch.arange(GROUPS)[:, None] * MEMBERS + index.clamp(min=0)).flatten()
-                swap = (index >= 0).flatten()
-                written = torch.where(swap[:, None], told[row], written)
-                anchor = torch.where(swap[:, None], guide.log_probs(asked, written), anchor)
-                wins = wins | (index >= 0)
-        mask = mask_of(written)
-        advantage = group_advantages(wins.float()).flatten()[:, None].expand_as(anchor)
-        owner = torch.arange(len(asked))[:, None].expand_as(mask)[mask]
-        found = policy_losses(
-            policy.log_probs(asked, written)[mask],
-            anchor[mask],
-            advantage[mask],
-            torch.ones(int(mask.sum())),
-            owner,
-            PolicyLoss(),
-        )
-        optimiser.zero_grad()
-        found.loss.mean().backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimiser.step()
-    return policy
-
-
-def teacher(seed: int) -> TinyPolicy:
-    """Another network, which was taught all sums."""
-    policy = TinyPolicy(arithmetic.VOCABULARY, 500 + seed)
-    asked = arithmetic.prompts(np.random.default_rng(500 + seed), 600, LARGEST)
-    imitate(policy, asked, arithmetic.answers(asked), 250)
-    return policy
-
-
-def signal(policy: TinyPolicy, guide: TinyPolicy, seed: int) -> Signal:
-    """What a guide is worth to a policy, on sums of their own."""
-    generator = torch.Generator().manual_seed(seed)
-    asked = torch.as_tensor(arithmetic.prompts(np.random.default_rng(9000 + seed), 64, LARGEST)).repeat_interleave(4, 0)
-    own, told = (model.write(asked, arithmetic.LENGTH, generator) for model in (policy, guide))
-    mask = mask_of(told)
-    with torch.no_grad():
-        ratio = ((policy.log_probs(asked, told) - guide.log_probs(asked, told)) * mask).sum(-1)
-    right = [solved(asked, texts).view(64, 4).any(1) for texts in (told, own)]
-    return learning_signal(right[0], right[1], ratio, bound=1.5)
-
-
-AHEAD: Sequence[int] = (40, 80, 160)
-
-
-@cache
-def run_ahead(seed: int) -> tuple[TinyPolicy, tuple[TinyPolicy, ...], tuple[Signal, ...]]:
-    """A weak policy, its later checkpoints and a teacher, and what each is worth; nobody may train them further."""
-    start = arithmetic.beginner(seed, 60, LARGEST)
-    later, guides = start, []
-    for before, after in zip((0, *AHEAD), AHEAD, strict=False):
-        later = guided(deepcopy(later), None, 100 + seed, after - before)
-        guides.append(later)
-    guides.append(teacher(seed))
-    return start, tuple(guides), tuple(signal(start, guide, seed) for guide in guides)
-
-
-def near_future(seed: int, arm: str, updates: int = 100) -> Mapping[str, float]:
-    """Accuracy after as many updates of a policy that began weak, and which guide S would have chosen.
-
-    The updates by which the run was taken ahead are not counted: what is asked is whether a guide is worth them.
-    """
-    start, guides, signals = run_ahead(seed)
-    best = best_guide(signals[:-1])
-    chosen = {"GRPO": None, "near future": guides[best or 0], "teacher": guides[-1]}[arm]
-    curve: list[float] = []
-    policy = guided(deepcopy(start), chosen, seed, updates, curve)
-    asked = torch.as_tensor(arithmetic.prompts(np.random.default_rng(10_000 + seed), 512, LARGEST))
-    with torch.no_grad():
-        right = solved(asked, policy.write(asked, arithmetic.LENGTH, torch.Generator().manual_seed(seed)))
-    return {
-        "accuracy": float(right.float().mean()),
-        "accuracy on the way": float(np.mean(curve)),
-        **{f"S, {n} ahead": s.value for n, s in zip(AHEAD, signals, strict=False)},
-        "S, teacher": signals[-1].value,
-    }
-
-
-def _nearest_is_best(found: Found) -> bool:
-    """Above both in accuracy at the end and on the way."""
-    return all(
-        found.above("near future", other, name)
-        for other in ("GRPO", "teacher")
-        for name in ("accuracy", "accuracy on the way")
-    )
-
-
-NPO = Check(
-    row=104,
-    name="near-future-mixed-policy",
-    claim="After equally many updates on sums, and on the way, answers of a later checkpoint of the same run bring "
-    "more accuracy than none, and more than those of a teacher that knows all.",
-    arms={arm: partial(near_future, arm=arm) for arm in ("GRPO", "near future", "teacher")},
-    holds=_nearest_is_best,
-    seeds=3,
-    units={"accuracy": "share of answers", "accuracy on the way": "share of answers"},
 )

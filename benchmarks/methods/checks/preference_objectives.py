@@ -1,4 +1,4 @@
-"""Checks of objectives over pairs: graded margins, games without a best answer, decisive tokens, many instructions."""
+"""Checks of objectives over pairs: games without a best answer, decisive tokens, many instructions."""
 
 from __future__ import annotations
 
@@ -11,69 +11,9 @@ from torch import Tensor, nn
 
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.language import TinyPolicy, imitate
-from learners.language.preferences import dpo
 from learners.objectives.multi_level import multi_level
 from learners.objectives.nash import nash_regression, soft_labels, win_rates
-from learners.objectives.scaled_preference import confidence_beta, scaled_dpo
 from learners.objectives.token_regularised import contrastive_rewards, token_regularised_dpo
-
-# --- 75: pairs with graded margins, of which the close ones are often labelled wrongly ------------------------------
-
-PROMPTS, ANSWERS, FEATURES = 300, 8, 12
-
-
-def graded(seed: int, weight: float, beta: float = 0.1, pairs: int = 600) -> Mapping[str, float]:
-    """Worth of answers after DPO on pairs of which a fifth of the close ones is labelled the other way round.
-
-    Args:
-        seed: of everything.
-        weight: w of dynamic reward scaling.
-        beta: β₀.
-        pairs: how many.
-    """
-    random = np.random.default_rng(seed)
-    shown = torch.as_tensor(random.normal(size=(PROMPTS, ANSWERS, FEATURES)), dtype=torch.float32)
-    gold = shown @ torch.as_tensor(random.normal(size=FEATURES) / np.sqrt(FEATURES), dtype=torch.float32)
-    prompt = torch.as_tensor(random.integers(0, PROMPTS // 2, pairs))  # the other half is held out
-    both = torch.as_tensor(np.stack([random.permutation(ANSWERS)[:2] for _ in range(pairs)]))
-    apart = gold[prompt, both[:, 0]] - gold[prompt, both[:, 1]]
-    close = apart.abs() < apart.abs().median()
-    wrong = close & torch.as_tensor(random.random(pairs) < 0.2)
-    first = (apart > 0) ^ wrong
-    chosen = torch.where(first, both[:, 0], both[:, 1])
-    rejected = torch.where(first, both[:, 1], both[:, 0])
-    # The reward model has heard the same labels: where they are wrong it is wrong too, by as little.
-    margins = apart.abs() + torch.as_tensor(random.normal(0, 0.1, pairs), dtype=torch.float32)
-    theta = torch.zeros(FEATURES, requires_grad=True)
-    optimiser = torch.optim.Adam([theta], 0.05)
-    for _ in range(150):
-        log_probs = (shown @ theta).log_softmax(-1)  # the reference is uniform, and falls out of the difference
-        h = log_probs[prompt, chosen] - log_probs[prompt, rejected]
-        loss = scaled_dpo(h, margins, beta, weight).mean() if weight else dpo(h, beta).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    policy = (shown @ theta.detach()).softmax(-1)[PROMPTS // 2 :]
-    return {
-        "worth": float((policy * gold[PROMPTS // 2 :]).sum(-1).mean()),
-        "mean β": float(confidence_beta(margins, beta, weight).mean()),
-    }
-
-
-MM_RLHF = Check(
-    row=75,
-    name="dynamic-reward-scaled-dpo",
-    claim="With β that grows with the reward margin, answers to new prompts are worth more after DPO than with either "
-    "end of its range held fixed.",
-    arms={
-        "DPO, β = 0.1": lambda seed: graded(seed, 0.0),
-        "DPO, β = 0.15": lambda seed: graded(seed, 0.0, 0.15),
-        "scaled": lambda seed: graded(seed, 0.5),
-    },
-    holds=lambda found: all(found.above("scaled", f"DPO, β = {b}", "worth") for b in ("0.1", "0.15")),
-    units={"worth": "gold reward", "mean β": "price of a nat"},
-)
-
 
 # --- 25: a game that goes round in a circle ---------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Reader(nn.Module):
 
 
 def taught(seed: int, steps: int = 800, batch: int = 256) -> Reader:
-    """A reader of texts: nothing is thought in a fifth, and half of the others' thoughts are what is found on the way."""
+    """A reader of texts: a fifth has no thoughts, and half of the other thoughts are what is found on the way."""
     random, reader = np.random.default_rng(1000 + seed), Reader(seed)
     optimiser = torch.optim.Adam(reader.parameters(), 3e-3)
     for _ in range(steps):
