@@ -119,4 +119,5 @@ def guided_velocity(velocity: Tensor, guide: Tensor, strength: float, steps: int
         steps: of the sampler.
     """
     size = guide.flatten(1).norm(dim=1).reshape(-1, *[1] * (guide.ndim - 1))
-    return velocity - strength * steps * guide / size.clamp_min(1e-12)
+    found: Tensor = velocity - strength * steps * guide / size.clamp_min(1e-12)
+    return found

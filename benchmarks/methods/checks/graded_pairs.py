@@ -60,10 +60,9 @@ def graded(seed: int, weight: float, beta: float = 0.1, pairs: int = 600) -> flo
 
 # --- texts that keep rules, or not ---
 
-LETTERS, LONG, RULES, CRITIQUES = 6, 5, 3, 4
+LETTERS, LONG, RULES, CRITIQUES = 8, 6, 3, 4
 KEPT = 1 + LETTERS
 """Word of a critique: the first rule is kept; then for the others, and as many that say it is not."""
-WORTH = np.array([2.0, 1.5, 1.0])
 
 
 class Critic(TinyPolicy):
@@ -80,10 +79,15 @@ class Critic(TinyPolicy):
         return found[:, 0]
 
 
-def kept(asked: NDArray[np.int64], text: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rules texts keep `[n, 3]`: the letter that was asked for, one twice in a row, the last after the first."""
-    twice = (text[:, 1:] == text[:, :-1]).any(1)
-    return np.stack([(text == asked).any(1), twice, text[:, -1] > text[:, 0]], 1)
+def kept(text: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rules texts keep `[n, 3]`: each has a letter that is to be there."""
+    return (text[:, :, None] == 1 + np.arange(RULES)).any(1)
+
+
+def worth_of(asked: NDArray[np.int64], rules: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 for each rule that is kept, and 2 more for the one that was asked for `[n]`."""
+    found: NDArray[np.float64] = rules.sum(1) + 2.0 * rules[np.arange(len(rules)), asked[:, 0] - 1]
+    return found
 
 
 def judged(seed: int, weight: float, pairs: int = 300, steps: int = 250) -> float:
@@ -98,10 +102,10 @@ def judged(seed: int, weight: float, pairs: int = 300, steps: int = 250) -> floa
     random, model = np.random.default_rng(seed), Critic(seed)
 
     def draw(number: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        asked = random.integers(1, 1 + LETTERS, (number, 1))
+        asked = random.integers(1, 1 + RULES, (number, 1))
         text = random.integers(1, 1 + LETTERS, (2, number, LONG))
-        rules = np.stack([kept(asked, one) for one in text])
-        worth = rules @ WORTH
+        rules = np.stack([kept(one) for one in text])
+        worth = np.stack([worth_of(asked, one) for one in rules])
         use = worth[0] != worth[1]
         first = (worth[0] > worth[1])[None, :, None]
         texts, rules = (np.where(first, both, both[::-1])[:, use] for both in (text, rules))
@@ -115,11 +119,13 @@ def judged(seed: int, weight: float, pairs: int = 300, steps: int = 250) -> floa
     shown, critique, apart = draw(pairs)
     wrong = (apart <= np.median(apart)) & (random.random(len(apart)) < 0.2)
     shown, critique = (np.where(wrong[None, :, None], both[::-1], both) for both in (shown, critique))
-    read, said = torch.as_tensor(shown).flatten(0, 1), torch.as_tensor(critique).flatten(0, 1)
+    read, said = torch.as_tensor(shown), torch.as_tensor(critique)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     for _ in range(steps):
-        logs = model.log_probs(read, said).view(2, len(apart), RULES)
-        scores = model.score(torch.cat([read, said], 1) if weight else read).view(2, len(apart))
+        batch = torch.as_tensor(random.integers(0, len(apart), 64))
+        text, words = read[:, batch].flatten(0, 1), said[:, batch].flatten(0, 1)
+        logs = model.log_probs(text, words).view(2, 64, RULES)
+        scores = model.score(torch.cat([text, words], 1) if weight else text).view(2, 64)
         mask = torch.ones_like(logs, dtype=torch.bool)
         loss = critique_reward_losses(logs, mask, scores[0], scores[1], weight).mean()
         optimiser.zero_grad()
