@@ -11,6 +11,7 @@ RUN/
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
   verdicts/          every verdict, see rewards/verdict_store.py
+  models/            what a language run began with, see pipelines/language/first_model.py
   quarantine/        judges that failed their canaries, see pipelines/judging/quarantine.py
   storage.json       of which mirror this is a copy, see pipelines/mirror/
   .mirror/           snapshots on their way there
@@ -39,7 +40,7 @@ from pipelines.overrides import explain
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 MIN_FREE_MB = 200
-LOGS = "logs"
+LOGS, MODELS = "logs", "models"
 
 
 class RunDirectory:
@@ -216,6 +217,17 @@ class RunDirectory:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 continue
+
+    def reports(self, step: str) -> Iterator[tuple[float, int, dict[str, Any]]]:
+        """What was told in `metrics`: seconds since 1970, the number that is the step, and all numbers.
+
+        Args:
+            step: name of that number; a line without it is left out.
+        """
+        for line in self.lines(self.metrics):
+            at, number = (line.pop("time", None), line.get(step)) if isinstance(line, dict) else (None, None)
+            if isinstance(at, (int, float)) and isinstance(number, (int, float)):
+                yield at, int(number), line
 
     def write_json(self, path: Path, value: Any) -> None:
         """Replace a small file at once, never in part."""

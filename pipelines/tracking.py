@@ -12,7 +12,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.errors import UserError
 
 PARENT_RUN = "GUERDON_MLFLOW_PARENT"  # environment variable: the MLflow run below which a new one is shown
+CONTINUES = "guerdon.continues"  # tag: the MLflow run, in another store, with which this one goes on
+AT_ONCE = 1000  # metrics that MLflow takes in one call
 SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
+
+History = Callable[[], Iterable[tuple[float, int, Mapping[str, Any]]]]  # time, step, numbers
 
 
 class Config(BaseModel):
@@ -41,7 +45,13 @@ class Tracker:
     """One MLflow run."""
 
     def __init__(
-        self, config: Config, runs: Path, name: str, parameters: Mapping[str, Any], resume: str | None
+        self,
+        config: Config,
+        runs: Path,
+        name: str,
+        parameters: Mapping[str, Any],
+        resume: str | None,
+        history: History = tuple,
     ) -> None:
         """Start or reopen an MLflow run.
 
@@ -51,6 +61,7 @@ class Tracker:
             name: of the run.
             parameters: flat parameters; values of names that smell of secrets are left out.
             resume: id of an MLflow run to go on with; where the store has none of it, another one is begun.
+            history: what that one is told first.
 
         Raises:
             UserError: the tracking store does not answer.
@@ -74,11 +85,14 @@ class Tracker:
                 ident = self._client.create_experiment(config.experiment, artifact_location=artifacts)
             else:
                 ident = found.experiment_id
+            before: str | None = None
             if resume is not None and not self._is_there(resume):
-                resume = None  # a run that goes on on another machine, which has a store of its own
+                before, resume = resume, None  # a run that goes on on another machine, which has a store of its own
             if resume is None:
                 parent = os.environ.get(PARENT_RUN)
-                tags = {"mlflow.parentRunId": parent} if parent else None
+                tags = {"mlflow.parentRunId": parent} if parent else {}
+                if before is not None:
+                    tags[CONTINUES] = before
                 self.run_id = self._client.create_run(ident, run_name=name, tags=tags).info.run_id
                 params = [Param(k, str(v)[:500]) for k, v in parameters.items() if not SECRET.search(k)]
                 for start in range(0, len(params), 100):
@@ -94,6 +108,8 @@ class Tracker:
                 "or set tracking.enabled=false"
             ) from None
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(maxsize=256)
+        if before is not None:
+            self._put("history", list(history()))  # now: what comes later is told as it comes
         self._thread = threading.Thread(target=self._send, name="mlflow", daemon=True)
         self._thread.start()
         self._system: Any = None
@@ -122,13 +138,14 @@ class Tracker:
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers at a step (env frames); NaN and infinity are left out."""
-        now = int(time.time() * 1000)
-        batch = [
-            self._metric(k, float(v), now, step)
+        self._put("metrics", self._batch(time.time(), step, values))
+
+    def _batch(self, at: float, step: int, values: Mapping[str, Any]) -> list[Any]:
+        return [
+            self._metric(k, float(v), int(at * 1000), step)
             for k, v in values.items()
             if isinstance(v, (int, float)) and abs(v) != float("inf") and v == v
         ]
-        self._put("metrics", batch)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, such as the lineage of the reward model."""
@@ -150,10 +167,20 @@ class Tracker:
             try:
                 if kind == "artifact":
                     self._client.log_artifact(self.run_id, str(value))
+                elif kind == "history":
+                    self._tell(value)
                 else:
                     self._client.log_batch(self.run_id, **{kind: value})
             except Exception:  # a tracking store must never end a run; the count is shown
                 self.failures += 1
+
+    def _tell(self, lines: Sequence[tuple[float, int, Mapping[str, Any]]]) -> None:
+        batch: list[Any] = []
+        for number, line in enumerate(lines, 1):
+            batch += self._batch(*line)
+            while len(batch) >= AT_ONCE or (batch and number == len(lines)):
+                self._client.log_batch(self.run_id, metrics=batch[:AT_ONCE])
+                batch = batch[AT_ONCE:]
 
     def finish(self, status: str) -> None:
         """Send what waits (for at most 30 s) and end the run as FINISHED, FAILED or KILLED."""
@@ -188,10 +215,15 @@ class NoTracker:
 
 
 def start_tracker(
-    config: Config, runs: Path, name: str, parameters: Mapping[str, Any], resume: str | None
+    config: Config,
+    runs: Path,
+    name: str,
+    parameters: Mapping[str, Any],
+    resume: str | None,
+    history: History = tuple,
 ) -> Tracker | NoTracker:
     """A tracker, or one that does nothing where tracking is off."""
-    return Tracker(config, runs, name, parameters, resume) if config.enabled else NoTracker()
+    return Tracker(config, runs, name, parameters, resume, history) if config.enabled else NoTracker()
 
 
 class CallTracer:

@@ -140,7 +140,12 @@ def train(
             run.note("resumed", f"at {run.status.learnt_frames} frames")
         mlflow_run = None if restored is None else restored.mlflow_run
         run.tracker = start_tracker(
-            experiment.tracking, runs, directory.root.name, _flat(experiment.model_dump(mode="json")), mlflow_run
+            experiment.tracking,
+            runs,
+            directory.root.name,
+            _flat(experiment.model_dump(mode="json")),
+            mlflow_run,
+            partial(directory.reports, "learnt_frames"),
         )
         with graceful_stop(run):
             if isinstance(run, OfflineRun):

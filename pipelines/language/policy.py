@@ -14,6 +14,7 @@ from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.evaluate import Figure, table_of
 from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.first_model import model_of
 from pipelines.language.models import engine_for
 from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import stored_language
@@ -34,6 +35,7 @@ def policy_of(directory: RunDirectory) -> tuple[LanguageExperiment, int, Generat
             f"{directory.root} has no checkpoint yet: a run writes one every checkpoint.every_s, and at its end"
         )
     updates, tree, _ = checkpoint.load(directory.checkpoints)
+    tree["model"] = model_of(directory, tree["model"])
     engine, chats = engine_for(experiment, tree["model"])
     engine.load_weights(weights_in(experiment, tree), 1)
     return experiment, updates, engine, chats

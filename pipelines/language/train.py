@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipelines.driver.lifecycle import graceful_stop, restored_or_left, write_co
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.first_model import keep_model, model_of
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
 from pipelines.language.rehearsal import rehearse
 from pipelines.language.rewards import JUDGE, RewardSet
@@ -126,7 +128,8 @@ def train(
     logged = log_level()
     task = task_of(experiment)
     rehearse(experiment, task, check(experiment))
-    model = ensure_model(experiment, task, _progress(say))
+    kept = None if resume is None else model_of(RunDirectory.existing(resume, runs), None)
+    model = kept or ensure_model(experiment, task, _progress(say))
     check_model(experiment, model)
     preferences = experiment.preferences
     if preferences is not None and preferences.into == "reward_model" and experiment.rewards.judge is None:
@@ -141,6 +144,8 @@ def train(
     if resume is not None:
         directory.lock()
         directory.check_space()
+    if experiment.storage is not None:
+        _kept_or_left(directory, model)
     level = start_level(model)
     say(f"run {directory.root}, model {model}" + ("" if level is None else f", which begins at {level:.1%}"))
     title = f"{experiment.name}: {experiment.task}, {experiment.method}"
@@ -156,7 +161,12 @@ def train(
             run.note("resumed", f"at {run.status.updates} updates")
         tags = _flat(experiment.model_dump(mode="json"))
         run.tracker = start_tracker(
-            experiment.tracking, runs, directory.root.name, tags, None if restored is None else restored.mlflow_run
+            experiment.tracking,
+            runs,
+            directory.root.name,
+            tags,
+            None if restored is None else restored.mlflow_run,
+            partial(directory.reports, "updates"),
         )
         with graceful_stop(run):
             if preferences is not None and preferences.into == "policy":
@@ -190,6 +200,14 @@ def train(
     if run.stopping:
         say(f"stopped by {run.stopping}; saved at {run.status.updates:,} updates: go on with resume={directory.root}")
     return directory
+
+
+def _kept_or_left(directory: RunDirectory, model: str) -> None:
+    try:
+        keep_model(directory, model)
+    except UserError:
+        directory.unlock()
+        raise
 
 
 def following(experiment: LanguageExperiment, reward_model: str) -> LanguageExperiment:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from envs.storage.copying import copy_unowned
-from pipelines.run_directory import LOGS, RunDirectory
+from pipelines.run_directory import LOGS, MODELS, RunDirectory
 
 STAGING = ".mirror"
 STORES = ("replay", "verdicts")
@@ -32,7 +32,7 @@ def copy_rest(directory: RunDirectory, to: Path, logs: bool) -> None:
         if entry.name in STORES or _left_out(entry.name) or (entry.name == LOGS and not logs):
             continue
         if entry.is_dir(follow_symlinks=False):
-            _copy_folder(Path(entry.path), to / entry.name, link=entry.name == directory.checkpoints.name)
+            _copy_folder(Path(entry.path), to / entry.name, link=entry.name in (directory.checkpoints.name, MODELS))
         elif entry.is_file(follow_symlinks=False):
             shutil.copyfile(entry.path, to / entry.name)
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
 from pipelines import checkpoint
 from pipelines.errors import UserError
+from pipelines.language.first_model import model_of
 from pipelines.language.reward_view import WORLD, advantage_of_answers
 from pipelines.language.stored import stored_language, stored_rewards
 from pipelines.reports.data import RunData
@@ -143,7 +144,7 @@ def decoder(run: RunData) -> Any:
 
     try:
         _, tree, _ = checkpoint.load(run.directory.checkpoints)
-        model = str(tree["model"])
+        model = str(model_of(run.directory, tree["model"]))
         path = Path(model) / "tokenizer.json"
         if not path.is_file():
             from huggingface_hub import try_to_load_from_cache

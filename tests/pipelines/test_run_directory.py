@@ -137,3 +137,10 @@ def test_a_small_file_is_replaced_at_once_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         directory.write_json(directory.ledger, {"a": 2})
     assert json.loads(directory.ledger.read_text()) == {"a": 1}
+
+
+def test_the_reports_of_a_run_are_read_and_lines_that_are_none_are_left_out(tmp_path):
+    directory = made(tmp_path, "a")
+    lines = ['{"time": 2.5, "updates": 3.0, "loss": 1.0}', "7", '{"time": "x", "updates": 1}', '{"time": 3}', '{"tim']
+    directory.metrics.write_text("\n".join(lines))
+    assert list(directory.reports("updates")) == [(2.5, 3, {"updates": 3.0, "loss": 1.0})]

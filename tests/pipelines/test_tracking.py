@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
-from pipelines.tracking import SECRET, CallTracer, Config, NoTracker, start_tracker
+from pipelines.tracking import CONTINUES, SECRET, CallTracer, Config, NoTracker, start_tracker
 
 
 def test_tracking_can_be_switched_off(tmp_path):
@@ -37,14 +37,26 @@ def test_a_run_is_tracked_goes_on_and_outlives_a_store_that_fails(tmp_path, monk
     first.finish("KILLED")
     assert first.failures == 0
 
-    second = start_tracker(Config(), tmp_path, "mine", parameters, first.run_id)
+    def never():
+        raise AssertionError("the store knows this run")
+
+    second = start_tracker(Config(), tmp_path, "mine", parameters, first.run_id, never)
     second.metrics({"loss": 0.5}, 20)
     second.finish("FINISHED")
     assert second.run_id == first.run_id
 
-    elsewhere = start_tracker(Config(), tmp_path / "elsewhere", "mine", parameters, first.run_id)
-    elsewhere.finish("FINISHED")  # the store of another machine knows nothing of the run, which goes on all the same
-    assert elsewhere.run_id and elsewhere.run_id != first.run_id
+    # The store of another machine knows nothing of the run, which tells it what it has told, and goes on.
+    history = [(1000.0 + n, 10 * n, {"loss": 1.0 / n, "nan": float("nan"), "said": "x"}) for n in range(1, 1500)]
+    elsewhere = start_tracker(Config(), tmp_path / "elsewhere", "mine", parameters, first.run_id, lambda: iter(history))
+    elsewhere.metrics({"loss": 0.0}, 15_000)
+    elsewhere.finish("FINISHED")
+    assert elsewhere.run_id and elsewhere.run_id != first.run_id and elsewhere.failures == 0
+    there = MlflowClient(tracking_uri=elsewhere.uri)
+    *old, new = there.get_metric_history(elsewhere.run_id, "loss")
+    assert [(m.timestamp, m.step, m.value) for m in old] == [(int(1000 * at), n, v["loss"]) for at, n, v in history]
+    assert (new.step, new.value) == (15_000, 0.0)
+    found = there.get_run(elsewhere.run_id).data
+    assert found.params["seed"] == "3" and found.tags[CONTINUES] == first.run_id and set(found.metrics) == {"loss"}
 
     client = MlflowClient(tracking_uri=first.uri)
     run = client.get_run(first.run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from learners.language.learner import Config as LearnerConfig
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.language.experiment import RewardsConfig, SamplingConfig
+from pipelines.language.first_model import model_of
 from pipelines.language.inspect import explain_language, inspect_language, stored_answers
 from pipelines.language.policy import chat, evaluate_language
 from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import is_language, resolve_language, stored_rewards
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.language.train import train
+from pipelines.mirror.fetching import gone_on_with
+from pipelines.run_directory import RunDirectory
 from pipelines.stored.replay_tools import ledger_report, verify_stores
 from pipelines.stored.stored_experience import stored_verdicts
 from pipelines.trust.distances import compare_rewards
@@ -87,6 +91,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path):
     train(resumed, tmp_path, str(half.root), say=lambda text: None)
     assert same(weights(whole), weights(half))
     assert json.loads(half.ledger.read_text())["balanced"]
+
+
+def test_a_run_goes_on_where_nothing_is_but_its_mirror(tmp_path, monkeypatch):
+    whole, there = run(tmp_path, updates=4), tmp_path / "there"
+    lost = run(tmp_path / "lost", updates=2, storage=str(there))
+    name = lost.root.name
+    shutil.rmtree(tmp_path / "lost")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GUERDON_CACHE", str(tmp_path / "file"))  # no model can be made, and none is there
+    new = tmp_path / "new"
+    resume, _ = gone_on_with(new, f"{there}/{name}", None, None, lambda text: None)
+    train(resolve_language(None, {"updates": 4}, new, resume), new, resume, say=lambda text: None)
+    directory = RunDirectory.existing(name, new)
+    assert same(weights(whole), weights(directory)) and json.loads(directory.ledger.read_text())["balanced"]
+    assert "pass@1" in evaluate_language(directory, episodes=16, seed=1, greedy=False)
+    assert model_of(RunDirectory(there), "recorded") == "recorded"
 
 
 def test_a_run_is_not_gone_on_with_under_another_reward(tmp_path):
