@@ -230,8 +230,9 @@ class LlamaDecoder(Decoder):
             joint = F.linear(_norm(x, layer.norm, self._eps), layer.qkv, layer.qkv_bias).view(tokens, -1, d)
             turned = joint[:, : self.queries + h]
             if layer.q_norm is not None and layer.k_norm is not None:
-                queries = _norm(turned[:, : self.queries], layer.q_norm, self._eps)
-                turned = torch.cat([queries, _norm(turned[:, self.queries :], layer.k_norm, self._eps)], 1)
+                turned = _norm(turned, None, self._eps)
+                turned[:, : self.queries] *= layer.q_norm
+                turned[:, self.queries :] *= layer.k_norm
             turned = torch.addcmul(turned * cos, turned.roll(d // 2, -1), sin)
             fresh = torch.stack([turned[:, self.queries :], joint[:, self.queries + h :]], 2).view(n, q, 2 * h, d)
             if isinstance(positions, int):
@@ -297,12 +298,13 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
     return weight, bias
 
 
-def _norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside."""
+def _norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside; without a weight, what it is to scale."""
     if x.dtype == torch.float32:
         return F.rms_norm(x, x.shape[-1:], weight, eps)
     y = x.float()
-    return weight * (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+    y = (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+    return y if weight is None else weight * y
 
 
 def decoder_of(model: Any) -> Decoder:

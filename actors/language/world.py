@@ -10,12 +10,16 @@ from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
+PATIENCE_S = 0.002
+"""Threads take turns in Python: quick calls are made soonest by one, and so long it has to keep up with them."""
+
 
 class World(Generic[Result]):
     """Calls that may be slow, fail or hang.
 
-    A thread cannot be stopped: one that passes its deadline is left alone and another takes its place. All are daemons,
-    so that none keeps a process from ending.
+    One thread makes them; others join it while calls wait that no thread has begun. A thread cannot be stopped: one that
+    passes its deadline is left alone and another takes its place. All are daemons, so that none keeps a process from
+    ending.
     """
 
     def __init__(self, threads: int, deadline_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,9 +39,9 @@ class World(Generic[Result]):
     def submit(self, key: int, call: Callable[[], Result]) -> None:
         """Make a call under a key of its own."""
         self._pending.add(key)
-        if self._running < min(self._threads, len(self._pending)):
-            self._start_thread()
         self._asked.put((key, call))
+        if not self._running:
+            self._start_thread()
 
     def collect(self, wait_s: float) -> list[tuple[int, Result | Exception]]:
         """What has come back, by key; an exception where the call raised one, or passed its deadline.
@@ -50,8 +54,12 @@ class World(Generic[Result]):
         while self._pending:
             try:
                 left = min(until, self._next_deadline()) - self._clock()
+                if self._short_of_threads:
+                    left = min(left, PATIENCE_S)
                 key, result = self._done.get(timeout=left) if not found and left > 0 else self._done.get_nowait()
             except queue.Empty:
+                while not found and self._short_of_threads:
+                    self._start_thread()
                 found += self._overdue()
                 if found or self._clock() >= until:
                     break
@@ -68,6 +76,11 @@ class World(Generic[Result]):
         for _ in range(self._running):
             self._asked.put(None)
 
+    @property
+    def _short_of_threads(self) -> bool:
+        """Whether calls wait that no thread has begun, and another thread might."""
+        return self._running < min(self._threads, len(self._pending)) and not self._asked.empty()
+
     def _next_deadline(self) -> float:
         started = [at for key, at in list(self._started.items()) if key in self._pending]
         # A call that no thread has begun yet begins when one is free: look again soon.
@@ -79,7 +92,7 @@ class World(Generic[Result]):
         for key in late:
             self._pending.remove(key)
             self._running -= 1
-            if self._running < min(self._threads, len(self._pending)):
+            if self._short_of_threads:
                 self._start_thread()
         return [(key, TimeoutError(f"no answer within {self._deadline_s:g} s")) for key in late]
 

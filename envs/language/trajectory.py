@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ PER_TOKEN = {
 _ABOVE_ONE = 1e-3  # by so much rounding may lift a log-probability over 0
 
 
+@cache
 def language_schema() -> pa.Schema:
     """The Arrow schema of token trajectories."""
     facts = {

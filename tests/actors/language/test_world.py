@@ -49,6 +49,14 @@ def test_a_fast_call_does_not_wait_for_a_slow_one(gate):
     world.close()
 
 
+def test_calls_that_need_each_other_are_made_at_the_same_time():
+    world, together = World(3, deadline_s=600), threading.Barrier(3)
+    for key in range(3):
+        world.submit(key, lambda: together.wait(500) >= 0)
+    assert gather(world, 3) == dict.fromkeys(range(3), True)
+    world.close()
+
+
 def test_a_call_that_hangs_is_given_up_at_its_deadline_and_another_thread_takes_its_place(gate):
     world = World(1, deadline_s=0.05)
     world.submit(0, lambda: gate.wait(60))
