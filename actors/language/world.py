@@ -17,7 +17,7 @@ PATIENCE_S = 0.002
 class World(Generic[Result]):
     """Calls that may be slow, fail or hang.
 
-    One thread makes them; others join it while calls wait that no thread has begun. A thread cannot be stopped: one that
+    One thread makes them; others join it while calls wait that nobody has begun. A thread cannot be stopped: one that
     passes its deadline is left alone and another takes its place. All are daemons, so that none keeps a process from
     ending.
     """

@@ -15,6 +15,29 @@ TEMPLATE = (
 )
 
 
+VOCABULARY, CONTEXT = 50, 48
+"""Of what `small_model` makes."""
+
+
+def small_model(family: str = "llama", seed: int = 0) -> Any:
+    """A causal language model without a tokenizer, in memory: `llama`, `qwen3`, or `gpt2`, which is laid out otherwise.
+
+    Weights are large, so that its logits differ much; token 1 ends a text.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(seed)
+    alike = {"vocab_size": VOCABULARY, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 1}
+    if family == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(**alike, n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT)).eval()
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    settings = {**alike, **sizes, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT, "pad_token_id": 0}
+    if family == "qwen3":
+        return Qwen3ForCausalLM(Qwen3Config(**settings, head_dim=16, tie_word_embeddings=True)).eval()
+    return LlamaForCausalLM(LlamaConfig(**settings, attention_bias=True)).eval()
+
+
 def save_chat_model(directory: Path, width: int = 64, layers: int = 2, seed: int = 0) -> Path:
     """A causal language model (Llama), with heads of 32 or more, the least that vLLM takes on a CPU."""
     import torch

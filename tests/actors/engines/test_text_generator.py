@@ -2,41 +2,18 @@
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from actors.engines.decoder import LlamaDecoder, ModelDecoder, decoder_of
 from actors.engines.text_generator import TextGenerator
 from actors.language.generation import Sampling
 from actors.language.sampling import filtered_log_probs
+from benchmarks.apparatus.random_chat_model import CONTEXT, VOCABULARY, small_model
 
-VOCABULARY, CONTEXT, END = 50, 48, 1
-SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": CONTEXT,
-    "initializer_range": 0.3,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 1,
-}
-
-
-def make(family="llama", seed=0):
-    torch.manual_seed(seed)
-    if family == "qwen3":
-        return Qwen3ForCausalLM(Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=True)).eval()
-    if family == "gpt2":
-        sizes = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
-        return GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.3, bos_token_id=1, eos_token_id=1)).eval()
-    return LlamaForCausalLM(LlamaConfig(**SMALL, attention_bias=True)).eval()
+END = 1
 
 
 def generator(family="llama", seed=0, ends=(END,), **more):
-    return TextGenerator(make(family, seed), None, ends, CONTEXT, **more)
+    return TextGenerator(small_model(family, seed), None, ends, CONTEXT, **more)
 
 
 def prompts(n, seed=0):
@@ -58,14 +35,14 @@ def whole_pass(model, prompt, reply, sampling):
 def test_log_probs_are_those_of_a_whole_forward_pass(family, sampling):
     engine, asked = generator(family), prompts(7)
     replies = engine.generate(asked, sampling, range(7))
-    model = make(family)
+    model = small_model(family)
     for prompt, reply in zip(asked, replies, strict=True):
         expected = whole_pass(model, prompt, reply.token_ids, sampling)
         torch.testing.assert_close(torch.tensor(reply.log_probs), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_the_llama_family_is_run_directly_and_others_by_their_own_layers():
-    kinds = {family: type(decoder_of(make(family))) for family in ("llama", "qwen3", "gpt2")}
+    kinds = {family: type(decoder_of(small_model(family))) for family in ("llama", "qwen3", "gpt2")}
     assert kinds == {"llama": LlamaDecoder, "qwen3": LlamaDecoder, "gpt2": ModelDecoder}
 
 
@@ -99,7 +76,7 @@ def test_a_strided_engine_throws_away_what_lies_beyond_the_end():
 
 
 def test_temperature_zero_is_greedy_and_certain():
-    model, prompt = make(), prompts(1)[0]
+    model, prompt = small_model(), prompts(1)[0]
     reply = generator(ends=()).generate([prompt], Sampling(6, temperature=0), [0])[0]
     tokens = list(prompt)
     with torch.inference_mode():
@@ -121,14 +98,14 @@ def test_replies_end_by_an_end_token_by_their_budget_or_by_the_context():
 
 
 def test_new_weights_in_mid_generation_write_as_if_they_had_read_it_all():
-    asked, other = prompts(4), make(seed=1)
+    asked, other = prompts(4), small_model(seed=1)
     given = iter([None, None, None, (other.state_dict(), 7)])
     replies = generator(ends=()).generate(asked, Sampling(8), range(4), poll=lambda: next(given, None))
     for prompt, reply in zip(asked, replies, strict=True):
         assert reply.versions == [0] * 3 + [7] * 5
         expected = torch.cat(
             [
-                whole_pass(make(), prompt, reply.token_ids, Sampling(8))[:3],
+                whole_pass(small_model(), prompt, reply.token_ids, Sampling(8))[:3],
                 whole_pass(other, prompt, reply.token_ids, Sampling(8))[3:],
             ]
         )
@@ -139,7 +116,7 @@ def test_new_weights_in_mid_generation_write_as_if_they_had_read_it_all():
 def test_weights_that_are_loaded_write_like_the_model_they_come_from(family):
     engine, asked = generator(family), prompts(3)
     before = engine.generate(asked, Sampling(9), range(3))
-    engine.load_weights(make(family, seed=1).state_dict(), 1)
+    engine.load_weights(small_model(family, seed=1).state_dict(), 1)
     after = engine.generate(asked, Sampling(9), range(3))
     expected = generator(family, seed=1).generate(asked, Sampling(9), range(3))
     assert [one.token_ids for one in after] == [one.token_ids for one in expected]
@@ -148,7 +125,7 @@ def test_weights_that_are_loaded_write_like_the_model_they_come_from(family):
 
 
 def test_tied_weights_may_be_named_once():
-    engine, weights = generator("qwen3"), make("qwen3", seed=1).state_dict()
+    engine, weights = generator("qwen3"), small_model("qwen3", seed=1).state_dict()
     del weights["lm_head.weight"]
     engine.load_weights(weights, 1)
     found = engine.generate([[5, 6]], Sampling(9), [0])
@@ -157,7 +134,7 @@ def test_tied_weights_may_be_named_once():
 
 def test_weights_of_another_vocabulary_or_model_are_refused_and_change_nothing():
     engine = generator()
-    weights = make(seed=1).state_dict()
+    weights = small_model(seed=1).state_dict()
     wider = {**weights, "model.embed_tokens.weight": torch.zeros(VOCABULARY + 2, 32)}
     with pytest.raises(ValueError, match=f"knows 52 tokens; expected {VOCABULARY}"):
         engine.load_weights(wider, 1)
@@ -216,7 +193,7 @@ def test_one_batch_has_one_temperature():
 
 
 def test_a_model_that_remembers_in_another_way_is_refused():
-    model = make()
+    model = small_model()
     model.config.layer_types = ["full_attention", "sliding_attention"]
     with pytest.raises(ValueError, match="use the vllm engine"):
         TextGenerator(model, None, [END], CONTEXT)
@@ -243,8 +220,8 @@ def test_a_conversation_that_goes_on_reads_only_what_is_new_and_writes_the_same(
             torch.testing.assert_close(torch.tensor(one.log_probs), torch.tensor(other.log_probs), atol=1e-5, rtol=1e-5)
         if turn == 1:
             assert read[0] == (5, 4)  # the last token of a reply, and of what was heard all but the last
-            engine.load_weights(make(family, seed=1).state_dict(), 1)
-            plain.load_weights(make(family, seed=1).state_dict(), 1)
+            engine.load_weights(small_model(family, seed=1).state_dict(), 1)
+            plain.load_weights(small_model(family, seed=1).state_dict(), 1)
         chats = [[*one, *reply.token_ids, 7, 8, 9, 10] for one, reply in zip(asked, found, strict=True)]
 
 
@@ -263,7 +240,7 @@ def test_a_conversation_that_was_not_gone_on_with_makes_room_and_another_beginni
 
 
 def test_weights_that_are_not_numbers_are_named_and_the_next_ones_write_again():
-    engine, weights = generator(), make().state_dict()
+    engine, weights = generator(), small_model().state_dict()
     engine.load_weights({**weights, "model.norm.weight": torch.full((32,), torch.nan)}, 4)
     with pytest.raises(FloatingPointError, match="weights of version 4"):
         engine.generate(prompts(3), Sampling(5), range(3))
