@@ -20,7 +20,7 @@ what actors say of them (`Fragment`), and decides. It runs one loop for each arr
 | `_act`, one an actor | weights | fragments, rows | room, admission (staleness) | a node, `_learn`, a lost rollout |
 | the annotator | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
 | `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | `_judge`, `_learn` |
-| `_learn` | fragments, snapshots | weights | enough fragments | `_act` |
+| `_learn` | fragments, snapshots | weights | enough fragments; verdicts, for `verdict_wait_s` | `_act`, the clock |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 | `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
 | `_attend_learners` | room | more learners | the clock | the clock |
@@ -36,7 +36,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -63,10 +63,11 @@ from pipelines.driver.lifecycle import Restored
 from pipelines.driver.loops import persistently, together
 from pipelines.driver.news import News
 from pipelines.driver.shares import Shares
+from pipelines.driver.verdict_wait import await_verdicts, until_told
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.inference import ServedInference, ServedPolicy
-from pipelines.judging.asking import annotator_for, examine_judge
+from pipelines.judging.asking import annotator_for, answer, examine_judge
 from pipelines.judging.judge_watch import JudgeWatch
 from pipelines.judging.served_judge import ForFallback, request_of, served_judge
 from pipelines.machines.fitting import check_fits
@@ -227,6 +228,7 @@ class _Loops:
         self.learning, self.training = asyncio.Lock(), asyncio.Lock()
         self.judge = JudgeWatch(experiment.serving.max_replicas or experiment.serving.replicas, run.event)
         self.trained_version = -1
+        self.told = 0  # verdicts that count, when the reward trainer was last told of them
         self.moved_at = time.monotonic()
 
     def _learner(self, spec: EnvSpec, place: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
@@ -450,7 +452,8 @@ class _Loops:
         """Update whenever there is a batch, and publish the weights."""
         while not self.books.done:
             began = time.monotonic()
-            if not await self._update(ahead=True):
+            # A batch that waits for verdicts is not given ahead: the weights before it would wait to be published.
+            if not await self._update(ahead=not self.experiment.verdict_wait_s):
                 await asyncio.sleep(IDLE_S / 4)
                 self.waits.add("learner", time.monotonic() - began)
 
@@ -502,6 +505,7 @@ class _Loops:
             self.shares.stands(index, standing)
             if not fragments and not again:
                 return None  # some were too old
+            await self._await_verdicts(fragments)
             if self._go_back():
                 return None  # the learner for whom this was drawn has died meanwhile
             self.draws.drawn(index)
@@ -517,6 +521,19 @@ class _Loops:
             await asyncio.sleep(IDLE_S)
             return None
         return batch
+
+    async def _await_verdicts(self, fragments: Sequence[Fragment]) -> None:
+        """Wait, within the bound, until the captions of a batch are judged and the reward model knows of it."""
+        within_s = self.experiment.verdict_wait_s
+        if not within_s or self.experiment.max_staleness == 0:  # taking turns, it was waited for before
+            return
+
+        missing = until_told(
+            lambda: 0 if self.books.done else self.books.unsettled(fragments),
+            lambda: 0 if self.books.done else len(self.books.verdict_log),
+            lambda: self.told,
+        )
+        self.books.waited(await await_verdicts(missing, within_s))
 
     async def _call_judge(self, questions: tuple[Question, ...]) -> Reply:
         """One call of the judge; who answers and who does not is noted."""
@@ -551,11 +568,9 @@ class _Loops:
 
         The pause bounds how often a new reward model is sent to the learner: each makes it score all captions anew.
         """
-        told = -1
         while not self.books.done:
             newer = self.board.version > self.trained_version
-            if newer or len(self.books.verdict_log) > told:
-                told = len(self.books.verdict_log)
+            if newer or len(self.books.verdict_log) != self.told:
                 await self._train(None if newer else 0)
                 await asyncio.sleep(REWARD_PAUSE_S)
             else:
@@ -569,6 +584,7 @@ class _Loops:
         while True:
             try:
                 async with self.training:
+                    known = len(self.books.verdict_log)
                     captions, verdicts, _ = self._news("reward-trainer", self.trainer.epoch)
                     report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
                 break
@@ -579,6 +595,7 @@ class _Loops:
         self.books.reward_trained(*report)
         if report.sha256:
             self.news.publish(snapshot)
+        self.told = known
 
     def _news(self, name: str, epoch: int) -> tuple[dict[int, str], list[Verdict], Any]:
         """Captions, verdicts and a reward model (or None) that a role has not been told of yet."""
@@ -591,11 +608,11 @@ class _Loops:
                 await asyncio.sleep(IDLE_S)
             actors = range(min(self.admission.capacity, self.crew.wanted))
             # Taken in the order of the actors and not of their arrival: sums of floats depend on the order.
-            for gathered in await asyncio.gather(*(self._rollout(index) for index in actors)):
-                if gathered is not None:
-                    await self._arrived(*gathered)
+            new = [gathered for gathered in await asyncio.gather(*map(self._rollout, actors)) if gathered is not None]
+            for gathered in new:
+                await self._arrived(*gathered)
             if annotator is not None:
-                await annotator.answer_due()
+                await answer(self.books, annotator, [fragment for fragment, _ in new])
                 await self._train()
             while await self._update():
                 pass

@@ -297,6 +297,11 @@ class Experiment(BaseModel):
         default=2, ge=0, description="policy versions that experience may be behind; 0: lockstep"
     )
     reward: RewardConfig = Field(default_factory=RewardConfig)
+    verdict_wait_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="how long a batch waits for verdicts on its captions before it is learnt from; 0: not at all",
+    )
     judge: JudgeConfig = Field(default_factory=BuiltinJudge)
     annotation: AnnotationConfig = Field(default_factory=AnnotationConfig)
     prices: Prices = Field(default_factory=Prices)
@@ -330,6 +335,8 @@ class Experiment(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Experiment:
+        if self.verdict_wait_s > 0:
+            self._can_wait()
         if self.offline is not None:
             return self
         if self.rllib is not None and (problem := unsupported(self)):
@@ -368,6 +375,18 @@ class Experiment(BaseModel):
             raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.actors out, or raise it")
         return self
 
+    def _can_wait(self) -> None:
+        """Refuse a wait for verdicts that nobody owes, or that would count as a stall."""
+        asked, wait = f"got verdict_wait_s={self.verdict_wait_s:g} and ", "; leave verdict_wait_s out, or "
+        if not self.judged or self.reward.source == "ranking":
+            why = "which asks for pairs, not for each caption" if self.reward.judged else "which asks no judge"
+            why = why if self.offline is None else "learns offline, from verdicts that are there"
+            raise ValueError(f"{asked}reward.source={self.reward.source}, {why}{wait}take retrieval or classification")
+        if self.rllib is not None:
+            raise ValueError(f"{asked}RLlib's engine, which samples by itself{wait}use Guerdon's engine")
+        if self.verdict_wait_s >= self.stall_timeout_s:
+            raise ValueError(f"{asked}stall_timeout_s={self.stall_timeout_s:g}{wait}expected less than the latter")
+
     def identity(self) -> str:
         """Hash of what a resumed run must share with the run that it goes on with.
 
@@ -375,7 +394,7 @@ class Experiment(BaseModel):
         """
         free = {"name", "frames", "minutes", "ray", "serving", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "learner_device", "learners", "runner", "replay"}
-        free |= {"placement", "scaling", "role_deadline_s", "storage"}
+        free |= {"placement", "scaling", "role_deadline_s", "storage", "verdict_wait_s"}
         free |= {"prices", "cache", "budget", "fallback", "canaries", "monitors", "rates", "hedging"}
         # Where the source lies may change, what it holds may not. A run that acts is what it was before there was this.
         offline: Any = True

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from envs.trajectory import schema_for
 from pipelines.driver.lifecycle import Restored
-from pipelines.judging.asking import annotator_for, examine_judge
+from pipelines.judging.asking import annotator_for, answer, examine_judge
 from pipelines.judging.judges import build_judge
 from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
@@ -47,7 +47,8 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
     replay = ReplayShard(experiment, schema, run.directory.shard(0))
     draw = 0 if restored is None else restored.frontier[0]
     behind = replay.rewind(draw) > 0
-    run.catch_up(replay.fragments())
+    waiting = replay.fragments()  # for the learner
+    run.catch_up(waiting)
     epoch = replay.standing().epoch + 1
     actors = [EnvActor(experiment, actor, epoch) for actor in range(experiment.actors.count)]
     trainer = None
@@ -78,10 +79,12 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
                 fresh[index] = False
                 replay.insert(fragment, rows)
                 run.gathered(fragment)
+                waiting.append(fragment)
             behind = False
             if trainer is not None:
                 assert annotator is not None
-                loop.run_until_complete(annotator.answer_due())
+                loop.run_until_complete(answer(run, annotator, waiting))
+                waiting.clear()
                 captions = dict(run.caption_log[captions_sent:])
                 verdicts = run.verdict_log[verdicts_sent:]
                 captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)

@@ -23,6 +23,7 @@ from pipelines import checkpoint
 from pipelines.display import Display
 from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
+from pipelines.driver.verdict_wait import Waited
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judging.quarantine import Evidence, canary_watch, put_in_quarantine, quarantined
@@ -94,6 +95,7 @@ class Run:
         self.caption_frequency: dict[int, int] = {}
         self.reward_model: dict[str, float] = {}
         self._annotated: set[int] = set()  # captions that a verdict with a value is about
+        self._settled: set[int] = set()  # captions that any final verdict is about
         self._verdicts = self._own_verdicts() if experiment.judged else None
         self._started = time.monotonic()
         self._elapsed_before = 0.0
@@ -117,7 +119,7 @@ class Run:
         self, post: Callable[[Question, int], object], forget: Callable[[str], None], fingerprint: str
     ) -> None:
         """From now on questions go out by `post`, to the judge of this fingerprint; `forget` drops what it said."""
-        if self.post != self._judged_elsewhere:
+        if not self.is_judged_elsewhere:
             self.post = post
         self._forget, self._judge = forget, fingerprint
         self._hold()
@@ -179,6 +181,7 @@ class Run:
         for verdict in verdicts:
             if verdict.reward_version == self.reward_version and self._believed(verdict):
                 self.verdict_log.append(verdict)
+                self._settled.update(judged_ids(verdict))
                 if verdict.status is Status.OK:
                     self._annotated.update(judged_ids(verdict))
 
@@ -188,8 +191,8 @@ class Run:
 
     def _begin_with_what_is_known(self) -> None:
         """Let the verdicts of this reward version count, and no others."""
-        self.verdict_log, self._annotated = [], set()
-        if self.post == self._judged_elsewhere and self._verdicts is not None:
+        self.verdict_log, self._annotated, self._settled = [], set(), set()
+        if self.is_judged_elsewhere and self._verdicts is not None:
             self._concluded(self._verdicts.verdicts(COMPONENT, self.reward_version))
         else:
             self._concluded(list(self.annotation.verdicts.values()))
@@ -281,12 +284,17 @@ class Run:
         self.display.say(f"goes on with reward version {self.reward_version}, {known}")
         return True
 
+    @property
+    def is_judged_elsewhere(self) -> bool:
+        """Whether the run was switched to a reward version that others judge."""
+        return self.post == self._judged_elsewhere
+
     def _judged_elsewhere(self, question: Question, policy_version: int) -> None:
         """Nothing is asked: others judge."""
 
     def _hear_others(self) -> None:
         """After a switch: take in what others have judged since; the reward model goes on with it."""
-        if self.post != self._judged_elsewhere or self._verdicts is None:
+        if not self.is_judged_elsewhere or self._verdicts is None:
             return
         known = {verdict.subject for verdict in self.verdict_log}
         if any(v.reward_version == self.reward_version and v.subjects > len(known) for v in self._verdicts.versions()):
@@ -312,6 +320,17 @@ class Run:
         """Steps of a fragment with a caption, and those of them whose caption has been judged by now."""
         steps = fragment.caption_steps
         return sum(steps.values()), sum(times for ident, times in steps.items() if ident in self._annotated)
+
+    def unsettled(self, fragments: Iterable[Fragment]) -> int:
+        """Captions of fragments on which a final verdict may still come; none while the judge is in quarantine."""
+        if self.annotation.held:
+            return 0
+        return len({ident for fragment in fragments for ident in fragment.caption_steps} - self._settled)
+
+    def waited(self, found: Waited) -> None:
+        """A batch has waited for verdicts, with or without success."""
+        self.status.verdict_wait_s += found.seconds
+        self.status.verdict_waits_over += found.missing > 0
 
     def learnt(self, metrics: Mapping[str, float], fragments: Sequence[Fragment]) -> None:
         """The learner finished an update on these fragments."""
@@ -395,6 +414,9 @@ class Run:
         }
         if by_fallback := sum(n for judge, n in books.judges.items() if judge in self.fallback_judges):
             lines["fallback"] = f"{by_fallback} of the verdicts"
+        if self.experiment.verdict_wait_s:
+            over = self.status.verdict_waits_over
+            lines["waits for verdicts"] = f"{self.status.verdict_wait_s:.1f} s, {over} batches went on without all"
         if self._barred:
             lines["quarantine"] = f"not believed: {', '.join(sorted(self._barred))}"
         lines |= self.watch.line
@@ -442,6 +464,7 @@ class Run:
             },
             "lost_rollouts": self.status.lost_fragments,
             "verdicts": {**asdict(books), "balanced": books.balanced},
+            "verdict_waits": {"seconds": self.status.verdict_wait_s, "went_on_without": self.status.verdict_waits_over},
             "former_verdicts": former,
             "fallback_judges": sorted(self.fallback_judges),
             "canaries": {} if self.canaries is None else self.canaries.report(),

@@ -25,6 +25,8 @@ class RunStatus:
         annotated: captioned steps whose caption had an ok verdict when the learner used them.
         seconds: time by stage, of all processes together.
         deaths: deaths by role.
+        verdict_wait_s: seconds that batches waited for verdicts.
+        verdict_waits_over: batches that were learnt from with captions unjudged, because the bound was reached.
         lost_fragments: rollouts that were under way when their actor died.
         elapsed_s: seconds of running, over all resumes.
     """
@@ -37,6 +39,8 @@ class RunStatus:
     captioned: int = 0
     annotated: int = 0
     judged_observations: int = 0
+    verdict_wait_s: float = 0.0
+    verdict_waits_over: int = 0
     lost_fragments: int = 0
     elapsed_s: float = 0.0
     seconds: Counter[str] = field(default_factory=Counter)
@@ -107,6 +111,8 @@ class RunStatus:
             "annotated_share": self.annotated / self.captioned if self.captioned else None,
             "deaths": sum(self.deaths.values()),
             "lost_fragments": self.lost_fragments,
+            "verdict_wait_s": self.verdict_wait_s,
+            "verdict_waits_over": self.verdict_waits_over,
             **{f"learner/{k}": v for k, v in self.latest.items()},
             **{f"seconds/{k}": v for k, v in self.seconds.items()},
         }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cluster.serving import ServiceOverloaded
+from envs.trajectory import Fragment
+from pipelines.driver.verdict_wait import await_verdicts
 from pipelines.errors import UserError
 from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
@@ -56,6 +60,22 @@ def annotator_for(
     )
     run.asks_through(annotator.post, annotator.forget, fingerprint)
     return annotator
+
+
+async def answer(run: Run, annotator: Annotator, fragments: Iterable[Fragment]) -> None:
+    """Where runners take turns: ask all that may be asked now, and again until `verdict_wait_s` is over.
+
+    Args:
+        run: whose captions are judged.
+        annotator: that owns its questions.
+        fragments: that the learner learns from next.
+    """
+    within_s = run.experiment.verdict_wait_s
+    if not within_s or run.is_judged_elsewhere:
+        await annotator.answer_due()
+        return
+    new = list(fragments)
+    run.waited(await await_verdicts(lambda: run.unsettled(new), within_s, annotator.answer_due))
 
 
 async def examine_judge(run: Run, call: Call) -> None:

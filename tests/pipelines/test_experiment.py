@@ -42,6 +42,7 @@ FREE = {
     "monitors.patience": 7,
     "rates.requests_per_minute": 9,
     "hedging.at_most": 0.01,
+    "verdict_wait_s": 2.0,
 }
 BOUND = {
     "task": "minihack-river",
@@ -137,6 +138,22 @@ def test_the_reward_version_tells_sources_settings_and_judges_apart():
 def test_learners_that_cannot_share_a_batch_or_are_bound_in_the_wrong_order_are_refused(values, said):
     with pytest.raises(UserError) as refused:
         apply(catch(), {"batch_fragments": 6, "frames": 10_000, **values})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"reward": "extrinsic"}, "which asks no judge"),
+        ({"reward": "ranking"}, "asks for pairs, not for each caption"),
+        ({"offline": {"source": "runs/one", "store": "1234"}}, "learns offline"),
+        ({"stall_timeout_s": 30}, "stall_timeout_s=30"),
+        ({"verdict_wait_s": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_a_wait_for_verdicts_that_nobody_owes_or_that_would_be_a_stall_is_refused(values, said):
+    with pytest.raises(UserError) as refused:
+        apply(catch(), {"reward": "retrieval", "verdict_wait_s": 30, **values})
     assert said in str(refused.value)
 
 

@@ -314,6 +314,18 @@ def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_ti
     assert (never.status.captioned, never.status.annotated) == (240, 0)
 
 
+def test_a_batch_waits_for_verdicts_up_to_a_bound_and_says_when_it_went_on_without(small, run, tmp_path):
+    retried = {"reward": "retrieval", "annotation.backoff_s": 0.02, "annotation.max_attempts": 10**6}
+    made = run(small({**retried, "verdict_wait_s": 60}), tmp_path / "once", judge=Taste(failures=1))
+    assert made.status.captioned == made.status.annotated == 240, "the judge was asked again before it was learnt"
+    assert made.accounts()["verdict_waits"]["went_on_without"] == 0 < made.status.verdict_wait_s
+    never = run(small({**retried, "verdict_wait_s": 0.05}), tmp_path / "never", judge=Taste(failures=10**6))
+    assert (never.status.captioned, never.status.annotated) == (240, 0)
+    assert never.accounts()["verdict_waits"]["went_on_without"] == never.status.updates == 4
+    assert never.status.verdict_wait_s >= 4 * 0.05
+    assert never._lines()["waits for verdicts"].endswith("4 batches went on without all")
+
+
 def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     made = run(small({"reward": "retrieval"}), tmp_path, judge=Taste())
     stored = stored_verdicts(made.directory)
