@@ -7,8 +7,10 @@ only if the version is newer than its own. The blob is never opened here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import ray
+if TYPE_CHECKING:
+    import ray
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ LIBRARIES = (
 )
 """Libraries whose versions can change a figure."""
 
+PLACES = ("work=", "results=")  # keys of benchmarks that say where, and not what
+
 Cell = str | bool | int | FiniteFloat | None
 
 
@@ -124,7 +126,7 @@ def write_result(
         name: the file's name without its ending.
         claim: one sentence that can be true or false.
         holds: whether the figures bear it out.
-        command: what repeats it from a fresh clone.
+        command: what repeats it from a fresh clone; where it put its files (`work=`, `results=`) is left out.
         figures: the claim's numbers by name.
         rows: the table behind them, one mapping per run.
 
@@ -141,7 +143,7 @@ def write_result(
         name=name,
         claim=claim,
         holds=holds,
-        command=command,
+        command=" ".join(word for word in command.split(" ") if not word.startswith(PLACES)),
         date=date.today(),
         commit=commit(),
         machine=Machine.here(),

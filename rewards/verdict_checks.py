@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rewards.verdicts import SCHEMA, Status
+from rewards.verdicts import SCHEMA, Status, status_texts
 
 NAMED = 3  # subjects named in a message
-_STATUS_TEXTS = pa.array([status.value for status in Status])
 
 Known = Callable[[str, pa.Array], pa.Array]
 """For a subject kind and subjects `[N]`, which of them exist `[N]`."""
@@ -51,9 +50,8 @@ def check_verdicts(verdicts: pa.RecordBatch, known: Known | None = None) -> None
             raise VerdictRefused(f"got verdicts of {name} {texts[:NAMED]}; expected one name: put them one at a time")
     refuse(pc.equal(pc.binary_length(subjects), 0), "the subject has no name")
     statuses, values = verdicts.column("status"), verdicts.column("value")
-    refuse(
-        pc.invert(pc.is_in(statuses, value_set=_STATUS_TEXTS)), f"unknown status; expected {_STATUS_TEXTS.to_pylist()}"
-    )
+    known_texts = status_texts()
+    refuse(pc.invert(pc.is_in(statuses, value_set=known_texts)), f"unknown status; expected {known_texts.to_pylist()}")
     refuse(pc.equal(statuses, Status.PENDING.value), "pending is no verdict; expected a final status")
     ok = pc.equal(statuses, Status.OK.value)
     refuse(pc.not_equal(ok, pc.is_valid(values)), "a value must be there exactly when the status is ok")

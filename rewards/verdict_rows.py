@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rewards.verdicts import Status
+from rewards.verdicts import Status, status_texts
 
 STATUSES = tuple(Status)
-_STATUS_TEXTS = pa.array([status.value for status in STATUSES])
 
 
 class Rows(NamedTuple):
@@ -31,7 +30,7 @@ class Rows(NamedTuple):
         return cls(
             batch.column("subject"),
             batch.column("value").to_numpy(zero_copy_only=False),
-            pc.index_in(batch.column("status"), value_set=_STATUS_TEXTS).to_numpy().astype(np.int8),
+            pc.index_in(batch.column("status"), value_set=status_texts()).to_numpy().astype(np.int8),
             batch.column("generation").to_numpy(),
             np.arange(counted, counted + batch.num_rows),
         )

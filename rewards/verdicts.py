@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,12 @@ class Status(str, Enum):
     UNPARSEABLE = "unparseable"
     SHED = "shed"
     OVER_BUDGET = "over_budget"
+
+
+@cache
+def status_texts() -> pa.Array:
+    """Each status as text, in their order. Made when first needed: for an array of texts pyarrow loads pandas."""
+    return pa.array([status.value for status in Status])
 
 
 @dataclass(frozen=True)

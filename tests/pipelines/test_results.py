@@ -42,6 +42,11 @@ def test_a_result_in_a_file_of_another_name_is_refused(tmp_path):
         read_result(tmp_path / "other.json")
 
 
+def test_the_command_says_what_to_repeat_and_not_where_files_went(tmp_path):
+    command = "python -m benchmarks.speed work=/scratch/a seeds=3 results=/scratch/b"
+    assert write(tmp_path, command=command).command == "python -m benchmarks.speed seeds=3"
+
+
 @pytest.mark.parametrize("changes", [{"claim": ""}, {"figures": {}}, {"command": ""}, {"rows": [{"x": float("nan")}]}])
 def test_an_incomplete_result_is_refused_and_nothing_is_written(tmp_path, changes):
     with pytest.raises(ValueError):
