@@ -74,6 +74,7 @@ def server():
     server.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[6], [3, 3], [4, 2]])
 def test_a_server_gives_an_actor_what_its_own_policy_gives_it(server, sizes):
     here, there = actor(sizes, None), actor(sizes, Served(server))

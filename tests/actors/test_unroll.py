@@ -80,6 +80,7 @@ def evaluated(policy, rows):
         return batch, policy.evaluate(batch.observation, batch.lengths, batch.initial_state, batch.action)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [CATCH, CORRIDOR, MAZE], ids=lambda task: task.name)
 def test_the_policy_says_again_what_it_said_when_it_acted(task):
     """The strong test: rows, packing, order, memory across fragments and first observations all have to be right."""
@@ -106,6 +107,7 @@ def test_it_does_so_too_when_rows_are_taken_in_another_order():
     torch.testing.assert_close(again.logprob, part.behaviour_logprob, atol=2e-5, rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [CATCH, CORRIDOR, MAZE], ids=lambda task: task.name)
 def test_rows_tell_what_an_environment_says_when_it_is_asked_again(task):
     """An independent replay: each episode, by its seed and the stored actions, in an environment of its own."""

@@ -63,6 +63,7 @@ def test_a_peer_without_an_interpreter_is_told_of(tmp_path):
     assert found.frames_per_s is None and "absent" in found.problem and "sb3=PYTHON" in found.problem
 
 
+@pytest.mark.slow
 def test_what_a_peer_says_last_counts_and_one_that_fails_has_its_reason(tmp_path, monkeypatch):
     log = tmp_path / "log"
     said = 'noise\n{"frames_per_s": 5.0, "frames": 100, "episode_return": null, "settings": {}}\nmore noise\n'

@@ -55,6 +55,7 @@ def test_the_judge_is_no_setting_of_a_run_that_asks_none():
     assert "judge.kind" not in settings["rnd"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extrinsic", "judged", "true"),
     [

@@ -20,6 +20,7 @@ def seed(number, learnt=0.9, missed=0.99, plain=-0.6):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "holds"),
     [({}, True), ({"learnt": -0.6}, False), ({"missed": 0.8}, False), ({"plain": 0.9}, False)],

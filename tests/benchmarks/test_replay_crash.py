@@ -51,6 +51,7 @@ def test_a_batch_that_is_there_twice_or_changed_is_counted(tmp_path):
     assert (toll.rows_doubled, toll.rows_wrong) == (rows_of(3), rows_of(5))
 
 
+@pytest.mark.slow
 def test_damage_that_nobody_notices_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(replay_crash, "look", lambda directory: (False, True))
     found = cut_and_flip(tmp_path, 3, 0)

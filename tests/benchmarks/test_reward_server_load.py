@@ -17,6 +17,7 @@ def test_a_share_of_questions_comes_again():
         assert low <= len({question.subject for question in asked}) <= high
 
 
+@pytest.mark.slow
 def test_askers_wait_for_their_answer_before_they_ask_again():
     running = most = 0
 

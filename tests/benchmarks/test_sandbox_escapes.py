@@ -42,6 +42,7 @@ def test_attacks_have_names_of_their_own_and_cover_every_kind():
     assert {attack.kind for attack in ATTACKS} == {"forge", "harm", "read", "network", "write", "process"}
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("name", QUICK)
 def test_an_attack_is_blocked(name, at):

@@ -23,6 +23,7 @@ class Model:
         return [word.upper() for word in words]
 
 
+@pytest.mark.slow
 def test_what_comes_while_it_works_goes_together_and_keeps_its_order() -> None:
     model = Model(0.5)
 
@@ -65,6 +66,7 @@ def test_answers_of_the_wrong_number_are_an_error_of_all() -> None:
         asyncio.run(Batcher(short, len, 9)(["a", "b"]))
 
 
+@pytest.mark.slow
 def test_who_has_gone_is_not_worked_for() -> None:
     model = Model(0.5)
 

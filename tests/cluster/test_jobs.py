@@ -35,6 +35,7 @@ def silent():
             one.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_not_waited_for_for_ever(silent, monkeypatch):
     monkeypatch.setattr(jobs, "CALL_S", 0.5)
     with pytest.raises(ClusterUnavailable, match="has not answered within"):

@@ -71,6 +71,7 @@ def of_many_kinds(version: int) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_weights_arrive_bit_for_bit_version_after_version(peer):
     other = peer()
     for version in (3, 4):
@@ -79,6 +80,7 @@ def test_weights_arrive_bit_for_bit_version_after_version(peer):
         assert json.loads(other.line()) == [version, told(weights)]
 
 
+@pytest.mark.slow
 def test_a_receiver_that_hangs_in_the_middle_is_named_with_version_and_deadline(peer):
     other = peer()
     other.channel._deadline_s = DEADLINE_S
@@ -87,6 +89,7 @@ def test_a_receiver_that_hangs_in_the_middle_is_named_with_version_and_deadline(
         other.channel.send({"a": torch.randn(4 * BUCKET_BYTES // 4)}, 7)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_dies_in_the_middle_is_noticed_before_the_deadline(peer):
     other = peer()
     other.signal(signal.SIGSTOP)
@@ -98,16 +101,19 @@ def test_a_receiver_that_dies_in_the_middle_is_noticed_before_the_deadline(peer)
     assert "was not through after" not in str(failed.value)
 
 
+@pytest.mark.slow
 def test_a_receiver_to_whom_nothing_is_sent_gives_up_by_itself(peer):
     version, cause = json.loads(peer(count=1).line())
     assert version is None and "no version was sent" in cause
 
 
+@pytest.mark.slow
 def test_a_sender_whom_nobody_meets_gives_up_by_itself():
     with pytest.raises(SyncFailed, match=r"did not come within 0\.5 s"):
         WeightChannel.sender(Offer(HOST), "gloo", "cpu", 0.5)
 
 
+@pytest.mark.slow
 def test_a_receiver_without_a_sender_gives_up_by_itself():
     offer = Offer(HOST)
     port = offer.address.port

@@ -62,6 +62,7 @@ def test_a_method_that_works_without_its_evidence_is_refused(tmp_path):
         read_index(Path(tmp_path / "index.yaml"))
 
 
+@pytest.mark.slow
 def test_methods_are_found_by_words_and_shown_with_what_is_known():
     assert [method.n for method in search(INDEX, "starc distance")] == [2]
     found = CliRunner().invoke(app, ["methods", "starc"])

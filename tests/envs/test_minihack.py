@@ -137,6 +137,7 @@ def test_reaching_the_stairs_is_a_success_with_the_reward_of_winning():
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MiniHack-KeyRoom-S5-v0", "MiniHack-Corridor-R2-v0"])
 def test_the_trimmed_environment_plays_the_same_game_as_minihack_itself(name):
     """An independent implementation: MiniHack untouched, fed the same seeds and actions."""

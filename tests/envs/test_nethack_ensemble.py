@@ -17,6 +17,7 @@ from envs.vector import OneByOne, VectorEnvironment
 KEYS = ("chars", "blstats", "message", "packed_colors", "glyphs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "options"),
     [
@@ -46,6 +47,7 @@ def test_games_that_step_together_say_what_each_says_alone(task, options):
     fast.close(), loop.close()
 
 
+@pytest.mark.slow
 def test_death_and_success_end_as_they_do_alone():
     """A depth of 1 is reached at once; a weak wizard who prays and fights dies soon."""
     for options in ({"depth": 1}, {"character": "wiz-elf-cha-mal", "depth": 9}):

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 HOUSE = Path(__file__).resolve().parents[2]
 
 MAY_IMPORT = {
@@ -99,6 +101,7 @@ def plant(house: Path, file: str, source: str) -> Path:
     return house
 
 
+@pytest.mark.slow
 def test_the_house_keeps_its_import_order():
     found = offences(HOUSE)
     assert not found, "\n".join(found)

@@ -118,11 +118,13 @@ def load_offences(house: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_no_committed_file_names_a_package_host_or_a_path_of_one_machine():
     found = word_offences(HOUSE)
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_no_committed_file_loads_code_as_data():
     found = load_offences(HOUSE)
     assert not found, "\n".join(found)

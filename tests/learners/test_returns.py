@@ -135,6 +135,7 @@ def test_gae_is_a_linear_filter():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [1.0, 2.5])
 def test_vtrace_agrees_with_rllib(bound):
     rllib = pytest.importorskip("ray.rllib.algorithms.impala.torch.vtrace_torch_v2")

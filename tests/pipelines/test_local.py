@@ -57,6 +57,7 @@ def weights_of(run):
     return {name: value.numpy().tobytes() for name, value in learner.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"])
 def test_two_runs_with_the_same_seed_are_bit_identical(small, run, tmp_path, source):
     """Weights, optimiser and generators, whatever the global generators did before."""
@@ -72,6 +73,7 @@ def test_two_runs_with_the_same_seed_are_bit_identical(small, run, tmp_path, sou
     assert weights_of(one) != weights_of(different)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["count", "rnd", "retrieval", "classification", "ranking"])
 def test_every_source_leaves_its_mark_on_the_weights(small, run, tmp_path, source):
     values = {**EAGER, "reward.intrinsic_coefficient": 1.0}
@@ -80,6 +82,7 @@ def test_every_source_leaves_its_mark_on_the_weights(small, run, tmp_path, sourc
     assert weights_of(baseline) != weights_of(rewarded)
 
 
+@pytest.mark.slow
 def test_environments_are_seeded(small, run, tmp_path):
     """Unseeded in ONI's released code: the stored experience of a seed is always the same, of another never."""
     worlds = {"task": "minihack-room-15x15", "frames": 60, "record_mb": 8}
@@ -90,6 +93,7 @@ def test_environments_are_seeded(small, run, tmp_path):
     assert one == again != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["extrinsic", "count", "rnd", "retrieval", "classification", "ranking"])
 def test_a_run_stopped_half_way_goes_on_with_nothing_lost(small, run, tmp_path, source):
     values = {"reward": source, **EAGER}
@@ -117,6 +121,7 @@ def test_a_run_stopped_half_way_goes_on_with_nothing_lost(small, run, tmp_path, 
     assert epochs == sorted(epochs) and set(epochs) == {0, 1}
 
 
+@pytest.mark.slow
 def test_the_first_update_after_a_resume_knows_what_the_last_one_knew(small, run, tmp_path):
     """The reward model, its data and statistics: scores before saving and after loading are the same."""
     for source in ("retrieval", "classification", "ranking"):
@@ -261,6 +266,7 @@ class Died(BaseException):
     """As if the process had been killed: nothing is caught, nothing is saved."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before a draw is learnt from", "after one is", "between two inserts"])
 def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, tmp_path, monkeypatch, when):
     """Killed after its checkpoint: what was drawn since is drawn again, what was stored since is counted."""

@@ -95,6 +95,7 @@ def resources(written: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_resource_fits_its_published_schema(written):
     found = resources(written)
     assert set(found) == {
@@ -104,6 +105,7 @@ def test_every_resource_fits_its_published_schema(written):
     assert [p for tree in found.values() for p in problems(tree)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "path", "value"),
     [
@@ -234,6 +236,7 @@ def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
     assert {"ports": [{"port": 6379, "protocol": "TCP"}]} in found["NetworkPolicy"]["spec"]["egress"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("use", ["job", "cluster", "service"])
 def test_kustomize_builds_each_use(use, written):

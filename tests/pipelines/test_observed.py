@@ -180,6 +180,7 @@ def _boards(steps):
     return [(steps.before["board"], 0), (steps.before["board"], 1), (steps.after["board"], 1)]
 
 
+@pytest.mark.slow
 def test_a_board_that_is_as_the_words_wish_is_paid_more_than_one_that_is_not():
     boards = np.stack([draw(State(*state)) for state in np.ndindex(9, 5, 5)])
     steps = Steps({"board": boards}, np.zeros(len(boards)), {"board": boards}, np.array([len(boards)]))

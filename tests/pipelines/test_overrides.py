@@ -141,6 +141,7 @@ def test_no_value_does_either(key, value):
         assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_an_experiment_that_yaml_can_carry(name):
     import yaml

@@ -91,6 +91,7 @@ def test_a_store_that_does_not_answer_at_start_is_one_line(tmp_path):
         start_tracker(Config(uri="http://127.0.0.1:9"), tmp_path, "mine", {}, None)
 
 
+@pytest.mark.slow
 def test_calls_of_a_reward_become_traces_with_inputs_and_outputs(tmp_path):
     tracer = CallTracer(Config(experiment="calls"), tmp_path / "runs", "reward rules")
     tracer.trace({"items": [{"text": "You die."}]}, {"verdicts": [{"value": 0.0}]}, latency_s=0.25)

@@ -120,6 +120,7 @@ print(granted)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_spend_at_once_spend_exactly_the_limit(tmp_path: Path) -> None:
     path = str(tmp_path / "budget.db")
     command = [sys.executable, "-c", SPENDER, path]

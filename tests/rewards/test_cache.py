@@ -147,6 +147,7 @@ sys.exit(cache.counts.faults)
 """
 
 
+@pytest.mark.slow
 def test_processes_may_write_at_once_and_be_killed(tmp_path: Path) -> None:
     path = str(tmp_path / "cache.db")
 

@@ -59,6 +59,7 @@ def test_a_part_leaves_what_it_reads_alone_and_is_a_pure_function_of_it_and_its_
     assert one.values.shape == (LAYOUT.size(part.level(table.levels)),)
 
 
+@pytest.mark.slow
 @every
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())

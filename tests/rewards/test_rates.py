@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ print(count, began, time.time())
 """
 
 
+@pytest.mark.slow
 def test_processes_share_one_rate(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TAKER, str(tmp_path / "rates.db")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]

@@ -119,6 +119,7 @@ PUTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(PUTS)
 def test_it_agrees_with_a_dictionary_also_after_it_was_opened_again(
@@ -170,6 +171,7 @@ def changed(**columns: list) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -347,6 +349,7 @@ def writer(directory: Path, name: str, rounds: int) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_judge_the_same_each_subject_has_one_winner(tmp_path: Path) -> None:
     directory, rounds = tmp_path / "v", 12
     writers = [writer(directory, name, rounds) for name in ("1", "2")]
@@ -364,6 +367,7 @@ def test_of_two_processes_that_judge_the_same_each_subject_has_one_winner(tmp_pa
     assert by_name == won
 
 
+@pytest.mark.slow
 def test_a_live_owner_takes_in_what_another_process_judges_and_survives_its_death(tmp_path: Path) -> None:
     directory = tmp_path / "v"
     with VerdictStore(directory, config=Config(fsync="none")) as store:

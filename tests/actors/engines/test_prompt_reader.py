@@ -21,6 +21,7 @@ def alone(model, prompts):
         return torch.stack([model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1] for ids in prompts])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2"])
 @torch.inference_mode()
 def test_prompts_of_many_lengths_have_the_logits_that_each_has_alone(family):

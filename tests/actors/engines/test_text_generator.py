@@ -46,6 +46,7 @@ def test_the_llama_family_is_run_directly_and_others_by_their_own_layers():
     assert kinds == {"llama": LlamaDecoder, "qwen3": LlamaDecoder, "gpt2": ModelDecoder}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_batch_writes_what_each_prompt_gets_alone_in_any_order(family):
     ends, asked, seeds = range(6), prompts(9), [5, 3, 8, 1, 1, 2, 9, 7, 0]

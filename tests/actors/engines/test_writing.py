@@ -61,6 +61,7 @@ def test_a_schema_binds_what_even_a_model_of_random_weights_writes(engine):
         assert reply["winner"] in ("A", "B", "tie") and 1 <= reply["score"] <= 5 and len(reply["note"]) <= 10
 
 
+@pytest.mark.slow
 def test_a_reply_with_a_schema_does_not_depend_on_the_batch(engine):
     together = engine.write(ASKED, 80, SCHEMA).texts
     assert together == [engine.write([chat], 80, SCHEMA).texts[0] for chat in ASKED]
@@ -97,6 +98,7 @@ RUBRICS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUBRICS)
 def test_every_kind_of_judgement_runs_on_a_real_model(engine, kind):
     rubric = rubric_class(kind).model_validate({"id": "t", "version": 1, "kind": kind, **RUBRICS[kind]})

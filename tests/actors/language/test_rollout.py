@@ -177,6 +177,7 @@ def test_a_world_that_answers_nonsense_aborts_its_episode(chats, answer):
     to_batch(rows)
 
 
+@pytest.mark.slow
 def test_a_world_that_hangs_is_given_up_while_others_go_on(chats):
     gate = threading.Event()
 

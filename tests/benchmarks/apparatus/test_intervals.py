@@ -31,6 +31,7 @@ def test_three_runs_are_too_few_to_leave_one_out():
     assert iqm(np.array([[[0.0]], [[0.0]], [[0.9]]])) == pytest.approx([0.3])
 
 
+@pytest.mark.slow
 def test_the_interval_of_two_runs_reaches_from_one_to_the_other():
     # A resample of (0, 1) is (0, 0) or (1, 1) in a quarter of all cases each: both lie within the 95 %.
     figure = iqm_figure(np.array([[0.0], [1.0]]), "success rate")

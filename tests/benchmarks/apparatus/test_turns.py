@@ -49,6 +49,7 @@ def test_a_rate_is_of_the_time_awake():
     assert rates(seen, "n") == [10.0, 2.0]
 
 
+@pytest.mark.slow
 def test_a_run_works_in_its_turn_alone(counting):
     runner = Runner(counting)
     runner.count()

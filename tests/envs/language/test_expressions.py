@@ -24,6 +24,7 @@ expressions = st.recursive(  # pairs of a text and its value, each made of those
 )
 
 
+@pytest.mark.slow
 @given(expressions)
 def test_the_value_of_a_whole_is_that_of_its_parts(expression):
     text, value = expression

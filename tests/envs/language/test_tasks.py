@@ -280,6 +280,7 @@ def test_nethack_is_played_by_names_of_actions():
     game.close()
 
 
+@pytest.mark.slow
 def test_naming_the_task_does_not_load_the_game():
     code = "import sys, envs.language.table as t; t.make_text_task('nethack_text'); print('nle' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -466,6 +467,7 @@ def test_a_task_of_ones_own_comes_by_dotted_path(monkeypatch):
     assert make_text_task("my_lab_tasks:Toy", hard=True).hard
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20), st.floats(0.01, 0.99))
 def test_a_prompt_that_is_tested_with_stays_so_when_more_are(ident, share):
     if side_of(ident, share) == "test":

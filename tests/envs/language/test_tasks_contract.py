@@ -78,6 +78,7 @@ def test_a_seed_gives_the_same_prompts_and_the_split_is_that_of_the_id(task):
     assert (other != first(task.load("train", 5), count)) == drawn
 
 
+@pytest.mark.slow
 def test_no_prompt_of_one_split_is_in_the_other_whatever_the_seed(task):
     count = sample_of(task) * 4 if sample_of(task) > 1 else 2
     train = {p.id for seed in range(3) for p in first(task.load("train", seed), count)}

@@ -27,6 +27,7 @@ def live(store):
     return [(one.key, store.read(one.position).column("n")[0].as_py()) for one in store]
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.sampled_from(["append", "drop", "sync", "copy"]), min_size=5, max_size=40))
 def test_a_copy_holds_what_was_live_when_it_was_made(tmp_path_factory, steps):

@@ -52,6 +52,7 @@ def written_bytes(path):
     return len(path.read_bytes().rstrip(b"\0"))
 
 
+@pytest.mark.slow
 def test_a_cut_at_every_byte_of_every_file_is_seen(damaged, batch):
     assert outcome(damaged, batch) == "silent"
     for path in sorted(damaged.iterdir()):
@@ -66,6 +67,7 @@ def test_a_cut_at_every_byte_of_every_file_is_seen(damaged, batch):
     assert outcome(damaged, batch) == "silent"
 
 
+@pytest.mark.slow
 def test_flipped_bits_are_all_seen(damaged, batch):
     draw = random.Random(0)
     files = sorted(damaged.iterdir())

@@ -43,6 +43,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(tmp_path, schema, batch)
     Store(tmp_path / "s", schema).close()
 
 
+@pytest.mark.slow
 def test_a_second_writer_in_another_process_is_refused_until_the_first_is_gone(stored, schema):
     line = (
         "from envs.storage.store import *; from envs.storage.description import *; import sys; from pathlib import Path"

@@ -50,6 +50,7 @@ def test_log_probs_are_those_of_the_model(make_model, make_batch):
         assert (mine[~mask] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_neither_packing_nor_micro_batches_nor_chunks_change_a_gradient(make_model, make_batch, name):
     batch = make_batch(advantages=ADVANTAGES, alike=(0, 1, 3))

@@ -45,6 +45,7 @@ def test_fine_tuning_learns_only_its_own_tokens_and_weighs_them(make_model, make
     assert of_row[2].sum() > 1 > of_row[1].sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["dpo", "hinge", "ipo", "simpo", "cpo", "orpo"])
 def test_each_loss_makes_chosen_answers_win_however_pairs_are_dealt(make_model, make_batch, loss):
     batch = make_batch()
@@ -84,6 +85,7 @@ def test_a_pair_of_weight_zero_is_as_if_it_had_never_been(make_model, make_batch
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_liked_answers_become_likelier_and_others_less_so(make_model, make_batch):
     labels = np.array([1.0, 0, 1, 0])
     batch = make_batch(facts={"labels": labels})

@@ -121,6 +121,7 @@ def test_constant_length_asks_for_a_length():
         Aggregation(by="token", length=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @given(log_probs=LOG_PROBS, advantages=arrays(np.float64, 3, elements=st.floats(-2, 2)))
 def test_equal_policies_have_ratio_one_and_the_gradient_of_reinforce(name, log_probs, advantages):
@@ -139,6 +140,7 @@ def test_equal_policies_have_ratio_one_and_the_gradient_of_reinforce(name, log_p
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @given(log_probs=LOG_PROBS, anchor=LOG_PROBS, order=st.permutations(range(3)))
 def test_the_order_of_sequences_does_not_matter(name, log_probs, anchor, order):

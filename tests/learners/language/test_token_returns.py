@@ -41,6 +41,7 @@ MASKS = st.lists(
 ).filter(lambda masks: any(any(mask) for mask in masks))
 
 
+@pytest.mark.slow
 @given(
     masks=MASKS, gamma=st.sampled_from([1.0, 0.9]), lambda_=st.sampled_from([0.0, 0.95, 1.0]), seed=st.integers(0, 99)
 )

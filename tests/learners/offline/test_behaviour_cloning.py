@@ -75,6 +75,7 @@ def test_plain_cloning_finds_the_shares_of_the_actions(rows, table):
     assert (learner.module.values == 0).all() and metrics["mean_weight"] == 1
 
 
+@pytest.mark.slow
 def test_weighted_cloning_finds_the_shares_of_the_weights(rows, table):
     # A world of one step: action 1 pays 1. V is the mean 0.25, so the weights are e^-0.25 and e^0.75.
     batch = rows(*[([0, 1], [a], [a], True) for a in (0, 0, 0, 1)])

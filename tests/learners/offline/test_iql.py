@@ -31,16 +31,19 @@ def test_the_loss_worked_by_hand():
 values = st.lists(st.floats(-10, 10), min_size=2, max_size=8)
 
 
+@pytest.mark.slow
 @given(values)
 def test_the_expectile_at_a_half_is_the_mean(x):
     assert expectile(x, 0.5) == pytest.approx(np.mean(x), abs=1e-6)
 
 
+@pytest.mark.slow
 @given(values)
 def test_the_expectile_near_one_is_the_largest(x):
     assert expectile(x, 1 - 1e-9) == pytest.approx(max(x), abs=1e-4)
 
 
+@pytest.mark.slow
 @given(values, st.floats(0.05, 0.95))
 def test_expectiles_agree_with_an_independent_implementation(x, tau):
     from scipy.stats import expectile as of_scipy
@@ -54,6 +57,7 @@ def learnt(learner, batch, updates):
     return metrics
 
 
+@pytest.mark.slow
 def test_q_and_v_of_a_known_world(rows, table, critic_table):
     """State 0: action 0 pays 1 and ends; action 1 leads to state 1, where action 0 pays 0 and action 1 pays 4."""
     batch = rows(
@@ -72,6 +76,7 @@ def test_q_and_v_of_a_known_world(rows, table, critic_table):
     assert v[:2].tolist() == pytest.approx([1.0, 2.0], abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_best_of_two_episodes_is_put_together(rows, table, critic_table):
     """No episode is good throughout: 0 -a1-> 1 was followed by the bad action, and 1 -a1-> 4 came from elsewhere."""
     batch = rows(

@@ -245,6 +245,7 @@ def explore(tmp_path, build, schema, **how):
     run_state_machine_as_test(Crashing, settings=settings(deadline=None, suppress_health_check=checks, **how))
 
 
+@pytest.mark.slow
 def test_a_crash_anywhere_leaves_one_of_two_states_and_the_frontier_holds(tmp_path, build, schema):
     explore(tmp_path, build, schema, max_examples=16, stateful_step_count=12)
 

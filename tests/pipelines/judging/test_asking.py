@@ -87,6 +87,7 @@ def test_a_judge_that_turns_is_quarantined_and_what_it_said_before_no_longer_cou
         request_switch(made.directory, made.reward_version, least=0.0)
 
 
+@pytest.mark.slow
 def test_a_quarantine_outlives_the_run_until_a_person_lifts_it(judged, run, tmp_path):
     run(judged(canaries=True), tmp_path / "run", judge=Turncoat(sound=0))
     judge = Turncoat()
@@ -162,6 +163,7 @@ def test_a_cheaper_judge_takes_over_when_the_budget_is_used_up_and_can_be_told_a
     assert {verdict.judge_fingerprint for verdict in again.verdict_log} == {"turncoat"}
 
 
+@pytest.mark.slow
 def test_budget_and_cache_hold_in_one_process_too(judged, run, tmp_path):
     judge = Turncoat()
     made = run(judged({"budget.requests": 1}), tmp_path / "poor", judge=judge)

@@ -76,6 +76,7 @@ def test_a_reward_that_gives_the_wrong_number_of_values_is_refused_before_a_mode
     rehearse(experiment, task, rewards)  # the task's own rewards are checked by the task's gold replies
 
 
+@pytest.mark.slow
 def test_a_reward_that_hangs_does_not_hold_up_its_rehearsal():
     experiment = LanguageExperiment(
         task="arithmetic", rewards=RewardsConfig(functions={"hangs": "a:b"}, deadline_s=0.1)

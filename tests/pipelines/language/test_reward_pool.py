@@ -72,6 +72,7 @@ def test_groups_that_wait_for_the_same_reward_are_asked_about_together():
     assert worker.calls == [[0, 1, 1, 2, 2, 3, 3, 4]] and worker.stopped
 
 
+@pytest.mark.slow
 def test_a_group_that_hangs_is_late_and_all_others_are_there_before():
     order = []
 

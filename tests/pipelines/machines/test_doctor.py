@@ -126,6 +126,7 @@ def test_ray_without_its_token_or_too_old_is_found(monkeypatch):
     assert not version.ok and version.required
 
 
+@pytest.mark.slow
 def test_a_library_that_crashes_hangs_or_is_not_there_does_not_end_the_doctor():
     assert doctor.probe("fine", "pass", "mend it").ok
     assert doctor.probe("gone", "import no_such_library", "x").got.startswith("ModuleNotFoundError: No module named")

@@ -154,6 +154,7 @@ def test_a_run_without_one_of_its_parts_still_has_a_report(finished: RunDirector
     assert summary(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

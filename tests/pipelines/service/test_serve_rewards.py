@@ -139,6 +139,7 @@ def test_garbage_on_the_socket_ends_nothing(server):
     assert process.poll() is None and httpx.get(f"{url}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_signal_lets_requests_that_have_begun_come_to_their_end(server):
     """The last test of the module: the server ends."""
     url, process, says = server

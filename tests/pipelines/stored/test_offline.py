@@ -92,6 +92,7 @@ def bits(directory):
     return {name: value.numpy().tobytes() for name, value in state.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_offline_run_is_a_run_like_any_other(offline, source, tmp_path, algorithm):
     directory = learn(offline(offline__algorithm=algorithm, offline__windows=10), tmp_path)
@@ -116,6 +117,7 @@ def test_nothing_is_written_into_the_source(offline, source, tmp_path):
     assert before == {path: path.read_bytes() for path in source.root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_run_stopped_half_way_ends_where_a_straight_one_does(offline, tmp_path, algorithm):
     """Bit for bit: nobody acts, so nothing but the draws decides, and they go on where they were."""
@@ -130,6 +132,7 @@ def test_a_run_stopped_half_way_ends_where_a_straight_one_does(offline, tmp_path
     assert tree_of(stopped)["status"]["updates"] == 10
 
 
+@pytest.mark.slow
 def test_every_source_of_reward_can_be_learnt_from(offline, source, tmp_path):
     weights = {}
     for reward in ("extrinsic", "count", "rnd", "retrieval", "classification"):

@@ -305,6 +305,7 @@ print(reannotate(RunDirectory(Path(sys.argv[1])), {"reward": "lab_slow:slow"}).j
 """
 
 
+@pytest.mark.slow
 def test_a_command_that_was_killed_goes_on_where_it_was(stored, lab: Path) -> None:
     directory = stored()
     (lab / "lab_slow.py").write_text(

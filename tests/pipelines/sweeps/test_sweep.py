@@ -79,6 +79,7 @@ def guerdon(where, *words):
     return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=600, env=dict(os.environ))
 
 
+@pytest.mark.slow
 def test_more_than_one_recipe_is_refused(tmp_path):
     done = guerdon(tmp_path, "catch", "minihack", "seed=[1,2]")
     assert done.returncode == 2 and "2 recipes" in done.stderr

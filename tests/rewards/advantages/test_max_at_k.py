@@ -17,6 +17,7 @@ def column(*groups: list[float | None]) -> Column:
     return Column(values, np.array([[x is not None for x in group] for group in groups]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 2, 3])
 @given(rewards=st.lists(st.floats(-5, 5, width=32), min_size=5, max_size=6))
 def test_the_best_of_k_is_what_counting_subsets_says(k: int, rewards: list[float]) -> None:

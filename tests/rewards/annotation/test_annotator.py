@@ -78,6 +78,7 @@ def test_whoever_asks_the_same_waits_for_the_same_answer() -> None:
     assert ledger.ledger().duplicates == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trouble", "cause"),
     [

@@ -33,6 +33,7 @@ async def said(word: str, after_s: float, ended: list[str] | None = None) -> str
     return word
 
 
+@pytest.mark.slow
 def test_the_first_answer_counts_and_the_other_call_is_cancelled() -> None:
     async def race(first_s: float, second_s: float) -> tuple[tuple[str, bool], list[str]]:
         cancelled: list[str] = []
@@ -47,6 +48,7 @@ def test_the_first_answer_counts_and_the_other_call_is_cancelled() -> None:
     assert asyncio.run(race(0.0, 3.0)) == (("first", False), []), "a quick call is not made twice"
 
 
+@pytest.mark.slow
 def test_a_call_that_fails_ends_nothing_while_the_other_may_answer() -> None:
     async def fails(after_s: float) -> str:
         await asyncio.sleep(after_s)

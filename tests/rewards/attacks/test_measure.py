@@ -87,6 +87,7 @@ def test_samples_of_one_verdict_only_are_refused():
         run(By(lambda text, _: 1.0), [s for s in SAMPLES if s.good])
 
 
+@pytest.mark.slow
 def test_a_guard_stops_keys_and_lets_no_other_family_through_more_often():
     gullible = By(lambda text, q: float(bool(why_trivial(text)) or q.fields["reference"] in text))
     samples = honest.responses(30)

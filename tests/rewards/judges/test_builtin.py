@@ -153,6 +153,7 @@ def test_the_built_model_answers_through_the_engine_as_any_model_does(cache):
     assert all(a.status is Status.OK and 0.0 <= a.value <= 1.0 and a.tokens > 20 for a in answers)
 
 
+@pytest.mark.slow
 def test_training_brings_the_model_closer_to_the_rules(tokenizer):
     config = TINY.model_copy(update={"reading_steps": 30, "steps": 50, "hidden": 32})
     lessons = Lessons(tokenizer, Corpus(0).captions(300), seed=0)

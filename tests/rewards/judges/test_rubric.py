@@ -149,6 +149,7 @@ def test_malformed_markdown_is_refused_with_file_and_line(tmp_path, text, line, 
     assert str(caught.value).startswith(f"{path}:{line}: ") and said in str(caught.value)
 
 
+@pytest.mark.slow
 def test_files_that_are_no_rubrics_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"\.yaml or \.md"):
         load(tmp_path / "nothing.yaml")

@@ -45,6 +45,7 @@ def test_a_crash_is_a_signal():
     assert (ending.reason, ending.code, ending.detail) == ("signal", -11, "Segmentation fault")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

@@ -62,6 +62,7 @@ limit = 10 ** 30
     assert report.tier == "process"
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize(
     ("code", "fault"),

@@ -10,6 +10,7 @@ GOAL, BASELINE = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 vectors = arrays(float, (4, 3), elements=st.floats(0.1, 2)).map(lambda x: x * [1, -1, 1])
 
 
+@pytest.mark.slow
 @given(vectors, st.floats(0, 1))
 def test_without_a_baseline_it_is_the_cosine_and_the_goal_itself_is_worth_one(seen, alpha):
     cosine = seen[:, 0] / np.linalg.norm(seen, axis=1)

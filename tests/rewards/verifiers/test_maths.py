@@ -18,6 +18,7 @@ def ask(completion, answer, **limits):
     return asyncio.run(maths_match(completion, answer, **limits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("completion", "answer", "value"),
     [
@@ -43,6 +44,7 @@ def test_no_reference_abstains_a_bad_one_is_our_fault_and_no_answer_is_the_polic
         ask("I do not know", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", ["\\boxed{9^{9^{9^9}}}", "9**9**9**9", "\\boxed{10000000!}"])
 def test_hostile_answers_are_killed_and_leave_nothing(hostile):
     ask("\\boxed{1}", "1")  # the algebra is loaded
@@ -52,6 +54,7 @@ def test_hostile_answers_are_killed_and_leave_nothing(hostile):
     assert ask("\\boxed{2}", "2") == 1.0
 
 
+@pytest.mark.slow
 def test_a_hostile_answer_does_not_hold_up_the_others():
     async def together():
         slow = asyncio.ensure_future(maths_match("9**9**9**9", "1", cpu_s=2))

@@ -68,6 +68,7 @@ def test_references_to_elsewhere_are_not_fetched():
         json_schema("1", {"$ref": "http://127.0.0.1:1/schema.json"})
 
 
+@pytest.mark.slow
 def test_a_text_made_for_a_slow_pattern_is_given_up():
     with pytest.raises(PolicyFault, match="cannot be searched"):
         json_schema(json.dumps("a" * 200 + "b"), {"type": "string", "pattern": "^(a|aa)+$"})

@@ -69,6 +69,7 @@ def test_broken_tests_and_an_absent_tier_are_faults_of_the_judge():
         assert (answer.status, answer.value) == (Status.JUDGE_FAULT, None)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_outputs_are_compared_outside():
     program = "n = int(input())\nprint(n * n, ' ')\n"

@@ -127,6 +127,7 @@ def test_single_elimination_takes_exactly_two_n_minus_two_matches_and_finds_the_
     assert answer.value == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1).map(lambda x: round(x, 3)), min_size=2, max_size=12, unique=True))
 def test_a_knockout_takes_n_minus_one_and_a_round_robin_ranks_all(values):
     knockout, everyone = Matches(), Matches()
@@ -137,6 +138,7 @@ def test_a_knockout_takes_n_minus_one_and_a_round_robin_ranks_all(values):
     assert np.argsort(scores).tolist() == np.argsort(values).tolist()
 
 
+@pytest.mark.slow
 def test_single_elimination_ranks_nearly_as_a_round_robin_and_better_than_anchor_or_points():
     """ArenaRL: Spearman correlation with the true ranking, the same noise for all."""
     found = {how: [] for how in ("single_elimination", "round_robin", "anchor", "points")}

@@ -56,6 +56,7 @@ def test_a_branch_that_breaks_the_form_is_unparseable(rubric, scripted, ask, bra
     assert (answer.status, answer.value) == (Status.UNPARSEABLE, None)
 
 
+@pytest.mark.slow
 def test_branching_finds_the_one_subtle_error_that_an_even_look_misses(rubric, scripted, ask):
     """A judge that sees only what it looks at, at most 2 of 8 dimensions; one response is worse in one of them."""
     names = list(DIMENSIONS)
