@@ -66,6 +66,8 @@ def main() -> NoReturn:
     except Exception as error:
         if hasattr(error, "format_message"):  # usage errors of the command line itself
             if message := error.format_message():  # empty where the help was printed instead
+                if getattr(error, "option_name", None) and not getattr(error, "possibilities", None):
+                    message = f"{message.rstrip('.')}. Settings are written KEY=VALUE, without dashes."
                 print(f"guerdon: {message}", file=sys.stderr)
             sys.exit(2)
         raise

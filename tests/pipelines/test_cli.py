@@ -211,6 +211,11 @@ def test_unknown_commands_and_options_are_refused(refused, words):
     refused(*words)
 
 
+def test_a_setting_that_is_written_like_an_option_is_told_how_it_is_written(refused):
+    assert "KEY=VALUE" in refused("submit", "catch", "--address", "http://127.0.0.1:1")
+    assert "VALUE" not in refused("train", "--dry-runn")
+
+
 def test_an_error_of_ours_keeps_its_traceback(guerdon, monkeypatch):
     """Only what a person can mend becomes one line."""
 
