@@ -71,17 +71,20 @@ class Keeper:
             raise UserError(f"the judge and the books did not begin within {deadline_s:.0f} s; see the log of the run")
         self._begun.result()
 
-    def stop(self) -> None:
+    def stop(self, deadline_s: float = CALL_S) -> None:
         """Fetch what is there, and end.
+
+        Args:
+            deadline_s: for both together.
 
         Raises:
             UserError: they do not end; what the desk still holds is not in the books.
             BaseException: whatever ended them before.
         """
         self._stop.set()
-        self._thread.join(CALL_S)
+        self._thread.join(deadline_s)
         if self._thread.is_alive():
-            raise UserError(f"the books did not end within {CALL_S:.0f} s: what RLlib did last is not in them")
+            raise UserError(f"the books did not end within {deadline_s:.0f} s: what RLlib did last is not in them")
         self._ended.result(0)
 
     def do(self, function: Callable[[], T], deadline_s: float = CALL_S) -> T:

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.rllib import keeper as module
 from pipelines.rllib.keeper import Keeper
 
 
@@ -66,14 +65,13 @@ def test_books_that_end_while_they_are_asked_do_not_keep_the_caller_waiting(keep
             keeper.do(lambda: time.sleep(0.01))
 
 
-def test_books_that_do_not_answer_or_end_are_not_waited_for_for_ever(keeper, monkeypatch):
+def test_books_that_do_not_answer_or_end_are_not_waited_for_for_ever(keeper):
     held = threading.Event()
     with pytest.raises(UserError, match="have not answered within"):
         keeper.do(lambda: held.wait(60), 0.05)
     held.set()
     keeper.desk.hangs = True
-    monkeypatch.setattr(module, "CALL_S", 0.2)
     with pytest.raises(UserError, match="did not end within"):
-        keeper.stop()
+        keeper.stop(0.2)
     keeper._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(keeper._loop)])
     keeper._thread.join(10)
