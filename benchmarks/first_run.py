@@ -137,7 +137,7 @@ def collect(rows: Sequence[Mapping[str, Cell]], results: Path, beside: str) -> R
         NAME,
         "In a fresh clone with empty caches `make train`, what the README shows of the command line and each block of "
         f"the tutorial end as the pages say, and the blocks of the tutorial take less than {TUTORIAL_S / 60:.0f} "
-        f"minutes together. {beside}",
+        f"minutes together. {beside}".strip(),
         whole and all(one["ended"] == "ok" for one in rows) and sum(tutorial) < TUTORIAL_S,
         "python -m benchmarks.first_run",
         figures,
