@@ -118,19 +118,19 @@ def test_replicas_are_added_while_calls_queue(ray: None) -> None:
 def test_a_replica_that_is_stopped_is_replaced(ray: None) -> None:
     config = Config(health_period_s=0.5, health_timeout_s=1.0, call_timeout_s=2.0, cpus=0.1)
 
-    async def somebody() -> int:
+    async def somebody(but: int = 0) -> int:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             (found,) = await outcomes(service, 1, 0.0)
-            if isinstance(found, int):
+            if isinstance(found, int) and found != but:
                 return found
         raise AssertionError("nobody answers")
 
-    async def go() -> tuple[int, int]:
+    async def go() -> None:
         first = await somebody()
         os.kill(first, signal.SIGSTOP)
-        return first, await somebody()
+        # On a busy machine the first may answer once more before the signal reaches all of its threads.
+        await somebody(but=first)
 
     with serving("sleeper", Sleeper, "answer", config) as service:
-        first, second = asyncio.run(go())
-    assert first != second
+        asyncio.run(go())
