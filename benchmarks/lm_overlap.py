@@ -6,103 +6,149 @@
 The same experiment on Ray in lockstep (`max_staleness=0`) and asynchronously, to the same number of updates, with a
 reward that takes 0.2 to 2 s for each group, as one behind a network does. Beside them stand the stages run alone:
 writing with nothing else to do, and learning from what is there already. Perfect overlap takes as long as the slower of
-the two. A batch has so many prompts that an update takes a second or two: with updates of a tenth of a second no
-staleness that anybody would bear hides a reward of two.
-Other keys: prompts, work, results.
+the two, U seconds an update.
+
+Whether that can be reached at all is arithmetic. While a group waits up to D = 2 s for its reward, D / U batches are on
+their way; one is being written, one drawn ahead, one learnt from. With `max_staleness` S admission lets S + 1 batches
+be out at once, so that S >= D / U + 2 is needed, and one more because batches are begun whole: S is set to
+ceil(D / U) + 3, from the U that was measured. With updates of a tenth of a second it would be 23, and no learner would
+bear that: a batch has so many prompts here that U is about a second. Engine and learner have a thread each; what is
+left of two cores is 2 U less the work of both stages, and in that the driver, the replay and the process of the plain
+reward have to find room: two stages that are equally slow leave nothing. Weights reach the engine between its calls:
+in flight they would have it read all that is under way again, which is work that the stage alone does not have. Until
+the pipeline is filled and what was written ahead is learnt from, S + 2 updates, nothing is timed.
+Other keys: prompts, tokens, work, results.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from benchmarks.apparatus.pace import under_way
+from benchmarks.lm_speed import letters, model_of
+from learners.language.learner import Config as LearnerConfig
 from pipelines.errors import UserError
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
-from pipelines.language.models import ensure_model
-from pipelines.language.rewards import RewardSet, annotate
+from pipelines.experiment import CheckpointConfig
+from pipelines.language.experiment import EnginesConfig, LanguageExperiment, RewardsConfig, SamplingConfig
+from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.tasks import task_of
 from pipelines.language.train import train
-from pipelines.overrides import apply, parse
-from pipelines.recipes.language import rlvr
+from pipelines.overrides import parse
 from pipelines.results import Cell, figure, write_result
+from pipelines.tracking import Config as TrackingConfig
 from rewards.functions import reward
 
 NAME = "lm-overlap"
 KEYS: Mapping[str, Any] = {
-    "updates": 12,
-    "rounds": 2,
-    "prompts": 512,
+    "updates": 24,
+    "rounds": 3,
+    "prompts": 64,
+    "tokens": 32,
     "work": "runs/lm-overlap",
     "results": "docs/results",
 }
 
-LEAST = 6
+LEAST = 4
 """Updates from which on the time of one can be told."""
+
+DELAY_S = (0.2, 2.0)
+"""Of the reward of a group."""
+
+STAGE_S = 10.0
+"""So long each stage is timed."""
+
+READY_S = 60.0
+"""How long two stages that are to run side by side have to begin."""
 
 
 @reward(subject="row", batched=True)
-async def slow_and_right(completion: list[str], answer: list[str]) -> list[float]:
-    """Whether answers are right, after 0.2 to 2 s."""
-    await asyncio.sleep(random.Random("".join(completion)).uniform(0.2, 2.0))
-    return [float(one.strip() == right) for one, right in zip(completion, answer, strict=True)]
+async def slow_letters(completion: list[str]) -> list[float]:
+    """How often the letter e occurs, after 0.2 to 2 s."""
+    await asyncio.sleep(random.Random("".join(completion)).uniform(*DELAY_S))
+    return [letters(one) for one in completion]
 
 
-def experiment_of(values: Mapping[str, Any], staleness: int) -> LanguageExperiment:
+def experiment_of(values: Mapping[str, Any], staleness: int, updates: int) -> LanguageExperiment:
     """The run to be timed."""
-    rewards = RewardsConfig(weights={"right": 0.0}, functions={"slow": "benchmarks.lm_overlap:slow_and_right"})
-    settings = {
-        "updates": values["updates"],
-        "prompts": values["prompts"],
-        "max_staleness": staleness,
-        "runner": "distributed",
-        "tracking.enabled": False,
-        "target": None,
-        "evaluate_every": 0,
-        "checkpoint.every_s": 1e6,
-    }
-    return apply(rlvr().model_copy(update={"rewards": rewards}), settings)
+    return LanguageExperiment(
+        task="benchmarks.lm_speed:Counting",
+        model=model_of(Path(values["work"])),
+        updates=updates,
+        prompts=values["prompts"],
+        max_staleness=staleness,
+        runner="distributed",
+        learner=LearnerConfig(learning_rate=1e-4),
+        engines=EnginesConfig(in_flight=False),
+        sampling=SamplingConfig(max_tokens=values["tokens"]),
+        rewards=RewardsConfig(weights={"letters": 0.0}, functions={"slow": "benchmarks.lm_overlap:slow_letters"}),
+        checkpoint=CheckpointConfig(every_s=1e6),
+        tracking=TrackingConfig(enabled=False),
+        report_every_s=0.05,
+    )
 
 
-def timed(experiment: LanguageExperiment, work: Path) -> float:
-    """Seconds from the second update to the last, over the updates between them, times all updates.
+def timed(values: Mapping[str, Any], staleness: int) -> tuple[float, float]:
+    """Seconds of an update once the pipeline is filled, and how many versions behind its oldest answer was at most.
 
     Raises:
         UserError: the run told of too few updates to know what one takes.
     """
-    directory = train(experiment.model_copy(update={"report_every_s": 0.05}), work, say=lambda text: None)
-    first, last = under_way(directory, 2)
-    each_s = (last["elapsed_s"] - first["elapsed_s"]) / (last["updates"] - first["updates"])
-    return float(each_s * experiment.updates)
+    before = staleness + 2
+    experiment = experiment_of(values, staleness, before + values["updates"])
+    directory = train(experiment, Path(values["work"]), say=lambda text: None)
+    first, last = under_way(directory, before)
+    oldest = max(line.get("learner/staleness_max", 0.0) for line in directory.lines(directory.metrics))
+    return (last["elapsed_s"] - first["elapsed_s"]) / (last["updates"] - first["updates"]), oldest
 
 
-def alone(values: Mapping[str, Any]) -> tuple[float, float]:
-    """Seconds of writing, and of learning, for all updates, with nothing else to do."""
-    experiment = experiment_of(values, 0).model_copy(update={"rewards": RewardsConfig()})
-    model = ensure_model(experiment, task_of(experiment))
-    engine, learner = EngineRole(experiment, model, 0, 0), LearnerRole(experiment, model)
-    rewards = RewardSet(experiment, task_of(experiment))
-    some = min(10, values["updates"])
-    writing = learning = 0.0
-    for number in range(some + 1):
-        began = time.monotonic()
-        _, rows = engine.rollout(list(range(number * experiment.prompts, (number + 1) * experiment.prompts)))
-        wrote = time.monotonic()
-        told: dict[str, dict[str, float | None]] = {part.name: {} for part in rewards.parts}
-        for batch in rows:
-            for own in asyncio.run(annotate(rewards.parts, rewards.answer, batch, experiment.rewards)):
-                told[own[0].component].update({verdict.subject: verdict.value for verdict in own})
-        judged = time.monotonic()
-        learner.learn(rows, told)
-        if number:  # the first warms up
-            writing, learning = writing + wrote - began, learning + time.monotonic() - judged
-    return writing / some * values["updates"], learning / some * values["updates"]
+def stage(kind: str, values: Mapping[str, Any], begin_at: float) -> float:
+    """Seconds of an update that only writes, or only learns, over some seconds.
+
+    Args:
+        kind: `writing` or `learning`.
+        values: as for `main`.
+        begin_at: when the clock starts, by `time.monotonic`.
+
+    Raises:
+        UserError: it was not ready by then.
+    """
+    experiment = experiment_of(values, 0, 1)
+    engine = EngineRole(experiment, experiment.model, 0, 0)
+    _, rows = engine.rollout(list(range(experiment.prompts)))
+    learner = LearnerRole(experiment, experiment.model)
+    counted = [letters(text) for text in rows.column("completion").to_pylist()]
+    told = dict(zip(rows.column("row_id").to_pylist(), counted, strict=True))
+    verdicts = {part.name: told for part in RewardSet(experiment, task_of(experiment)).parts}
+    learner.learn([rows], verdicts)
+    if begin_at and time.monotonic() > begin_at:
+        raise UserError(f"{kind}: it took longer than {READY_S:g} s to begin; expected a quieter machine")
+    time.sleep(max(0.0, begin_at - time.monotonic()))
+    began, done = time.monotonic(), 0
+    while done < LEAST or time.monotonic() < began + STAGE_S:
+        done += 1
+        if kind == "writing":
+            engine.rollout(list(range(done * experiment.prompts, (done + 1) * experiment.prompts)))
+        else:
+            learner.learn([rows], verdicts)
+    return (time.monotonic() - began) / done
+
+
+def stages(values: Mapping[str, Any], side_by_side: bool) -> tuple[float, float]:
+    """Seconds of an update of writing and of learning: each alone, or both at a time with nothing between them."""
+    workers, begin_at = (2, time.monotonic() + READY_S) if side_by_side else (1, 0.0)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        both = [pool.submit(stage, kind, dict(values), begin_at) for kind in ("writing", "learning")]
+        return both[0].result(), both[1].result()
 
 
 def main() -> None:
@@ -111,14 +157,14 @@ def main() -> None:
     if unknown := sorted(set(values) - set(KEYS)):
         raise SystemExit(f"got {', '.join(unknown)}; expected keys {', '.join(KEYS)}")
     if values["updates"] < LEAST:
-        raise UserError(f"updates: got {values['updates']}; expected at least {LEAST}: the first two are left out")
-    experiment = experiment_of(values, 1)
-    ensure_model(experiment, task_of(experiment), lambda fraction, text: print(text, flush=True))
+        raise UserError(f"updates: got {values['updates']}; expected at least {LEAST}, to tell what one takes")
     rows: list[dict[str, Cell]] = []
     for number in range(values["rounds"]):
-        writing, learning = alone(values)
-        lockstep = timed(experiment_of(values, 0), Path(values["work"]))
-        asynchronous = timed(experiment_of(values, 4), Path(values["work"]))
+        writing, learning = stages(values, side_by_side=False)
+        beside = max(stages(values, side_by_side=True))
+        staleness = math.ceil(DELAY_S[1] / max(writing, learning)) + 3
+        lockstep, _ = timed({**values, "updates": max(LEAST, values["updates"] // 3)}, 0)
+        asynchronous, oldest = timed(values, staleness)
         rows.append(
             {
                 "round": number,
@@ -126,10 +172,14 @@ def main() -> None:
                 "asynchronous_s": asynchronous,
                 "writing_s": writing,
                 "learning_s": learning,
+                "side_by_side_s": beside,
+                "max_staleness": staleness,
+                "oldest": oldest,
             }
         )
         print(rows[-1], flush=True)
     over = [float(r["asynchronous_s"]) / max(float(r["writing_s"]), float(r["learning_s"])) for r in rows]  # type: ignore[arg-type]
+    beside_both = [float(r["asynchronous_s"]) / float(r["side_by_side_s"]) for r in rows]  # type: ignore[arg-type]
     gain = [float(r["lockstep_s"]) / float(r["asynchronous_s"]) for r in rows]  # type: ignore[arg-type]
     write_result(
         Path(values["results"]) / f"{NAME}.json",
@@ -140,6 +190,7 @@ def main() -> None:
         " ".join(["python -m benchmarks.lm_overlap", *sys.argv[1:]]),
         {
             "asynchronous over the slower stage alone": figure(over, "ratio"),
+            "asynchronous over both stages side by side, with nothing between them": figure(beside_both, "ratio"),
             "lockstep over asynchronous": figure(gain, "ratio"),
         },
         rows,

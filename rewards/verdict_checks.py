@@ -42,7 +42,7 @@ def check_verdicts(verdicts: pa.RecordBatch, known: Known | None = None) -> None
             raise VerdictRefused(f"{count} of {len(subjects)} verdicts, such as on {names}: {problem}")
 
     for field in SCHEMA:
-        if not field.nullable:
+        if not field.nullable and verdicts.column(field.name).null_count:
             refuse(pc.is_null(verdicts.column(field.name)), f"{field.name} is NULL; only a value may be")
     for name in ("subject_kind", "component", "reward_version"):
         texts = verdicts.column(name).unique().to_pylist()

@@ -34,6 +34,7 @@ from envs.storage.store import Config, Position, Store, open_store
 from envs.storage.writers import Key
 from rewards.columns import Column
 from rewards.verdict_checks import Known, VerdictRefused, check_verdicts
+from rewards.verdict_names import Names, hashes
 from rewards.verdict_proposals import (
     PROPOSAL,
     STORED_AS,
@@ -138,6 +139,7 @@ class VerdictStore:
         self.directory, self._known = directory, known
         self._rows: dict[tuple[str, str], list[Rows]] = {}
         self._kinds: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, str], Names] = {}
         self._newest: dict[tuple[str, str | None], Rows] = {}
         self._taken_in: dict[str, Outcome] = {}
         self._seen: set[Position] = set()
@@ -214,13 +216,13 @@ class VerdictStore:
             raise VerdictRefused(f"{key[0]}, version {key[1]}: got verdicts on a {kind}; expected {self._kinds[key]}")
         subjects = verdicts.column("subject")
         found = self._generations(key, subjects)
-        wins = pa.array(found == expectation)
-        outcome = Outcome(pc.sum(wins).as_py(), tuple(subjects.filter(pc.invert(wins)).to_pylist()))
+        wins = found == expectation
+        outcome = Outcome(int(wins.sum()), tuple(subjects.filter(pa.array(~wins)).to_pylist()))
         if not outcome.stored:
             return outcome
-        columns = [column.filter(wins) for column in verdicts.columns]
-        generations = pa.array(found[wins.to_numpy(zero_copy_only=False)] + 1, pa.int32())
-        batch = pa.RecordBatch.from_arrays([*columns, generations], schema=STORED)
+        if outcome.lost:
+            verdicts, found = verdicts.filter(pa.array(wins)), found[wins]
+        batch = pa.RecordBatch.from_arrays([*verdicts.columns, pa.array(found + 1, pa.int32())], schema=STORED)
         meta = {"component": key[0], "reward_version": key[1], "kind": kind}
         if proposal:
             meta |= {"proposal": proposal, "lost": list(outcome.lost)}
@@ -318,6 +320,8 @@ class VerdictStore:
             self._taken_in[name] = Outcome(batch.num_rows, tuple(meta["lost"]))
         chunks = self._rows.setdefault(key, [])
         chunks.append(Rows.of(batch, self._counted))
+        if key in self._names:
+            self._names[key].add(hashes(batch.column("subject")))
         self._counted += batch.num_rows
         if len(chunks) > CHUNKS_KEPT:
             chunks[:] = [Rows.joined(chunks)]
@@ -327,6 +331,12 @@ class VerdictStore:
     def _generations(self, key: tuple[str, str], subjects: pa.Array) -> NDArray[np.int32]:
         """The newest generation of each subject `[N]`. The few are looked up in the many, not the many in the few."""
         newest = np.zeros(len(subjects), np.int32)
+        if key not in self._names:  # whoever puts nothing needs none
+            self._names[key] = Names()
+            for rows in self._rows.get(key, ()):
+                self._names[key].add(hashes(rows.subjects))
+        if not self._names[key].may_have(hashes(subjects)):
+            return newest
         for rows in self._rows.get(key, ()):
             where = pc.index_in(rows.subjects, value_set=subjects)
             hits = where.is_valid().to_numpy(zero_copy_only=False)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
+
+from actors.language.conversation import Conversations
 
 Message = Mapping[str, str]
 _BACKED = "transformers.tokenization_utils_tokenizers"  # where tokenizers that are backed by a Rust one are defined
@@ -40,6 +43,11 @@ class ChatTokenizer:
     def special_tokens(self) -> tuple[str, ...]:
         """Texts that the tokenizer reads as control or added tokens."""
         return special_tokens_of(self.tokenizer)
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        """Those that grow token by token, with the same tokenizer."""
+        return Conversations(self.tokenizer)
 
     def ids(self, chats: Sequence[Sequence[Message]]) -> list[list[int]]:
         """Token ids of chats, each up to where the reply begins."""

@@ -191,7 +191,7 @@ def play(
     Yields:
         The place of a prompt in `prompts`, and its members' trajectories.
     """
-    stage = _Stage(engine, Conversations(chats.tokenizer), task, group_size, sampling, seed, config or Config())
+    stage = _Stage(engine, chats.conversations, task, group_size, sampling, seed, config or Config())
     coming = enumerate(prompts)
     numbers = iter(groups) if groups is not None else None
     origin, exhausted = origin or Origin(), False
@@ -229,6 +229,7 @@ class _Stage:
         self._engine, self._talk, self._task, self._group_size = engine, talk, task, group_size
         self._sampling, self._seed, self._config = sampling, seed, config
         self._world: World[Turn] = World(config.world_threads, config.world_timeout_s)
+        self._silent = type(task).reset is TextTask.reset  # its world has nothing to say, and needs no thread for that
         self._groups: dict[int, tuple[int, list[_Episode]]] = {}
         self._writing: dict[int, _Episode] = {}
         self._acting: dict[int, _Episode] = {}
@@ -296,6 +297,9 @@ class _Stage:
             return
         text = self._talk.reply(reply.token_ids)
         one.say(reply, text)
+        if self._silent:
+            self._hear(one, one.step(self._task, text))
+            return
         self._steps += 1
         self._acting[self._steps] = one
         self._world.submit(self._steps, lambda: one.step(self._task, text))

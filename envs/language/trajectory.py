@@ -236,8 +236,7 @@ def from_batch(batch: pa.RecordBatch) -> list[TokenTrajectory]:
     Raises:
         ValueError: the batch holds something else, or another version.
     """
-    if not batch.schema.equals(language_schema(), check_metadata=True):
-        raise ValueError(f"got rows of the schema\n{batch.schema}\nexpected that of language_schema()")
+    _require_ours(batch)
     columns: dict[str, list[Any]] = {}
     for name in batch.schema.names:
         column = batch.column(name)
@@ -253,6 +252,25 @@ def from_batch(batch: pa.RecordBatch) -> list[TokenTrajectory]:
     names = [field.name for field in fields(TokenTrajectory)]
     rows = zip(*(columns[name] for name in names), strict=True)
     return [TokenTrajectory(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """What reward functions may ask for by name of each row, see `TokenTrajectory.record`; its tokens are left alone.
+
+    Raises:
+        ValueError: the batch holds something else, or another version.
+    """
+    _require_ours(batch)
+    asked = (batch.column(name).to_pylist() for name in ("columns", "messages", "env_rewards", "finish"))
+    return [
+        episode_columns(json.loads(columns), json.loads(messages), paid, finish)
+        for columns, messages, paid, finish in zip(*asked, strict=True)
+    ]
+
+
+def _require_ours(batch: pa.RecordBatch) -> None:
+    if not batch.schema.equals(language_schema(), check_metadata=True):
+        raise ValueError(f"got rows of the schema\n{batch.schema}\nexpected that of language_schema()")
 
 
 def validate(batch: pa.RecordBatch) -> None:

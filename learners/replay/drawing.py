@@ -66,7 +66,7 @@ def items_of_rows(state: State, shelf: Shelf, ids: Sequence[str], values: Floats
     Raises:
         ValueError: no row of that id was ever accepted.
     """
-    worth = np.full(state.rows.size, -np.inf)
+    worth, named = np.full(state.rows.size, -np.inf), []
     for ident, value in zip(ids, values.tolist(), strict=True):
         try:
             actor, epoch, sequence, index = map(int, ident.split("/"))
@@ -85,9 +85,10 @@ def items_of_rows(state: State, shelf: Shelf, ids: Sequence[str], values: Floats
         if shelf.lives(batch)[index]:
             slot = state.batch_rows[batch][index]
             worth[slot] = max(worth[slot], value)
-    items = state.items.used()
+            named.append(slot)
+    items = state.unit.holders(np.array(named, np.int64))
     pieces = state.unit.pieces(items)
     found = np.full(len(items), -np.inf)
     np.maximum.at(found, pieces.item, worth[pieces.row])
-    named = found > -np.inf
-    return state.items["id"][items[named]], found[named]
+    held = found > -np.inf
+    return state.items["id"][items[held]], found[held]

@@ -51,7 +51,8 @@ def snapshot(state: State) -> Frame:
     follows = columns["row.next"]
     columns["row.next"] = np.where(follows >= 0, place_of_row[follows], -1)
     columns["item.row"] = place_of_row[columns["item.row"]]
-    members = [state.members[item] for item in items.tolist()] if state.members else []
+    listed = state.tables.members
+    members = [listed[item] for item in items.tolist()] if listed else []
     columns["members"] = place_of_row[_joined(members)]
     columns["members.count"] = np.array([len(rows) for rows in members], np.int64)
     samples = list(state.samples.values())
@@ -108,8 +109,9 @@ def restore(state: State, frame: Frame) -> None:
 
 
 def _restore_items(state: State, columns: dict[str, NDArray[Any]]) -> None:
-    state.members.update(enumerate(_split(columns["members"], columns["members.count"])))
     items, rows = state.items.used(), state.rows.used()
+    if members := _split(columns["members"], columns["members.count"]):
+        state.tables.unite(items, members)
     state.item_slots = dict(zip(state.items["id"][items].tolist(), items.tolist(), strict=True))
     for batch in state.batches.used().tolist():
         state.batch_slots[state.key(batch)] = batch

@@ -49,8 +49,8 @@ class State:
         """
         self.config = config
         self.batches, self.rows, self.items = Table(BATCH_COLUMNS), Table(ROW_COLUMNS), Table(ITEM_COLUMNS)
-        self.members: dict[int, Slots] = {}
-        self.unit = self._unit(Tables(self.rows, self.items, self.members))
+        self.tables = Tables(self.rows, self.items)
+        self.unit = self._unit(self.tables)
         self.sampler = SAMPLERS[config.sampler](config.alpha)
         self.remover = REMOVERS[config.remover]()
         self.item_slots: dict[int, int] = {}
@@ -171,7 +171,7 @@ class State:
         table["times"][slots] = table["pins"][slots] = 0
         table["held"][slots], table["priority"][slots] = False, self.highest_priority
         if born.members is not None:
-            self.members.update(zip(slots.tolist(), born.members, strict=True))
+            self.tables.unite(slots, born.members)
         self.item_slots.update(zip(ids.tolist(), slots.tolist(), strict=True))
         pieces = self.unit.pieces(slots)
         rows = np.bincount(pieces.item, minlength=count)
@@ -292,7 +292,7 @@ class State:
             rows = np.concatenate([rows, self._withdraw(slots[~held])])
         for slot, ident in zip(slots.tolist(), self.items["id"][slots].tolist(), strict=True):
             del self.item_slots[ident]
-            self.members.pop(slot, None)
+            self.tables.part(slot)
         self.items.free(slots)
         self._bury(np.unique(rows), reason)
 

@@ -8,7 +8,7 @@ column `open` of the rows' table, so that it can be rebuilt from there: -1 where
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from learners.replay.tables import Slots, Table
 
 Ints = NDArray[np.int64]
+
+_NONE = np.zeros(0, np.int64)
 
 ROW_COLUMNS = {
     "number": "i8",  # of all rows ever accepted
@@ -95,6 +97,10 @@ class Unit(Protocol):
         """Where the steps of items lie."""
         ...
 
+    def holders(self, rows: Slots) -> Slots:
+        """All items that hold one of some rows, ascending; there may be others among them."""
+        ...
+
     def forget(self, rows: Slots) -> Slots:
         """Give open rows up; gives all that become worthless with them, these included."""
         ...
@@ -111,12 +117,24 @@ class Tables:
     Attributes:
         rows: see `ROW_COLUMNS`.
         items: see `ITEM_COLUMNS`.
-        members: rows of each item by its slot, for units that list them.
+        members: rows of each item by its slot, for units that list them; see `unite` and `part`.
     """
 
     rows: Table
     items: Table
-    members: dict[int, Slots]
+    members: dict[int, Slots] = field(default_factory=dict)
+    holder: dict[int, int] = field(default_factory=dict)  # the item that lists a row, by the slot of either
+
+    def unite(self, items: Slots, members: Sequence[Slots]) -> None:
+        """Note the rows of new items."""
+        for item, rows in zip(items.tolist(), members, strict=True):
+            self.members[item] = rows
+            self.holder.update(dict.fromkeys(rows.tolist(), item))
+
+    def part(self, item: int) -> None:
+        """An item goes; one that lists no rows may, too."""
+        for row in self.members.pop(item, _NONE).tolist():
+            del self.holder[row]
 
 
 class Row:
@@ -135,6 +153,12 @@ class Row:
         rows, lines = self._items["row"][items], np.arange(len(items))
         return Pieces(lines, lines, rows, np.zeros(len(rows), np.int64), self._rows["steps"][rows], len(rows))
 
+    def holders(self, rows: Slots) -> Slots:
+        """The items of these rows."""
+        items = self._items.used()
+        held: Slots = items[np.isin(self._items["row"][items], rows)]
+        return held
+
     def forget(self, rows: Slots) -> Slots:
         """No row is ever open."""
         return rows
@@ -149,7 +173,7 @@ class Fragment(Row):
     def __init__(self, tables: Tables) -> None:
         """Nothing is remembered."""
         super().__init__(tables)
-        self._members = tables.members
+        self._members, self._holder = tables.members, tables.holder
 
     def arrive(self, rows: Slots) -> Items:
         """What came together is whole."""
@@ -162,6 +186,10 @@ class Fragment(Row):
         item = np.repeat(np.arange(len(members)), [len(own) for own in members])
         zeros = np.zeros(len(rows), np.int64)
         return Pieces(item, np.arange(len(rows)), rows, zeros, self._rows["steps"][rows], len(rows))
+
+    def holders(self, rows: Slots) -> Slots:
+        """The items that list these rows, without a look at the others, of which there may be very many."""
+        return np.array(sorted({self._holder[row] for row in rows.tolist() if row in self._holder}), np.int64)
 
 
 class Group(Fragment):

@@ -119,6 +119,10 @@ class Window:
         order = np.argsort(line, kind="stable")
         return Pieces(line[order], line[order], row[order], start[order], count[order], len(items))
 
+    def holders(self, rows: Slots) -> Slots:
+        """All items: a window that touches a row may begin in any before it."""
+        return self._items.used()
+
     def forget(self, rows: Slots) -> Slots:
         """An episode whose open steps go begins a new window with its next row."""
         episodes = np.unique(self._rows["link"][rows]).tolist()

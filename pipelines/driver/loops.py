@@ -19,6 +19,34 @@ class Role(Protocol):
         """See `Supervised.call`."""
 
 
+class Bell:
+    """Rings when there is news, so that a loop that has nothing to do need not look again and again."""
+
+    def __init__(self) -> None:
+        """Nobody listens."""
+        self._listening: set[asyncio.Future[None]] = set()
+
+    def ring(self) -> None:
+        """Wake all who listen."""
+        for one in self._listening:
+            one.set_result(None)
+        self._listening = set()
+
+    async def heard(self, within_s: float, *others: asyncio.Future[Any]) -> None:
+        """Wait until it rings, or for so long; whoever looks and listens without a pause between misses nothing.
+
+        Args:
+            within_s: how long at most.
+            others: one of them being done ends the wait, too.
+        """
+        listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._listening.add(listening)
+        try:
+            await asyncio.wait([listening, *others], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._listening.discard(listening)
+
+
 async def persistently(role: Role, method: str, *args: Any, returns: int = 1) -> Any:
     """Call a role, and call it again where it died: it goes on from its last saved state.
 

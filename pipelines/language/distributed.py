@@ -29,11 +29,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -48,12 +48,12 @@ from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
 from pipelines.driver.lifecycle import Restored
-from pipelines.driver.loops import end, persistently, together
+from pipelines.driver.loops import Bell, end, persistently, together
 from pipelines.driver.shares import Shares
 from pipelines.errors import UserError
 from pipelines.language.delivery import Delivery, DirectDelivery
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.groups import GroupReport
+from pipelines.language.groups import GroupReport, of_groups
 from pipelines.language.reward_pool import RewardPool
 from pipelines.language.rewards import Columns, RewardHost, annotate
 from pipelines.language.roles import EngineRole, LearnerRole
@@ -69,7 +69,11 @@ from pipelines.scaling.waiting import await_room
 from rewards.judges.judge import Answer
 from rewards.verdicts import Verdict
 
-IDLE_S = 0.01  # how often a loop that has nothing to do looks again
+IDLE_S = 0.01  # how often a loop that waits for a process looks again
+NEWS_S = 0.1  # how long a loop that waits for another one listens before it looks by itself
+SETTLE_S = 0.1  # how long verdicts that make no batch whole may wait for others
+BUNDLE = 16  # groups whose judging begins before other loops have their turn
+WRITING = 2  # calls of an engine under way: one writes while the groups of the other are stored
 AIM = 4.0  # groups a reward worker that are as they should be: those it works on, and as many that wait
 HIRED_ROOM = Ask("rewards", 1, {})
 GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
@@ -96,6 +100,18 @@ def run_distributed(run: LanguageRun, restored: Restored | None) -> None:
 def _shard(experiment: LanguageExperiment, directory: Path, epoch: int) -> partial[LanguageShard]:
     """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
     return partial(LanguageShard, experiment, directory.resolve())
+
+
+class _Drawn(NamedTuple):
+    """A batch for the learner.
+
+    Attributes:
+        reports: of its groups.
+        rows: by reference.
+    """
+
+    reports: list[GroupReport]
+    rows: Any
 
 
 class Loops:
@@ -145,7 +161,9 @@ class Loops:
         self.board = WeightsBoard()
         self.admission = Admission(
             AdmissionConfig(
-                batch=experiment.prompts, max_staleness=experiment.max_staleness, concurrency=experiment.prompts
+                batch=experiment.prompts,
+                max_staleness=experiment.max_staleness,
+                concurrency=WRITING * experiment.prompts,
             )
         )
         frontier = restored.frontier if restored else None
@@ -173,7 +191,10 @@ class Loops:
             lambda count: None,
         )
         self.judging: set[asyncio.Task[None]] = set()
-        self.failure: BaseException | None = None  # of what judges
+        self.storing: set[asyncio.Task[None]] = set()
+        self.failure: BaseException | None = None  # of what judges or stores
+        self.news, self.verdicts_came = Bell(), Bell()
+        self.ahead: _Drawn | None = None  # drawn while the learner learnt from another
         self.learnt: list[GroupReport] = []  # since the last checkpoint
         self.finished: list[tuple[int, GroupReport, list[list[Verdict]]]] = []
         self.learning = asyncio.Lock()
@@ -219,11 +240,14 @@ class Loops:
                 # An answer may take long, and nobody needs it at the end: who writes is not waited for.
                 endless = [*(self._write(index) for index in engines), *syncs, *elastic]
             await together(loops, endless, self._save, self.experiment.role_deadline_s)
+            if self.storing:
+                await asyncio.wait(self.storing)  # each call of a share has a deadline
+            self._check_judging()
             await self._settle()
             await self._save()
             await self.shares.close()
         finally:
-            await end([*self.judging])
+            await end([*self.judging, *self.storing])
             await self.pool.stop()
             for role in roles:
                 role.stop()
@@ -255,7 +279,7 @@ class Loops:
 
     def _resized(self, engines: int) -> None:
         """There are to be so many engines, which write a chunk of groups each."""
-        self.admission.resize(engines * self.experiment.chunk)
+        self.admission.resize(WRITING * engines * self.experiment.chunk)
 
     def _pressure(self) -> float:
         """How hard the engines are pressed; while rewards hold the learner up, more answers would not help it."""
@@ -289,7 +313,8 @@ class Loops:
     # The loops ------------------------------------------------------------------------------------------------------
 
     async def _write(self, index: int) -> None:
-        """Let one engine play groups whenever admission allows it."""
+        """Let one engine play groups whenever admission allows it; what it has written is stored meanwhile."""
+        storing: asyncio.Task[None] | None = None
         while not self.books.done:
             if not self.crew.ready(index):
                 await asyncio.sleep(10 * IDLE_S)
@@ -298,10 +323,12 @@ class Loops:
                 await self._look()
             if self.admission.capacity < self.experiment.chunk:
                 began = time.monotonic()
-                await asyncio.sleep(IDLE_S)
+                await self.news.heard(NEWS_S)
                 self.waits.add("engines", time.monotonic() - began)
             elif (gathered := await self._rollout(index, self.experiment.chunk)) is not None:
-                await self._arrived(*gathered)
+                if storing is not None:
+                    await asyncio.wait([storing])
+                storing = self._begin(self._arrived(*gathered), self.storing, self.news)
 
     async def _look(self) -> None:
         """See how well the policy does on the test split."""
@@ -337,30 +364,44 @@ class Loops:
             return
         index, _, standing = stored
         # One that was stored before its share of the replay died, and not yet counted, is as good as new.
-        for report, batch in zip(reports, await reference, strict=True):
-            if self.books.awaits(report):
+        new = {report.group for report in reports if self.books.awaits(report)}
+        for report in reports:
+            if report.group in new:
                 self.admission.finished()
                 self.books.gathered(report)
-                self._begin_judging(index, report, batch)
             else:
                 self.admission.lost()
         self.shares.stands(index, standing)
+        for number, (report, rows) in enumerate(zip(reports, of_groups(await reference, reports), strict=True)):
+            if report.group in new:
+                self._begin_judging(index, report, rows)
+            if number % BUNDLE == BUNDLE - 1:
+                await asyncio.sleep(0)  # hundreds at a time would make the learner wait
 
     def _check_judging(self) -> None:
-        """Raise what ended a process of rewards, or the judging of a group, for good."""
+        """Raise what ended a process of rewards, or the judging or storing of a group, for good."""
         self.pool.check()
         if self.failure is not None:
             raise self.failure
 
     def _begin_judging(self, index: int, report: GroupReport, rows: pa.RecordBatch) -> None:
-        task = asyncio.create_task(self._judge(index, report, rows))
-        self.judging.add(task)
-        task.add_done_callback(self._judging_ended)
+        self._begin(self._judge(index, report, rows), self.judging, self.verdicts_came)
 
-    def _judging_ended(self, task: asyncio.Task[None]) -> None:
-        self.judging.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.failure = task.exception()
+    def _begin(
+        self, work: Coroutine[Any, Any, None], under_way: set[asyncio.Task[None]], bell: Bell
+    ) -> asyncio.Task[None]:
+        """Do something beside the loops; its failure ends the run, its end rings."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self.failure = task.exception()
+            bell.ring()
+
+        task = asyncio.create_task(work)
+        under_way.add(task)
+        task.add_done_callback(ended)
+        return task
 
     async def _judge(self, index: int, report: GroupReport, rows: pa.RecordBatch) -> None:
         """Have one group judged by all rewards."""
@@ -374,10 +415,18 @@ class Loops:
         return await self.pool.ask(name, columns)
 
     async def _conclude(self) -> None:
-        """Store verdicts as they come, and let their groups be drawn."""
+        """Store verdicts as they come, and let their groups be drawn: at once where they make a batch whole.
+
+        Others may wait for company: storing costs about the same for one group as for many.
+        """
+        settled = time.monotonic()
         while not self.books.done:
-            if not await self._settle():
-                await asyncio.sleep(IDLE_S)
+            there, left = self.shares.waiting, settled + SETTLE_S - time.monotonic()
+            if self.finished and (left <= 0 or there < self.experiment.prompts <= there + len(self.finished)):
+                await self._settle()
+                settled = time.monotonic()
+            else:
+                await self.verdicts_came.heard(left if self.finished else NEWS_S)
 
     async def _settle(self) -> bool:
         """Store the verdicts that have come, in the order of the groups; gives whether there were any."""
@@ -391,6 +440,7 @@ class Loops:
         for index in sorted({index for index, _, _ in finished}):
             own = [report for at, report, _ in finished if at == index]
             self.shares.stands(index, await self.shares.call(index, "judged", own))
+        self.news.ring()
         return True
 
     async def _judge_again(self, index: int) -> None:
@@ -408,39 +458,38 @@ class Loops:
         """Update whenever there is a batch, and publish the weights."""
         while not self.books.done:
             began = time.monotonic()
-            if not await self._update():
-                await asyncio.sleep(IDLE_S)
+            if not await self._update(ahead=True):
+                await self.news.heard(NEWS_S)
                 self.waits.add("learner", time.monotonic() - began)
 
-    async def _update(self) -> bool:
-        """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again."""
+    async def _update(self, ahead: bool = False) -> bool:
+        """One update, if there is a batch. A learner that died goes back to what was saved, and draws it all again.
+
+        Args:
+            ahead: whether the batch after it is drawn meanwhile.
+        """
         async with self.learning:  # a checkpoint is made between two updates
             self._went_back()  # it may have died of sending weights
-            index = self.shares.next(self.experiment.prompts)
-            if index is None:
+            batch, self.ahead = self.ahead or await self._draw(), None
+            if batch is None:
                 return False
-            number, again = self.draws.number(index), self.draws.again
+            ahead = ahead and self.books.status.updates + 1 < self.experiment.updates
+            values = self.books.values_of(batch.reports)
+            learning = asyncio.ensure_future(self.learner.call("learn", batch.rows, values, returns=2))
             try:
-                share, version = self.shares.roles[index], self.board.version
-                (reports, standing), rows = await share.call("draw", number, version, returns=2)
-                self.shares.stands(index, standing)
-                if not reports and not again:
-                    return False  # some were too old
-            except RoleLost:
-                await self.shares.lost(index)
-                return True
-            if self._went_back():
-                return True
-            try:
-                self.draws.drawn(index)
-                values = self.books.values_of(reports)
-                update, weights = await self.learner.call("learn", rows, values, returns=2)
+                while ahead and self.ahead is None and not learning.done():
+                    self.ahead = await self._draw()
+                    if self.ahead is None:
+                        await self.news.heard(NEWS_S, learning)
+                update, weights = await learning
             except RoleLost:
                 if not self._went_back():
-                    self.draws.given_up()
+                    self._give_back(self.draws.ahead)
                 await asyncio.sleep(IDLE_S)
                 return True
-            self.learnt += reports
+            finally:
+                learning.cancel()
+            self.learnt += batch.reports
             if self.draws.learnt():
                 self.books.learnt(update)
             version = int(update.metrics["version"])
@@ -448,7 +497,32 @@ class Loops:
                 self._publish(version, weights)
                 self.admission.on_version(self.board.version)
             self.moved_at = time.monotonic()
+        self.news.ring()
         return True
+
+    async def _draw(self) -> _Drawn | None:
+        """A batch of judged groups; None where there is none, or where a share of the replay or the learner died."""
+        index = self.shares.next(self.experiment.prompts)
+        if index is None:
+            return None
+        number, again = self.draws.number(index), self.draws.again
+        version = self.board.version + self.draws.ahead  # that the learner will have when it learns from this
+        epoch = self.learner.epoch
+        try:
+            (reports, standing), rows = await self.shares.roles[index].call("draw", number, version, returns=2)
+        except RoleLost:
+            await self.shares.lost(index)
+            return None
+        self.shares.stands(index, standing)
+        if self.learner.epoch != epoch or (not reports and not again):  # some were too old
+            return None
+        self.draws.drawn(index)
+        return _Drawn(reports, rows)
+
+    def _give_back(self, draws: int) -> None:
+        """So many draws did not reach the learner, and are made again."""
+        self.draws.given_up(draws)
+        self.ahead = None
 
     def _publish(self, version: int, weights: Any) -> None:
         self.board.publish(version, weights)
@@ -461,14 +535,14 @@ class Loops:
         self.learner_epoch = self.learner.epoch
         self.draws.back_to_frontier()
         self.delivery.went_back()
-        self.learnt = []
+        self.learnt, self.ahead = [], None
         return True
 
     async def _sync(self, index: int) -> None:
         """Give an engine the newest weights as they come; one that does not take them in time is replaced."""
         while not self.books.done:
             if not self.engines[index].running or not await self.delivery.keep_up(index):
-                await asyncio.sleep(IDLE_S)
+                await self.news.heard(NEWS_S)
 
     async def _take_turns(self) -> None:
         """In lockstep: everyone writes, everything is judged, the learner learns."""
@@ -518,6 +592,8 @@ class Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
+            if self.ahead is not None:  # it is drawn again, and is the same then
+                self._give_back(1)
             states = {"learner": await persistently(self.learner, "state")}
             self._went_back()  # where it died just now, that state is the one that was saved before
             self.books.shares = await self.shares.books()

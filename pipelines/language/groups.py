@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,23 @@ class PromptOrder:
             self._round = number
             self._order = np.random.default_rng([self._seed, number]).permutation(self._prompts)
         return int(self._order[place])
+
+
+def together(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Rows of several groups as one batch."""
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def of_groups(rows: pa.RecordBatch, reports: Sequence[GroupReport]) -> list[pa.RecordBatch]:
+    """The rows of each group, without a copy, out of a batch in which they follow each other.
+
+    Raises:
+        ValueError: there are not as many rows as the groups have members.
+    """
+    sizes = [len(report.row_ids) for report in reports]
+    if rows.num_rows != sum(sizes):
+        raise ValueError(f"got {rows.num_rows} rows of {len(reports)} groups; expected {sum(sizes)}")
+    return [rows.slice(end - size, size) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def in_order(batches: Sequence[pa.RecordBatch]) -> pa.Table:

@@ -14,8 +14,8 @@ from contextlib import suppress
 import pyarrow as pa
 
 from pipelines.driver.lifecycle import Restored
-from pipelines.language.groups import GroupReport
-from pipelines.language.rewards import annotate, together
+from pipelines.language.groups import GroupReport, together
+from pipelines.language.rewards import annotate
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
@@ -49,8 +49,8 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
             if folder is not None:
                 shard.copy_to(folder / "replay" / "0")
 
-    def judge(reports: Sequence[GroupReport], rows: Sequence[pa.RecordBatch]) -> None:
-        asked = annotate(run.rewards.parts, run.rewards.answer, together(rows), experiment.rewards)
+    def judge(reports: Sequence[GroupReport], rows: pa.RecordBatch) -> None:
+        asked = annotate(run.rewards.parts, run.rewards.answer, rows, experiment.rewards)
         run.judged(reports, loop.run_until_complete(asked))
         shard.judged(reports)
 
@@ -61,7 +61,7 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
         shard.judged(known)
         if owed:
             run.owe(owed)
-            judge(owed, shard.rows([report.key for report in owed]))
+            judge(owed, together(shard.rows([report.key for report in owed])))
         while not run.done:
             # What was drawn after the checkpoint is learnt from before anything new is written.
             for engine in () if behind else engines:

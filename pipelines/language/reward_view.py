@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +121,11 @@ def spread_over_tokens(advantage: Column, level: Level, rows: pa.Table, layout: 
     whole = np.zeros(len(mask := _flat(rows, "loss_mask").astype(np.bool_)), np.float32)
     whole[mask] = own
     return np.split(whole, np.cumsum(_sizes(rows, "token_ids"))[:-1])
+
+
+def per_token(rows: pa.Table, name: str) -> list[NDArray[Any]]:
+    """A column of one number a token as one array an answer."""
+    return np.split(_flat(rows, name), np.cumsum(_sizes(rows, name))[:-1])
 
 
 def advantage_of_answers(seen: ViewResult, rows: pa.Table) -> Column | None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from envs.language.task import EPISODE_COLUMNS, TextTask
-from envs.language.trajectory import from_batch
+from envs.language.trajectory import records
 from learners.language.presets import preset
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
@@ -61,6 +61,11 @@ class Part:
     version: str
     function: RewardFunction | None = None
     waits: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that it may look at; others need not travel to it."""
+        return ("completion", "prompt") if self.function is None else ("completion", *self.function.arguments)
 
 
 class RewardSet:
@@ -261,7 +266,7 @@ async def _annotate(part: Part, ask: Ask, rows: pa.RecordBatch, columns: Columns
         ]
         if not asked:
             break
-        some = {name: [column[i] for i in asked] for name, column in columns.items()}
+        some = {name: [column[i] for i in asked] for name, column in columns.items() if name in part.reads}
         try:
             given = await ask(part.name, some)
             if len(given) != len(asked):
@@ -295,14 +300,9 @@ async def _annotate(part: Part, ask: Ask, rows: pa.RecordBatch, columns: Columns
     ]
 
 
-def together(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Rows of several groups as one batch."""
-    return pa.Table.from_batches(rows).combine_chunks().to_batches()[0]
-
-
 def columns_of(rows: pa.RecordBatch) -> Columns:
     """What rewards may ask for, of N answers: columns of their prompts, and what the episodes became."""
-    found = [row.record() for row in from_batch(rows)]
+    found = records(rows)
     return {name: [one.get(name) for one in found] for name in dict.fromkeys(key for one in found for key in one)}
 
 

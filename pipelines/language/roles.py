@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from safetensors.torch import load as load_tensors
 
@@ -33,7 +32,7 @@ from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
 from pipelines.language.models import causal_model, engine_for, pack
-from pipelines.language.reward_view import layout_of, spread_over_tokens
+from pipelines.language.reward_view import layout_of, per_token, spread_over_tokens
 from pipelines.language.rewards import RewardSet, Values
 from pipelines.language.success import Success, success_of
 from pipelines.language.tasks import task_of
@@ -89,8 +88,8 @@ class EngineRole:
 
     def rollout(
         self, groups: Sequence[int], weights: Weights | Tensors | None = None
-    ) -> tuple[list[GroupReport], list[pa.RecordBatch]]:
-        """Play groups, all of them together.
+    ) -> tuple[list[GroupReport], pa.RecordBatch]:
+        """Play groups, all of them together; their rows follow each other in one batch, which travels as one.
 
         Args:
             groups: their numbers.
@@ -118,15 +117,14 @@ class EngineRole:
         )
         self._sequence += len(groups)
         each_s = (time.monotonic() - began) / len(groups)
-        reports, batches = [], []
+        reports = []
         for number, group in enumerate(groups):
             own = trajectories[number * size : (number + 1) * size]
             reports.append(report_of(group, own, each_s))
-            batches.append(to_batch(own))
             report = reports[-1]
             told = {"trajectory": ident(report.key), "group": group, "prompt": report.prompt_id}
             LOG.info("group", extra={**told, "tokens": report.tokens, "policy_version": report.policy_version})
-        return reports, batches
+        return reports, to_batch(trajectories)
 
     def succeed(self, weights: Weights | Tensors | None) -> Success:
         """Answer prompts of the test split, with these weights."""
@@ -262,10 +260,11 @@ class LearnerRole:
         seen = self._rewards.seen(rows, columns, learn=True)
         known = seen.weight > 0
         groups = zip(seen.reward.reshape(-1, size), known.reshape(-1, size), strict=True)
+        ids, own = per_token(rows, "token_ids"), [mask.astype(np.bool_) for mask in per_token(rows, "loss_mask")]
         metrics = {
             "answers": float(rows.num_rows),
-            "tokens": float(sum(len(one) for one in rows.column("token_ids"))),
-            "own_tokens": float(pc.sum(pc.list_flatten(rows.column("loss_mask"))).as_py() or 0),  # of all answers
+            "tokens": float(sum(map(len, ids))),
+            "own_tokens": float(sum(int(one.sum()) for one in own)),  # of all answers
             "reward_nulls": float((~known).sum()),
             "staleness_max": float(self.learner.version - min(rows.column("policy_version_min").to_pylist())),
             "groups_without_signal": float(np.mean([len(np.unique(reward[valid])) < 2 for reward, valid in groups])),
@@ -284,14 +283,10 @@ class LearnerRole:
                 if fine
                 else advantages.values
             }
-        ids, mask = rows.column("token_ids"), rows.column("loss_mask")
         batch = build_token_batch(
-            [one.values.to_numpy() for one in ids],
-            [np.array(one.as_py(), np.bool_) for one in mask],
-            streams={
-                "behaviour_log_probs": [one.values.to_numpy() for one in rows.column("behaviour_log_probs")],
-                "token_versions": [one.values.to_numpy() for one in rows.column("token_versions")],
-            },
+            ids,
+            own,
+            streams={name: per_token(rows, name) for name in ("behaviour_log_probs", "token_versions")},
             row_ids=rows.column("row_id").to_pylist(),
             **given,
         )

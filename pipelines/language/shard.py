@@ -24,7 +24,7 @@ from learners.replay.config import Config
 from learners.replay.ledger import ReplayLedger
 from learners.replay.replay import Replay
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.groups import GroupReport
+from pipelines.language.groups import GroupReport, of_groups, together
 from pipelines.replay_shard import LET_GO_S, Standing
 
 LOG = logging.getLogger(__name__)
@@ -74,15 +74,19 @@ class LanguageShard:
         replay = self._replay
         return Standing(len(self._judged), replay.dropped_fragments, replay.next_sample, replay.highest_epoch)
 
-    def insert(self, reports: Sequence[GroupReport], rows: Sequence[pa.RecordBatch]) -> tuple[list[bool], Standing]:
+    def insert(self, reports: Sequence[GroupReport], rows: pa.RecordBatch) -> tuple[list[bool], Standing]:
         """Store groups, each once, until they are judged; gives which of them are new.
+
+        Args:
+            reports: of whole groups.
+            rows: of all of them, group by group.
 
         Raises:
             OSError: the disk is full.
         """
         stored = []
-        for report, batch in zip(reports, rows, strict=True):
-            ack = self._replay.insert(report.key, batch, report.policy_version, report.to_plain())
+        for report, own in zip(reports, of_groups(rows, reports), strict=True):
+            ack = self._replay.insert(report.key, own, report.policy_version, report.to_plain())
             stored.append(ack is Ack.STORED)
         self._prioritise([report.row_ids[0] for report, new in zip(reports, stored, strict=True) if new], 0.0)
         return stored, self.standing()
@@ -95,7 +99,7 @@ class LanguageShard:
 
     def draw(
         self, number: int, learner_version: int
-    ) -> tuple[tuple[list[GroupReport], Standing], tuple[pa.RecordBatch, ...]]:
+    ) -> tuple[tuple[list[GroupReport], Standing], list[pa.RecordBatch]]:
         """Draw `number`: the same again where it was given before, else judged groups; none where too few are.
 
         Args:
@@ -108,13 +112,15 @@ class LanguageShard:
         sample = self._replay.sample(number, self._size, learner_version)
         if sample is None:
             self._forget_stale(learner_version)
-            return ([], self.standing()), ()
+            return ([], self.standing()), []
         reports = [GroupReport.from_plain(insert.meta) for insert in self._replay.inserts(sample)]
         LOG.info("draw", extra={"draw": number, "trajectories": [ident(report.key) for report in reports]})
         for report in reports:
             self._judged.pop(report.row_ids[0], None)
         self._forget_stale(learner_version)
-        return (reports, self.standing()), tuple(self._replay.sample_rows(sample))
+        rows = self._replay.sample_rows(sample)
+        # As one batch they travel as one thing; each group's own would be packed and unpacked by itself.
+        return (reports, self.standing()), [together(rows)] if rows else []
 
     def rewind(self, number: int) -> int:
         """The learner goes on from a checkpoint in which all draws below `number` are; how many it will see again."""

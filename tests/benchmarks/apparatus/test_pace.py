@@ -26,5 +26,5 @@ def test_a_run_that_told_too_little_has_no_speed(tmp_path, updates, came_to):
 
 def test_a_run_of_too_few_updates_is_refused_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["lm_overlap", "updates=2", f"work={tmp_path}"])
-    with pytest.raises(UserError, match=r"updates: got 2; expected at least 6"):
+    with pytest.raises(UserError, match=r"updates: got 2; expected at least 4"):
         lm_overlap.main()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.language.task import EPISODE_COLUMNS
-from envs.language.trajectory import TokenTrajectory, from_batch, language_schema, to_batch, validate
+from envs.language.trajectory import TokenTrajectory, from_batch, language_schema, records, to_batch, validate
 from envs.storage.schema import require_storable
 from envs.trajectory import InvalidTrajectory
 from learners.replay.config import Config
@@ -147,6 +147,7 @@ def test_rewards_read_columns_and_what_the_episode_became():
     assert record["completion"] == "reply 1 é" and record["prompt"] == "how?"
     assert record["env_rewards"] == [None, 0.5]
     assert set(record) == {"answer", "nested", *EPISODE_COLUMNS}
+    assert records(to_batch([GOOD, GOOD])) == [record, record]
     assert GOOD.prompt_length == 3 and conversation(replies=()).prompt_length == 3
     json.dumps(record)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.supervision import RoleFailing, RoleLost
-from pipelines.driver.loops import persistently, together
+from pipelines.driver.loops import Bell, persistently, together
 
 
 class Dying:
@@ -85,3 +85,29 @@ def test_one_that_fails_ends_the_others_and_what_was_learnt_is_saved_first(loops
 
 def test_the_first_error_is_told_also_where_nothing_can_be_saved_in_time():
     assert run([broken], [for_ever], save_s=0.0)[-1] == "broken"
+
+
+def test_a_bell_wakes_all_who_listen_and_none_who_come_later():
+    async def main():
+        bell, woken = Bell(), []
+
+        async def listen(name):
+            await bell.heard(600.0)
+            woken.append(name)
+
+        first = [asyncio.create_task(listen(name)) for name in "ab"]
+        await asyncio.sleep(0)
+        bell.ring()
+        await asyncio.gather(*first)
+        late = asyncio.create_task(listen("late"))
+        await asyncio.sleep(0)
+        assert not late.done()
+        late.cancel()
+        bell.ring()  # whoever was cancelled listens no more
+        other = asyncio.get_running_loop().create_future()
+        other.set_result(None)
+        await bell.heard(600.0, other)
+        await bell.heard(0.0)
+        return woken
+
+    assert sorted(asyncio.run(main())) == ["a", "b"]
