@@ -42,6 +42,7 @@ KILLS, FLIPS = 200, 1000
 POLICIES = ("always", "interval", "none")
 LOAD_S = 0.06  # a kill comes at any moment of these seconds of load …
 STARTING_S, STARTING_SHARE = 0.06, 0.2  # … or, in this share, while the writer still starts and recovers
+OPEN_S = 250.0  # that a writer may take to start, on a busy machine
 LIVES = 20  # kills that one store goes through, before the next store
 KEPT = 48  # batches that are live; older ones are dropped, so that segments are deleted under load, too
 RECOVERIES, RECOVERY_BYTES = 5, 256 * 10**6
@@ -120,11 +121,12 @@ def live_and_die(directory: Path, config: Config, books: Books, draw: random.Ran
     process.start()
     theirs.close()
     opened = draw.random() < STARTING_SHARE
-    dies_s = time.monotonic() + draw.uniform(0, STARTING_S) if opened else time.monotonic() + 60
+    dies_s = time.monotonic() + draw.uniform(0, STARTING_S) if opened else time.monotonic() + OPEN_S
+    begins = OPENED if toll.acknowledged_rows else ACKNOWLEDGED  # a toll of nothing says nothing
     said: list[tuple[bytes, int]] = []
     while (left_s := dies_s - time.monotonic()) > 0 and ours.poll(left_s):
         said.append(SAID.unpack(ours.recv_bytes()))
-        if not opened and said[-1][0] == OPENED:
+        if not opened and said[-1][0] == begins:
             opened, dies_s = True, time.monotonic() + draw.uniform(0, LOAD_S)
     process.kill()
     process.join()
@@ -134,7 +136,7 @@ def live_and_die(directory: Path, config: Config, books: Books, draw: random.Ran
     except (EOFError, OSError):  # its last word may be cut short, too
         ours.close()
     if not opened:
-        raise UserError("a writer did not open its store within a minute")
+        raise UserError(f"a writer did not open its store within {OPEN_S:.0f} s")
     toll.kills += 1
     toll.while_starting += not said
     new = {sequence for word, sequence in said if word == ACKNOWLEDGED} - books.acknowledged

@@ -246,21 +246,14 @@ async def live(
             await annotator.drain(PATIENCE_S)
             deadline = time.monotonic() + PATIENCE_S
             while time.monotonic() < deadline and any(kill.recovered_s is None for kill in story.kills):
-                story.answered(await _process(service))
+                with suppress(Exception):  # whatever a replica that is gone makes of the call
+                    story.answered(await service.pid())
                 await asyncio.sleep(0.2)
         finally:
             for task in (over, asking, *others):
                 task.cancel()
             await asyncio.gather(over, asking, *others, return_exceptions=True)
     return story, ledger.ledger(), hedging
-
-
-async def _process(service: Service) -> int:
-    """Who answers."""
-    while True:
-        with suppress(TimeoutError, ConnectionError):
-            return await service.pid()
-        await asyncio.sleep(0.2)
 
 
 def report(story: Story, books: Books, hedging: Hedging, command: str, results: Path) -> Result:

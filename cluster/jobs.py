@@ -23,7 +23,7 @@ ADDRESS = "http://127.0.0.1:8265"
 PROBE_S = 5.0
 CALL_S = 30.0  # a call that sends little
 SEND_S = 600.0  # the checkout is sent
-STOP_WAIT_S = 60  # from the signal to the kill: a run saves and stops its roles in between
+STOP_WAIT_S = 180  # from the signal to the kill: a run saves and stops its roles in between
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 Answer = TypeVar("Answer")
 

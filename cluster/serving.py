@@ -256,11 +256,18 @@ def _wait_until_running(name: str, timeout_s: float) -> None:
         state = found.status.value if found else "not known to Serve"
         if found and state == "RUNNING":
             return
-        if found and state in ("DEPLOY_FAILED", "UNHEALTHY"):
-            messages = [found.message, *(replica.message for replica in found.deployments.values())]
-            raise RuntimeError(next((text for text in reversed(messages) if text.strip()), state))
+        said = [text for text in (_messages(found) if found else []) if text.strip()]
+        if state == "DEPLOY_FAILED":
+            raise RuntimeError(said[-1] if said else state)
         if time.monotonic() > deadline:
+            # One that is unhealthy was well before: Serve replaces its replicas, and a busy machine takes a while.
             raise TimeoutError(
                 f"it is {state} after {timeout_s:.0f} s; free CPUs (serving.cpus), or raise serving.start_timeout_s"
+                + (f": {said[-1]}" if said and state == "UNHEALTHY" else "")
             )
         time.sleep(0.1)
+
+
+def _messages(application: Any) -> list[str]:
+    """What Serve says of an application and of its parts, the most telling last."""
+    return [application.message, *(replica.message for replica in application.deployments.values())]

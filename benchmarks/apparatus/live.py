@@ -107,12 +107,26 @@ class LiveRun:
         os.kill(pid, signal_number)
         return pid
 
+    def stand_still(self, timeout_s: float = PATIENCE_S) -> None:
+        """Stop its own process, and see that it has stopped; its roles work on.
+
+        Raises:
+            AssertionError: it has ended, or does not stop in time.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        stopped = psutil.Process(self.process.pid)
+        self.until(lambda: stopped.status() == psutil.STATUS_STOPPED, timeout_s, "standstill", look_s=0.001)
+
+    def go_on(self) -> None:
+        """Let its own process go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def processes(self) -> list[psutil.Process]:
         """Every living process that it started, itself included."""
         return marked(MARK, self._mark)
 
-    def until(self, holds: Callable[[], Any], timeout_s: float, what: str) -> None:
-        """Wait until something holds.
+    def until(self, holds: Callable[[], Any], timeout_s: float, what: str, look_s: float = 0.1) -> None:
+        """Wait until something holds, looking every `look_s` seconds.
 
         Raises:
             AssertionError: it does not in time, or the run has ended before.
@@ -122,7 +136,7 @@ class LiveRun:
             ended = self.process.poll()
             assert ended is None, f"ended with {ended} before {what}:\n{self.output}"
             assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.output}"
-            time.sleep(0.1)
+            time.sleep(look_s)
 
     def learns_on(self, more: int = 3, timeout_s: float = PATIENCE_S) -> None:
         """Wait for so many updates that it makes from now on.

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from benchmarks.apparatus.marked import marked
 from benchmarks.apparatus.training import CHECKOUT
 
 MARK = "GUERDON_LOCAL_HEAD"
-START_S = 180.0
+START_S, KILL_S = 180.0, 120.0
 STARTS = 3
 
 
@@ -100,17 +101,16 @@ class LocalHead:
 
     def kill(self) -> int:
         """SIGKILL to all of it at once, as when its machine is lost; gives how many processes that were."""
-        victims = self.processes()
-        for process in victims:
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        psutil.wait_procs(victims, timeout=30)
-        for late in self.processes():  # those that were being started
-            late.kill()
+        count, left = None, self.processes()
+        deadline = time.monotonic() + KILL_S
+        while left and time.monotonic() < deadline:
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            psutil.wait_procs(left, timeout=30)
+            count, left = len(left) if count is None else count, self.processes()  # those that were being started
         if self.started is not None:
             self.started.wait(timeout=30)
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
-        return len(victims)
+        return count or 0

@@ -78,7 +78,7 @@ def logs(job: Job, settings: Settings = None) -> None:
 
 @jobs.command()
 def stop(job: Job, settings: Settings = None) -> None:
-    """Ask a job to save and stop: it has a minute for that. Keys: address=http://127.0.0.1:8265."""
+    """Ask a job to save and stop: it has three minutes for that. Keys: address=http://127.0.0.1:8265."""
     with cluster(_own(settings)) as there:
         print(f"{job}: asked to save and stop" if there.stop(job) else f"{job}: it was not running")
 

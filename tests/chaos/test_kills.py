@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import psutil
 import pytest
@@ -20,9 +21,19 @@ def happened(run, role, what):
     return [event for event in run.events if event["role"] == role and event["what"] == what]
 
 
-def learns_more_than_is_saved(run):
-    """Whether something was learnt after the newest checkpoint."""
-    return list(run.directory.checkpoints.glob("0*")) and run.metrics()["updates"] > run.tree["status"]["updates"]
+def stands_where_more_is_learnt_than_saved(run, saved_within_s=1e9):
+    """Whether something was learnt after the newest checkpoint; if so, the run is left standing still.
+
+    It stands while this is asked, so that no checkpoint comes before what is done next. None is being written either
+    where the newest was written within less than their period.
+    """
+    run.stand_still()
+    saved = sorted(run.directory.checkpoints.glob("0*"))
+    fresh = saved and time.time() - saved[-1].stat().st_mtime < saved_within_s
+    if fresh and run.metrics()["updates"] > run.tree["status"]["updates"]:
+        return True
+    run.go_on()
+    return False
 
 
 def stop_once_it_has_learnt_more(run):
@@ -36,12 +47,13 @@ def stop_once_it_has_learnt_more(run):
 def test_every_role_is_killed_at_once_and_the_run_goes_on(training):
     """All at once is the hardest: who recovers first finds the others dead."""
     settings = {"reward": "classification", "reward__classification__min_labels": 2, "replay__shards": 2}
-    # Saved long enough before that no checkpoint comes between what was drawn and the death of who learns from it.
     run = training("catch", frames=10**8, checkpoint__every_s=20, **settings)
     run.until(lambda: run.metrics().get("judge/ok", 0) >= CAPTIONS, PATIENCE_S, "an opinion on all that catch can say")
     run.until(lambda: all(run.process_of(role) for role in VICTIMS), PATIENCE_S, "all roles")
-    run.until(lambda: learns_more_than_is_saved(run), PATIENCE_S, "update after a checkpoint")
+    # No checkpoint comes between what was drawn and the death of who learns from it.
+    run.until(lambda: stands_where_more_is_learnt_than_saved(run, 10), PATIENCE_S, "update after a checkpoint")
     killed = {victim: run.kill(victim) for victim in VICTIMS}
+    run.go_on()
     for victim in VICTIMS:
         run.until(lambda role=victim: happened(run, role, "recovered"), PATIENCE_S, f"recovery of {victim}")
     stop_once_it_has_learnt_more(run)
@@ -91,18 +103,7 @@ def test_where_one_of_two_learners_dies_both_go_back_and_an_actor_that_hangs_is_
 def test_a_run_whose_own_process_is_killed_leaves_nothing_behind_and_goes_on_from_its_checkpoint(training):
     run = training("catch", frames=10**8)
     run.until(lambda: run.metrics().get("updates", 0) >= 20, PATIENCE_S, "updates")
-
-    def stands_where_more_is_learnt_than_saved():
-        """Stopped while this is asked, so that no checkpoint comes before it is killed."""
-        run.process.send_signal(signal.SIGSTOP)
-        while psutil.Process(run.process.pid).status() != psutil.STATUS_STOPPED:
-            pass
-        if learns_more_than_is_saved(run):
-            return True
-        run.process.send_signal(signal.SIGCONT)
-        return False
-
-    run.until(stands_where_more_is_learnt_than_saved, PATIENCE_S, "update after the checkpoint")
+    run.until(lambda: stands_where_more_is_learnt_than_saved(run), PATIENCE_S, "update after the checkpoint")
     run.process.kill()
     run.wait()
     run.nothing_left(within_s=PATIENCE_S, but=RAYS_AGENTS)

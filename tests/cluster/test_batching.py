@@ -9,36 +9,45 @@ from cluster.batching import Batcher
 
 
 class Model:
-    def __init__(self, seconds: float = 0.01) -> None:
-        self.seconds, self.batches, self.running = seconds, [], 0
+    """Answers in capital letters; one that is held, once it may go on."""
+
+    def __init__(self, held: bool = False) -> None:
+        self.batches, self.running = [], 0
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+        if not held:
+            self.go_on.set()
 
     async def __call__(self, words: Sequence[str]) -> list[str]:
         assert not self.running, "one batch at a time"
         self.running += 1
         self.batches.append(list(words))
-        await asyncio.sleep(self.seconds)
+        self.began.set()
+        await asyncio.sleep(0)
+        await self.go_on.wait()
         self.running -= 1
         if "bad" in words:
             raise ValueError("cannot read that")
         return [word.upper() for word in words]
 
 
-@pytest.mark.slow
 def test_what_comes_while_it_works_goes_together_and_keeps_its_order() -> None:
-    model = Model(0.5)
+    model = Model(held=True)
 
     async def go() -> list[list[str]]:
         batcher = Batcher(model, len, 100)
         first = asyncio.create_task(batcher(["a"]))
-        await asyncio.sleep(0.005)
-        return [*(await asyncio.gather(batcher(["b", "c"]), batcher(["d"]))), await first]
+        await model.began.wait()
+        others = [asyncio.create_task(batcher(words)) for words in (["b", "c"], ["d"])]
+        await asyncio.sleep(0)  # both have asked
+        model.go_on.set()
+        return [*(await asyncio.gather(*others)), await first]
 
     assert asyncio.run(go()) == [["B", "C"], ["D"], ["A"]]
     assert model.batches == [["a"], ["b", "c", "d"]]
 
 
 def test_a_batch_holds_so_many_tokens_and_what_is_larger_goes_alone() -> None:
-    model = Model(0.0)
+    model = Model()
 
     async def go() -> list[str]:
         return await Batcher(model, len, 4)(["aa", "bb", "c", "dddddddd", "e"])
@@ -66,15 +75,15 @@ def test_answers_of_the_wrong_number_are_an_error_of_all() -> None:
         asyncio.run(Batcher(short, len, 9)(["a", "b"]))
 
 
-@pytest.mark.slow
 def test_who_has_gone_is_not_worked_for() -> None:
-    model = Model(0.5)
+    model = Model(held=True)
 
     async def go() -> None:
         batcher = Batcher(model, len, 1)
         first, gone = asyncio.create_task(batcher(["a"])), asyncio.create_task(batcher(["b"]))
-        await asyncio.sleep(0.01)
+        await model.began.wait()
         gone.cancel()
+        model.go_on.set()
         await asyncio.gather(first, batcher(["c"]))
 
     asyncio.run(go())

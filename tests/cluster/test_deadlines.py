@@ -11,9 +11,9 @@ from cluster.deadlines import within
 def test_what_a_call_gives_or_raises_comes_back_and_it_sees_the_callers_context():
     here = ContextVar("here", default=0)
     here.set(7)
-    assert within(5.0, here.get) == 7
+    assert within(60.0, here.get) == 7
     with pytest.raises(KeyError, match="x"):
-        within(5.0, lambda: {}["x"])
+        within(60.0, lambda: {}["x"])
 
 
 def test_a_call_that_hangs_is_left_behind():

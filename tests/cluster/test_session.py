@@ -77,7 +77,7 @@ with ray_session(Config(object_store_mb=80), 1):
     class Host:
         def pid(self): return os.getpid()
     host = Host.remote()
-    ray.get(host.pid.remote(), timeout=60)
+    ray.get(host.pid.remote(), timeout=300)
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
         for connection in process.net_connections(kind="tcp"):
@@ -96,7 +96,7 @@ def test_a_started_ray_listens_on_loopback_alone_with_and_without_a_token(mode):
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
     hosts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LISTENS")]
     assert done.returncode == 0, done.stderr[-2000:]

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -36,8 +38,11 @@ class Peer:
     def line(self) -> str:
         return self.process.stdout.readline().strip()
 
-    def signal(self, number: int) -> None:
-        os.kill(self.process.pid, number)
+    def stand_still(self) -> None:
+        """Stop it, and see that it has stopped."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
 
     def end(self) -> None:
         self.process.kill()
@@ -84,7 +89,7 @@ def test_weights_arrive_bit_for_bit_version_after_version(peer):
 def test_a_receiver_that_hangs_in_the_middle_is_named_with_version_and_deadline(peer):
     other = peer()
     other.channel._deadline_s = DEADLINE_S
-    other.signal(signal.SIGSTOP)
+    other.stand_still()
     with pytest.raises(SyncFailed, match=r"of version 7 was not through after 2 s"):
         other.channel.send({"a": torch.randn(4 * BUCKET_BYTES // 4)}, 7)
 
@@ -92,8 +97,8 @@ def test_a_receiver_that_hangs_in_the_middle_is_named_with_version_and_deadline(
 @pytest.mark.slow
 def test_a_receiver_that_dies_in_the_middle_is_noticed_before_the_deadline(peer):
     other = peer()
-    other.signal(signal.SIGSTOP)
-    killing = threading.Timer(0.5, other.signal, [signal.SIGKILL])
+    other.stand_still()
+    killing = threading.Timer(0.5, other.process.kill)
     killing.start()
     with pytest.raises(SyncFailed, match="version 8") as failed:
         other.channel.send({"a": torch.randn(4 * BUCKET_BYTES // 4)}, 8)

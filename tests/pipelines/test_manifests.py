@@ -241,7 +241,7 @@ def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
 @pytest.mark.parametrize("use", ["job", "cluster", "service"])
 def test_kustomize_builds_each_use(use, written):
     done = subprocess.run(
-        ["kubectl", "kustomize", str(written / "kubernetes" / use)], capture_output=True, text=True, timeout=60
+        ["kubectl", "kustomize", str(written / "kubernetes" / use)], capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr
     kinds = sorted(tree["kind"] for tree in yaml.safe_load_all(done.stdout))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from http.client import HTTPException
 
 import pytest
 import ray
@@ -20,7 +21,7 @@ def exported(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
             return [line for line in reply.read().decode().splitlines() if line.startswith("ray_guerdon_")]
-    except OSError:
+    except (OSError, HTTPException):
         return []
 
 

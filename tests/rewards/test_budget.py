@@ -125,7 +125,7 @@ def test_processes_that_spend_at_once_spend_exactly_the_limit(tmp_path: Path) ->
     path = str(tmp_path / "budget.db")
     command = [sys.executable, "-c", SPENDER, path]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
-    granted = [int(process.communicate(timeout=60)[0]) for process in processes]
+    granted = [int(process.communicate(timeout=250)[0]) for process in processes]
     assert sum(granted) == 200 == Budget(Config(file=path)).account().spent.requests
 
 

@@ -355,7 +355,7 @@ def test_of_two_processes_that_judge_the_same_each_subject_has_one_winner(tmp_pa
     writers = [writer(directory, name, rounds) for name in ("1", "2")]
     won = []
     for process in writers:
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=250)
         assert process.returncode == 0
         won.append(int(out))
     with VerdictStore(directory, read_only=True) as store:

@@ -1,6 +1,7 @@
 """Conversations of a policy with a world, in groups."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from actors.engines.text_generator import TextGenerator
 from actors.language.conversation import Conversations
 from actors.language.generation import Generated, Sampling
 from actors.language.rollout import Config, Origin, play, rollout
+from actors.language.world import World
 from benchmarks.apparatus.random_chat_model import save_tokenizer
 from envs.language.task import Prompt, TextTask, Turn
 from envs.language.trajectory import from_batch, to_batch
@@ -177,13 +179,15 @@ def test_a_world_that_answers_nonsense_aborts_its_episode(chats, answer):
     to_batch(rows)
 
 
-@pytest.mark.slow
-def test_a_world_that_hangs_is_given_up_while_others_go_on(chats):
-    gate = threading.Event()
+def test_a_world_that_hangs_is_given_up_while_others_go_on(chats, monkeypatch):
+    gate, begun = threading.Event(), threading.Event()
+    timed = partial(World, clock=lambda: float(begun.is_set()))  # no time passes once it hangs: the others are quick
+    monkeypatch.setattr("actors.language.rollout.World", timed)
 
     class Hangs(CountTask):
         def reset(self, one):
             if one.columns["start"] == 0:
+                begun.set()
                 gate.wait(60)
             return Counting(one)
 

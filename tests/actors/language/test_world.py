@@ -58,9 +58,16 @@ def test_calls_that_need_each_other_are_made_at_the_same_time():
 
 
 def test_a_call_that_hangs_is_given_up_at_its_deadline_and_another_thread_takes_its_place(gate):
-    world = World(1, deadline_s=0.05)
-    world.submit(0, lambda: gate.wait(60))
+    begun = threading.Event()
+
+    def hangs():
+        begun.set()
+        gate.wait(60)
+
+    world = World(1, deadline_s=0.05, clock=lambda: float(begun.is_set()))  # no time passes once that has begun
+    world.submit(0, hangs)
     world.submit(1, lambda: "after it")
+    assert begun.wait(60)
     found = gather(world, 2)
     assert isinstance(found[0], TimeoutError) and "within 0.05 s" in str(found[0]) and found[1] == "after it"
     gate.set()

@@ -54,7 +54,8 @@ def test_a_run_works_in_its_turn_alone(counting):
     runner = Runner(counting)
     runner.count()
     runner.freeze()
-    time.sleep(0.1)  # what was on its way is written
+    while counting.processes()[0].status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
     before = runner.seen()
     time.sleep(0.2)
     assert runner.seen() == before

@@ -50,9 +50,9 @@ def test_a_second_writer_in_another_process_is_refused_until_the_first_is_gone(s
     )
     code = f"{line}; Store(Path(sys.argv[1]), read_description(Path(sys.argv[1]))); print('open')"
     with Store(stored, schema):
-        second = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, timeout=60)
+        second = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, timeout=250)
         assert second.returncode and "StoreBusy" in second.stderr
-    second = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, timeout=60)
+    second = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, timeout=250)
     assert second.stdout == "open\n", second.stderr
 
 

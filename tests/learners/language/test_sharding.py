@@ -99,7 +99,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
         for rank in range(2)
     ]
     try:
-        told = [rank.communicate(timeout=200)[0] for rank in ranks]
+        told = [rank.communicate(timeout=270)[0] for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()

@@ -72,7 +72,7 @@ def test_the_shell_gets_what_it_asks_for(cache: Path, line: str, expected: str, 
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
     )
     found = done.stdout.split()
     assert expected in found and never not in found, done.stdout + done.stderr

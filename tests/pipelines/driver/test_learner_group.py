@@ -64,7 +64,7 @@ class Room:
 
 
 class Group:
-    def __init__(self, sizes, wait_s=5.0):
+    def __init__(self, sizes, wait_s=250.0):
         self.rooms, self.events, self.now = [Room() for _ in range(max(sizes))], [], 0.0
         self.group = LearnerGroup(
             self.make, Membership(sizes, 10.0, lambda: self.now), self.rooms, wait_s, self.events.append

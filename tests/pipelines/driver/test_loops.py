@@ -34,7 +34,7 @@ def test_a_role_that_fails_for_good_is_not_called_again():
     assert role.calls == 2
 
 
-def run(loops, endless, save_s=5.0):
+def run(loops, endless, save_s=250.0):
     """Run loops that take a list of what happened, and give the list."""
     happened = []
 

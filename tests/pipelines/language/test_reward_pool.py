@@ -14,10 +14,12 @@ from rewards.verdicts import Status
 
 
 class Worker:
-    """Answers at once with what is in the column, hangs until its deadline where that is None."""
+    """Answers at once with what is in the column, hangs where that is None, until it is killed."""
+
+    killed: asyncio.Event
 
     def __init__(self, number):
-        self.number, self.epoch, self.deadline_s = number, 0, 1.0
+        self.number, self.epoch, self.deadline_s = number, 0, 0.1
         self.calls, self.stopped = [], False
 
     def start(self):
@@ -34,7 +36,7 @@ class Worker:
         if name == "raises":
             raise ValueError("no")
         if None in columns["value"]:
-            await asyncio.sleep(self.deadline_s)
+            await self.killed.wait()
             self.epoch += 1
             raise RoleLost("rewards: no answer to answer() within 1 s")
         return [Answer(Status.OK, float(value)) for value in columns["value"]]
@@ -72,9 +74,11 @@ def test_groups_that_wait_for_the_same_reward_are_asked_about_together():
     assert worker.calls == [[0, 1, 1, 2, 2, 3, 3, 4]] and worker.stopped
 
 
-@pytest.mark.slow
 def test_a_group_that_hangs_is_late_and_all_others_are_there_before():
     order = []
+
+    class Hanging(Worker):
+        killed = asyncio.Event()  # not by the clock: when all others are answered
 
     async def ask(pool, value):
         try:
@@ -82,11 +86,13 @@ def test_a_group_that_hangs_is_late_and_all_others_are_there_before():
             order.append(answer.value)
         except TimeoutError as error:
             order.append(str(error))
+        if len(order) == 4:
+            Hanging.killed.set()
 
     async def body(pool):
         await asyncio.gather(*(ask(pool, value) for value in (0, 1, None, 3, 4)))
 
-    _, workers = with_pool(1, body)
+    _, workers = with_pool(1, body, Hanging)
     assert sorted(order[:4]) == [0, 1, 3, 4] and "no answer" in order[4]
     assert 1 < len(workers) <= 1 + reward_pool.HIRED and all(worker.stopped for worker in workers)
 
@@ -107,8 +113,9 @@ def test_a_process_that_cannot_be_started_ends_the_run_with_its_cause():
             raise RoleLost("rewards-0: ImportError")
 
     async def body(pool):
-        await asyncio.sleep(0.01)
         with pytest.raises(RoleFailing, match="ImportError; it was tried 3 times"):
-            pool.check()
+            for _ in range(1000):
+                pool.check()
+                await asyncio.sleep(0.01)
 
     with_pool(1, body, Broken)

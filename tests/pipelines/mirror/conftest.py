@@ -31,7 +31,7 @@ def begun(tmp_path):
 def mirrored():
     """Mirror a run as it is now, from claim to end: `mirrored(uri, directory)`."""
 
-    def make(uri: str, directory: RunDirectory, wait_s: float = 30.0) -> None:
+    def make(uri: str, directory: RunDirectory, wait_s: float = 250.0) -> None:
         assert open_mirror(uri, directory).close(wait_s) is None
 
     return make

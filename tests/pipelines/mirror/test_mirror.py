@@ -284,9 +284,9 @@ def test_the_end_waits_for_as_long_as_it_may_and_says_what_is_missing(begun, tmp
         raise StorageFailed("connection refused")
 
     monkeypatch.setattr(Remote, "send", down)
-    said = []
-    problem = mirror.close(0.3, said.append)
-    assert "connection refused" in problem
+    take(mirror)
+    until(lambda: mirror.failures)
+    assert "connection refused" in mirror.close(0.1)
 
 
 def test_a_disk_without_room_for_a_snapshot_does_not_end_the_run(begun, tmp_path):

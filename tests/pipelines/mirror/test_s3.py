@@ -45,7 +45,7 @@ def test_a_run_goes_through_a_bucket_and_comes_back(bucket, begun, tmp_path):
     here = begun()
     for generation in (1, 2):
         mirror = open_mirror(bucket, here)
-        assert mirror.close(60.0) is None
+        assert mirror.close(250.0) is None
         assert look(Remote(bucket) / "mine").claim.generation == generation
     assert mirror._writer.sent_files == 0
     resume, storage = gone_on_with(tmp_path / "there", f"{bucket}/mine", None, None, print)

@@ -46,7 +46,7 @@ def test_what_is_asked_of_the_books_is_done_on_their_thread(keeper):
 
 def test_what_ended_the_books_is_told_by_whoever_comes_next(keeper):
     keeper.desk.failure = UserError("the judge is gone")
-    keeper._thread.join(10)
+    keeper._thread.join(250)
     for call in (lambda: keeper.do(lambda: 7), keeper.stop):
         with pytest.raises(UserError, match="the judge is gone"):
             call()
@@ -74,4 +74,4 @@ def test_books_that_do_not_answer_or_end_are_not_waited_for_for_ever(keeper):
     with pytest.raises(UserError, match="did not end within"):
         keeper.stop(0.2)
     keeper._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(keeper._loop)])
-    keeper._thread.join(10)
+    keeper._thread.join(250)

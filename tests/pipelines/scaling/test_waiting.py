@@ -38,7 +38,7 @@ def quick(monkeypatch):
 def test_what_is_waited_for_is_told_once_and_only_where_it_is_not_there():
     said = []
     shared = Reservation(3)
-    asyncio.run(await_room([Role(shared), Role(shared), Role(Reservation(0))], 5.0, said.append))
+    asyncio.run(await_room([Role(shared), Role(shared), Role(Reservation(0))], 250.0, said.append))
     assert said == ["waits for room: learner: 1 × GPU 1"] and shared.looks == -1
 
 

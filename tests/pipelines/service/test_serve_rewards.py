@@ -38,6 +38,7 @@ from pipelines.service.targets import find_target
 
 HOUSE = Path(__file__).resolve().parents[3]
 TOKEN = "0123456789abcdef0123"
+PATIENCE_S = 250.0  # with what comes in a moment where nobody else is busy
 
 REWARDS = """
 import os
@@ -77,7 +78,7 @@ def server(tmp_path_factory):
             [sys.executable, "-c", START, "my_lab_rewards:exact_match"], env=environment, stderr=file
         )
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE_S
         while "http://" not in says.read_text():
             assert process.poll() is None and time.monotonic() < deadline, says.read_text()
             time.sleep(0.05)
@@ -129,14 +130,14 @@ def test_garbage_on_the_socket_ends_nothing(server):
     url, process, _ = server
     host, port = url.removeprefix("http://").split(":")
     for garbage in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET " + b"x" * 200_000, b"POST /v1/score HTTP/1.1\r\n\r\n"):
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
             connection.sendall(garbage)
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", "Content-Length": "-5"}
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(f"POST /v1/score HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
-    assert process.poll() is None and httpx.get(f"{url}/healthz").status_code == 200
+    assert process.poll() is None and httpx.get(f"{url}/healthz", timeout=PATIENCE_S).status_code == 200
 
 
 @pytest.mark.slow
@@ -149,11 +150,11 @@ def test_a_signal_lets_requests_that_have_begun_come_to_their_end(server):
         f"POST /v1/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    with socket.create_connection((host, int(port)), timeout=300) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(head.encode() + body)
         while (
             b"guerdon_reward_in_flight 1.0"
-            not in httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).content
+            not in httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE_S).content
         ):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
@@ -164,7 +165,7 @@ def test_a_signal_lets_requests_that_have_begun_come_to_their_end(server):
             if b'"latency_s"' in reply and reply.endswith(b"}"):
                 break
     assert reply.startswith(b"HTTP/1.1 200") and b'"value": 1.0' in reply
-    assert process.wait(300) == 0 and "came to its end" in says.read_text()
+    assert process.wait(PATIENCE_S) == 0 and "came to its end" in says.read_text()
     assert TOKEN not in says.read_text()
 
 
@@ -233,7 +234,7 @@ def test_with_tls_the_reward_is_served_and_plain_http_is_not(tmp_path):
             port = listener.getsockname()[1]
             headers = {"Authorization": f"Bearer {TOKEN}"}
             trusting = ssl.create_default_context(cafile=cert)
-            with httpx.Client(verify=trusting, headers=headers) as client:
+            with httpx.Client(verify=trusting, headers=headers, timeout=PATIENCE_S) as client:
                 body = {"items": [{"text": "You descend to dungeon level #."}, {"text": ":"}]}
                 verdicts = client.post(f"https://localhost:{port}/v1/score", json=body).json()["verdicts"]
             assert [(v["value"], v["status"]) for v in verdicts] == [(1.0, "ok"), (None, "policy_fault")]
@@ -241,7 +242,7 @@ def test_with_tls_the_reward_is_served_and_plain_http_is_not(tmp_path):
                 httpx.get(f"http://localhost:{port}/healthz")
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

@@ -14,8 +14,24 @@ from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory
 from pipelines.sweeps.sweep import Settings, plan_sweep, resume_sweep, start_sweep
 
-FRAMES = 12_000  # seconds, so that a run is told to stop long before it ends by itself
+FRAMES = 12_000
 LOCAL = ["runner=local", f"frames={FRAMES}", "tracking.enabled=false"]
+WAITS = f"""
+import sys
+import time
+
+from envs.catch import Catch
+
+
+class Waits(Catch):
+    steps = 0
+
+    def step(self, action):
+        Waits.steps += 1
+        if "run=trial-00001" in sys.argv and Waits.steps > {FRAMES // 2}:
+            time.sleep(0.05)  # it is not at its end before it is told to stop, however late that is
+        return super().step(action)
+"""
 
 
 @pytest.mark.parametrize(
@@ -91,6 +107,8 @@ def test_a_sweep_prunes_saves_and_is_gone_on_with(tmp_path):
     space = ["learner.learning_rate=[0.01,0.0000001]", "policy.hidden=[16]"]
     small = ["actors.environments=1", "actors.unroll_length=10", "report_every_s=0.1", "concurrent=1", "name=nets"]
     sharper = ["metric=learner/entropy", "mode=min"]  # told apart by the first look: a policy that hardly learns
+    (tmp_path / "lab_that_waits.py").write_text(WAITS)
+    small.append("task=lab_that_waits:Waits")
     done = guerdon(tmp_path, "catch", *space, *small, *sharper, *LOCAL)
     assert done.returncode == 0, done.stdout + done.stderr
     root = tmp_path / "runs" / "nets"

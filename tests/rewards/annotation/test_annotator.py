@@ -32,6 +32,8 @@ class Scripted:
         step = self.script.pop(0) if self.script else None
         if isinstance(step, float):
             await asyncio.sleep(step)
+        elif isinstance(step, asyncio.Event):
+            await step.wait()
         elif isinstance(step, Exception):
             raise step
         elif step is not None:
@@ -48,7 +50,7 @@ def ledger_of(**config: Any) -> AnnotationLedger:
     return AnnotationLedger(Config(**config), "helpful", "v1", time.monotonic)
 
 
-def asked(annotator: Annotator, count: int, within_s: float = 60.0) -> list[Verdict]:
+def asked(annotator: Annotator, count: int, within_s: float = 250.0) -> list[Verdict]:
     async def go() -> list[Verdict]:
         async with annotator:
             return await asyncio.gather(*(annotator.ask(question(k), within_s=within_s) for k in range(count)))
@@ -91,9 +93,10 @@ def test_whoever_asks_the_same_waits_for_the_same_answer() -> None:
     ],
 )
 def test_whatever_goes_wrong_is_counted_by_its_cause_and_asked_again(trouble: Any, cause: str) -> None:
-    ledger = ledger_of(deadline_s=0.5 if isinstance(trouble, float) else 60.0)
+    ledger = ledger_of(deadline_s=0.5 if isinstance(trouble, float) else 60.0, max_attempts=100)
     (verdict,) = asked(Annotator(ledger, Scripted(trouble)), 1)
-    assert (verdict.value, verdict.attempt) == (1.0, 2)
+    # A busy machine may be late for the second answer too, where the deadline is short.
+    assert verdict.value == 1.0 and (verdict.attempt == 2 or (verdict.attempt > 2 and isinstance(trouble, float)))
     assert [found for found in ledger.ledger().causes if found.startswith(cause)]
 
 
@@ -166,12 +169,15 @@ def test_out_of_budget_questions_wait_until_there_is_some_again(tmp_path: Path) 
         async with Annotator(ledger, judge, permits=poor) as annotator:
             for k in range(5):
                 annotator.post(question(k))
+            until = time.monotonic() + 250
+            while len(ledger.verdicts) < 2 and time.monotonic() < until:
+                await asyncio.sleep(0.01)
             with pytest.raises(asyncio.TimeoutError):
-                await annotator.drain(0.2)
+                await annotator.drain(0.1)
         assert (len(ledger.verdicts), ledger.pending) == (2, 3)
         rich = Permits(budget.Budget(budget.Config(requests=9, degrade="stop", file=file)))
         async with Annotator(ledger, judge, permits=rich) as annotator:
-            await annotator.drain(60.0)
+            await annotator.drain(250.0)
 
     asyncio.run(go())
     assert ledger.ledger().ok == 5 and sum(map(len, judge.calls)) == 5
@@ -192,13 +198,14 @@ def test_the_answer_is_charged_by_what_it_took_and_a_failed_call_in_full() -> No
 
 
 def test_whoever_waits_too_long_is_told_and_the_question_stays_owed() -> None:
-    ledger = ledger_of()
+    ledger, go_on = ledger_of(deadline_s=250.0), asyncio.Event()
 
     async def go() -> None:
-        async with Annotator(ledger, Scripted(0.3)) as annotator:
+        async with Annotator(ledger, Scripted(go_on)) as annotator:
             with pytest.raises(asyncio.TimeoutError):
                 await annotator.ask(question(1), within_s=0.05)
-            assert ledger.in_flight == 1
+            assert ledger.pending + ledger.in_flight == 1
+            go_on.set()
             assert (await annotator.ask(question(1))).value == 1.0
 
     asyncio.run(go())

@@ -23,52 +23,78 @@ def test_a_call_is_hedged_after_the_slow_ones_and_seldom() -> None:
     assert hedging.won == 1
 
 
-async def said(word: str, after_s: float, ended: list[str] | None = None) -> str:
-    try:
-        await asyncio.sleep(after_s)
-    except asyncio.CancelledError:
-        if ended is not None:
-            ended.append(word)
-        raise
-    return word
+class Call:
+    """Answers with its word once it may, or fails."""
+
+    def __init__(self, word: str, fails: bool = False, at_once: bool = False) -> None:
+        self.word, self.fails, self.cancelled = word, fails, False
+        self.begun, self.may = asyncio.Event(), asyncio.Event()
+        if at_once:
+            self.may.set()
+
+    async def __call__(self) -> str:
+        self.begun.set()
+        try:
+            await asyncio.sleep(0)
+            await self.may.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.fails:
+            raise ConnectionError("gone")
+        return self.word
 
 
-@pytest.mark.slow
-def test_the_first_answer_counts_and_the_other_call_is_cancelled() -> None:
-    async def race(first_s: float, second_s: float) -> tuple[tuple[str, bool], list[str]]:
-        cancelled: list[str] = []
-        won = await first_answer(
-            lambda: said("first", first_s, cancelled), 300.0, lambda: said("second", second_s, cancelled), 0.01
-        )
-        await asyncio.sleep(0.01)
-        return won, cancelled
-
-    assert asyncio.run(race(60.0, 0.0)) == (("second", True), ["first"])
-    assert asyncio.run(race(1.0, 60.0)) == (("first", False), ["second"])
-    assert asyncio.run(race(0.0, 3.0)) == (("first", False), []), "a quick call is not made twice"
-
-
-@pytest.mark.slow
-def test_a_call_that_fails_ends_nothing_while_the_other_may_answer() -> None:
-    async def fails(after_s: float) -> str:
-        await asyncio.sleep(after_s)
-        raise ConnectionError("gone")
+def raced(first: Call, second: Call, *may: Call) -> tuple[str, bool]:
+    """The answer where the second is made, and then the others may go on, one after another."""
 
     async def race() -> tuple[str, bool]:
-        return await first_answer(lambda: fails(0.7), 60.0, lambda: said("second", 1.0), 0.01)
+        racing = asyncio.create_task(first_answer(first, 250.0, second, 0.01))
+        await second.begun.wait()
+        for one in may:
+            one.may.set()
+            await asyncio.sleep(0.01)
+        try:
+            return await racing
+        finally:
+            await asyncio.sleep(0)  # who was let go hears of it
 
-    async def both() -> None:
-        await first_answer(lambda: fails(0.03), 5.0, lambda: fails(0.02), 0.01)
+    return asyncio.run(race())
 
-    assert asyncio.run(race()) == ("second", True)
+
+def test_the_first_answer_counts_and_the_other_call_is_cancelled() -> None:
+    first, second = Call("first"), Call("second")
+    assert raced(first, second, second) == ("second", True) and first.cancelled
+    first, second = Call("first"), Call("second")
+    assert raced(first, second, first) == ("first", False) and second.cancelled
+
+
+def test_a_quick_call_is_not_made_twice() -> None:
+    second = Call("second")
+    won = asyncio.run(first_answer(Call("first", at_once=True), 250.0, second, 0.01))
+    assert won == ("first", False) and not second.begun.is_set()
+
+
+def test_a_call_that_fails_ends_nothing_while_the_other_may_answer() -> None:
+    first, second = Call("first", fails=True), Call("second")
+    assert raced(first, second, first, second) == ("second", True)
+    first, second = Call("first", fails=True), Call("second", fails=True)
     with pytest.raises(ConnectionError, match="gone"):
-        asyncio.run(both())
+        raced(first, second, first, second)
 
 
 def test_a_deadline_holds_for_both_calls_and_a_second_one_may_be_refused() -> None:
     with pytest.raises(asyncio.TimeoutError):
-        asyncio.run(first_answer(lambda: said("late", 9.0), 0.05, lambda: said("later", 9.0), 0.01))
-    assert asyncio.run(first_answer(lambda: said("alone", 0.05), 5.0, lambda: None, 0.01)) == ("alone", False)
+        asyncio.run(first_answer(Call("late"), 0.05, Call("later"), 0.01))
+
+    async def alone() -> tuple[str, bool]:
+        call, refused = Call("alone"), asyncio.Event()
+        racing = asyncio.create_task(first_answer(call, 250.0, lambda: refused.set(), 0.01))
+        await refused.wait()
+        call.may.set()
+        return await racing
+
+    assert asyncio.run(alone()) == ("alone", False)
 
 
 def test_the_window_halves_when_the_judge_is_busy_and_grows_by_one_a_round() -> None:

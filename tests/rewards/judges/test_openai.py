@@ -22,6 +22,8 @@ class Server:
         self.reply = completion("yes")
         self.status = 200
         self.delay_s = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.requests = []
         self.busy = self.busiest = 0
         lock, server = threading.Lock(), self
@@ -34,6 +36,7 @@ class Server:
                     server.busy += 1
                     server.busiest = max(server.busiest, server.busy)
                 time.sleep(server.delay_s)
+                server.may_answer.wait(250)
                 with lock:
                     server.busy -= 1
                 data = server.reply if isinstance(server.reply, bytes) else json.dumps(server.reply).encode()
@@ -126,8 +129,9 @@ def test_an_http_error_is_a_judge_fault_with_its_code(server):
 
 
 def test_a_server_that_hangs_is_a_timeout(server):
-    server.delay_s = 0.6
+    server.may_answer.clear()
     (answer,) = ask(server, CAPTION, timeout_s=0.1)
+    server.may_answer.set()
     assert (answer.status, answer.value) == (Status.TIMEOUT, None)
 
 
