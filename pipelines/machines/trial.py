@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class Trial:
         memory_mb: resident memory by role at the end of the window.
         weight_age: versions between the weights that acted and those that learnt, on average.
         metrics: the last line of metrics of the window.
+        began: the last one before it.
     """
 
     frames_per_s: float
@@ -50,6 +52,7 @@ class Trial:
     memory_mb: Mapping[str, float]
     weight_age: float | None
     metrics: Mapping[str, float]
+    began: Mapping[str, float] = field(default_factory=dict)
 
 
 def trial(words: Sequence[str], warm_up_s: float, window_s: float, runs: Path | None = None) -> Trial:
@@ -58,7 +61,7 @@ def trial(words: Sequence[str], warm_up_s: float, window_s: float, runs: Path | 
     Args:
         words: recipe and overrides, as `guerdon train` takes them.
         warm_up_s: seconds of learning that do not count.
-        window_s: seconds that count.
+        window_s: seconds that count, at least.
         runs: where the run is kept; None: nowhere.
 
     Raises:
@@ -71,10 +74,12 @@ def trial(words: Sequence[str], warm_up_s: float, window_s: float, runs: Path | 
 def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int, runs: Path) -> list[Trial]:
     """Train, and see what happens in each of several windows, one after another.
 
+    A window begins and ends where the learner has just moved: updates come whole, and few of them fit into seconds.
+
     Args:
         words: recipe and overrides, as `guerdon train` takes them.
         warm_up_s: seconds of learning that do not count.
-        window_s: seconds of each window.
+        window_s: seconds of each window, at least.
         windows: how many.
         runs: where the run is kept.
 
@@ -85,11 +90,10 @@ def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int,
     with _running(words, runs) as process:
         directory = _directory(process, runs)
         first = _line(process, directory, lambda line: line["learnt_frames"] > 0, 0.0)
-        opens = _line(process, directory, lambda line: line["elapsed_s"] >= first["elapsed_s"] + warm_up_s, warm_up_s)
+        opens = _moved(process, directory, first["elapsed_s"] + warm_up_s, warm_up_s)
         before = _spent(process, directory)
         for _ in range(windows):
-            ends = opens["elapsed_s"] + window_s
-            closes = _line(process, directory, lambda line, ends=ends: line["elapsed_s"] >= ends, window_s)  # type: ignore[misc]
+            closes = _moved(process, directory, opens["elapsed_s"] + window_s, window_s)
             after = _spent(process, directory)
             found.append(compared(opens, closes, before, after))
             opens, before = closes, after
@@ -173,6 +177,7 @@ def compared(
         memory_mb=dict(memory),
         weight_age=closes.get("learner/policy_lag_mean"),
         metrics=closes,
+        began=opens,
     )
 
 
@@ -217,15 +222,34 @@ def _directory(process: psutil.Popen, runs: Path) -> RunDirectory:
     raise UserError(f"the run did not begin within {START_TIMEOUT_S:.0f} s; its last words: {_said_last(runs)}")
 
 
-def _line(
-    process: psutil.Popen, directory: RunDirectory, wanted: Callable[[Mapping[str, float]], bool], within_s: float
-) -> dict[str, float]:
+Line = dict[str, float]
+
+
+def just_moved(lines: Iterable[Line], at_s: float) -> Line | None:
+    """The first line of metrics from a moment on that has learnt from more than the one before; None: there is none."""
+    for before, line in pairwise(lines):
+        if line["elapsed_s"] >= at_s and line["learnt_frames"] > before["learnt_frames"]:
+            return line
+    return None
+
+
+def _moved(process: psutil.Popen, directory: RunDirectory, at_s: float, within_s: float) -> Line:
+    """Where the learner has just moved, from a moment on, once it has."""
+    return _awaited(process, directory, lambda lines: just_moved(lines, at_s), within_s)
+
+
+def _line(process: psutil.Popen, directory: RunDirectory, wanted: Callable[[Line], bool], within_s: float) -> Line:
     """The first line of metrics that is wanted, once it is there: within so long, and what a start takes."""
+    return _awaited(process, directory, lambda lines: next(filter(wanted, lines), None), within_s)
+
+
+def _awaited(
+    process: psutil.Popen, directory: RunDirectory, find: Callable[[Iterable[Line]], Line | None], within_s: float
+) -> Line:
     deadline = time.monotonic() + START_TIMEOUT_S + within_s
     while time.monotonic() < deadline:
-        for line in directory.lines(directory.metrics):
-            if wanted(line):
-                return line
+        if (found := find(directory.lines(directory.metrics))) is not None:
+            return found
         _expect_alive(process, directory.root.parent)
         time.sleep(LOOK_S)
     raise UserError(f"the run did not learn within {START_TIMEOUT_S:.0f} s; see {directory.root}")

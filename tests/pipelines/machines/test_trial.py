@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.machines.profile import headline, page, stage_rows, tables
-from pipelines.machines.trial import compared, last_words
+from pipelines.machines.trial import compared, just_moved, last_words
 from pipelines.stages import Stages
 
 
@@ -29,7 +29,13 @@ def test_a_window_worked_by_hand():
     assert found.stages == pytest.approx({"step": 250.0, "forward": 100.0})
     assert found.processors == pytest.approx({"env-actor-0": 1500.0, "learner": 500.0, "ray": 250.0})
     assert found.memory_mb == {"env-actor-0": 110.0, "learner": 310.0, "ray": 50.0}
-    assert found.weight_age == 1.5
+    assert found.weight_age == 1.5 and found.began["learnt_frames"] == 1000
+
+
+def test_a_window_begins_where_the_learner_has_just_moved():
+    lines = [line(second, learnt) for second, learnt in [(1, 100), (2, 200), (3, 200), (4, 200), (5, 300), (6, 400)]]
+    assert just_moved(lines, 1.0) == lines[1] and just_moved(lines, 2.5) == just_moved(lines, 5.0) == lines[4]
+    assert just_moved(lines, 6.5) is None and just_moved(lines[:1], 0.0) is None
 
 
 def test_stages_are_told_in_the_order_of_a_frames_way():
