@@ -159,7 +159,7 @@ class LiveRun:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no end within {timeout_s} s:\n{self.output}") from None
 
-    def nothing_left(self, within_s: float = 60.0, but: Sequence[str] = ()) -> None:
+    def nothing_left(self, within_s: float = PATIENCE_S, but: Sequence[str] = ()) -> None:
         """See that no process of it is left.
 
         Args:
