@@ -53,12 +53,19 @@ def jobs_list(settings: Settings = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("job", "status", "began", "command", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "status", "began"):
+        table.add_column(name, no_wrap=True)  # an id is there to be copied
+    table.add_column("command", overflow="fold")
     with cluster(_own(settings)) as there:
         for job in there.all():
             began = time.strftime("%Y-%m-%d %H:%M", time.localtime((job.start_time or 0) / 1e3))
             table.add_row(*map(_plain, (job.submission_id or "", job.status.value, began, job.entrypoint)))
-    Console().print(table)
+        if not table.row_count:
+            print(f"no job was submitted to {there.address} since its head was started; `guerdon submit` does")
+            return
+    console = Console()
+    (console if console.is_terminal else Console(width=1000)).print(table)
 
 
 @jobs.command()
@@ -110,7 +117,7 @@ def cluster(own: dict[str, Any]) -> Iterator[Any]:
 def _own(settings: list[str] | None, **more: Any) -> dict[str, Any]:
     from pipelines.overrides import parse
 
-    return known(parse(settings or []), address=ADDRESS, **more)
+    return known(parse(settings or []), also=(), address=ADDRESS, **more)
 
 
 def _plain(text: str) -> str:
