@@ -64,20 +64,15 @@ def own_keys(words: list[str], **defaults: Any) -> tuple[dict[str, Any], list[st
     return known(values, **defaults), [word for word in words if word not in mine]
 
 
-def known(values: dict[str, Any], also: tuple[str, ...] = ("runs",), **defaults: Any) -> dict[str, Any]:
+def known(values: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """Values over defaults, of the defaults' types.
-
-    Args:
-        values: that were given.
-        also: keys that the command takes beside these, which have been taken already.
-        defaults: by key.
 
     Raises:
         UserError: a key is unknown or a value of another type.
     """
     for key, value in values.items():
         if key not in defaults:
-            raise UserError(f"unknown key {key!r}; expected one of {', '.join([*defaults, *also])}")
+            raise UserError(f"unknown key {key!r}; expected one of {', '.join(defaults)}, runs")
         expected = type(defaults[key])
         if expected is str:
             values[key] = str(value)

@@ -117,7 +117,10 @@ def cluster(own: dict[str, Any]) -> Iterator[Any]:
 def _own(settings: list[str] | None, **more: Any) -> dict[str, Any]:
     from pipelines.overrides import parse
 
-    return known(parse(settings or []), also=(), address=ADDRESS, **more)
+    values = parse(settings or [])
+    if wrong := [key for key in values if key not in ("address", *more)]:
+        raise UserError(f"unknown key {wrong[0]!r}; expected one of {', '.join(('address', *more))}")
+    return known(values, address=ADDRESS, **more)
 
 
 def _plain(text: str) -> str:
