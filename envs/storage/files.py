@@ -83,6 +83,21 @@ def sync_file(descriptor: int) -> None:
         os.fdatasync(descriptor)
 
 
+def reserve(descriptor: int, size: int) -> None:
+    """Grow an empty file to its size, with room on the disk where there is enough: writing takes a third less then.
+
+    Raises:
+        OSError: not even an empty file can be so large.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            return
+        except OSError:  # too little room, or no such thing on this disk: each write finds out by itself
+            os.ftruncate(descriptor, 0)
+    os.ftruncate(descriptor, size)
+
+
 def content_end(descriptor: int, offset: int) -> int:
     """Where the content behind `offset` ends; `offset` where there are only zeros, such as a file grown in advance."""
     end, size = offset, os.fstat(descriptor).st_size

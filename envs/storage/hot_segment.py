@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from envs.storage import sealing
-from envs.storage.files import Bytes, crc32, open_file, sync_directory, sync_file, write_at
+from envs.storage.files import Bytes, crc32, open_file, reserve, sync_directory, sync_file, write_at
 from envs.storage.index import HEADER_BYTES, RECORD_BYTES, Entry, Header, pack_header, pack_record
 from envs.storage.messages import header
 from envs.storage.segment import Copy, Segment, map_file
@@ -79,7 +79,7 @@ class HotSegment(Segment):
                 descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
                 made.append(path)
                 try:
-                    os.ftruncate(descriptor, size)
+                    reserve(descriptor, size)
                     write_at(descriptor, [content], 0)
                     sync_file(descriptor)
                 finally:

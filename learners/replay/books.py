@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def ledger(state: State, redelivered: int) -> ReplayLedger:
     """The books as the tables have them."""
+    state.tallies.settle()
     rows = state.rows.used()
     held = rows[state.rows["wants"][rows] == 0]
     batches = state.batches.used()
@@ -46,6 +47,7 @@ def check(state: State) -> None:
     Raises:
         LedgerBroken: one is off.
     """
+    books = ledger(state, 0)
     rows, items = state.rows.used(), state.items.used()
     waits, holds = items[~state.items["held"][items]], items[state.items["held"][items]]
     wants = np.bincount(state.unit.pieces(waits).row, minlength=state.rows.size)
@@ -55,7 +57,6 @@ def check(state: State) -> None:
     for given in state.samples.values():
         np.add.at(pins, state.slots(given.ids), 1)
     waiting = rows[wants[rows] > 0]
-    books = ledger(state, 0)
     found = {
         "accepted": (books.accepted, sum(books.dropped.values(), books.live + books.consumed)),
         "rows accepted": (books.accepted.rows, state.next_row),

@@ -33,17 +33,18 @@ def too_stale(state: State, learner_version: int) -> Slots:
     return stale
 
 
-def draw(state: State, size: int, rng: np.random.Generator) -> tuple[Slots, Floats]:
+def draw(state: State, size: int, rng: np.random.Generator, samples: int = 1) -> tuple[Slots, Floats]:
     """Items by the sampler, and how probable each was; each at most once where it may be sampled only so many times.
 
     Args:
         state: of the replay.
         size: items; there may be fewer.
         rng: where chance comes from.
+        samples: that are drawn, one behind another; more than one only where an item may be sampled without limit.
     """
     sampler, config = state.sampler, state.config
     if config.max_times_sampled is None or config.sampler in ("fifo", "lifo"):
-        return sampler.draw(size, rng)
+        return sampler.draw(size, rng, samples)
     slots, probabilities = np.zeros(0, np.int64), np.zeros(0)
     while len(slots) < size and len(sampler):
         drawn, chances = sampler.draw(size - len(slots), rng)

@@ -1,14 +1,13 @@
 """`Gatherer`: steps of many rows, copied into contiguous arrays `[lines, steps, …]` that are used again and again.
 
 Rows lie where Arrow has them: in mapped segments, or in memory. Of each column and row the address of the first step
-is known, and the whole memory of the process is viewed as one array whose lines overlap, one from each word on. So a
-batch is one call a column wherever its rows are: lines looked up by index where they are short, `concatenate` of
-stretches where lines have several pieces or missing steps; long lines are copied one by one. One thread copies: on
-cores that others use too, several wait for each other far longer than they copy.
+is known. So a batch is one call a column wherever its rows are: whole lines (`Memory`), or `concatenate` of stretches
+where lines have several pieces or missing steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -16,31 +15,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from envs.trajectory import OBSERVATION, spec_of
+from learners.replay.memory import PAGE, WORD, Memory, Target
 from learners.replay.tables import Slots, Table
 from learners.replay.units import Pieces
 
-_WORDS = (8, 4, 2, 1)  # bytes that are copied as one number, where address and length are multiples of them
-_LONG = 4096  # bytes of a line from which on copying weighs more than a call for each line
-_PAGE = 4096  # nothing lies on the first page; NumPy refuses an array at address 0
+_SMALL = 64  # words of a line up to which looking each of them up costs less than a call for each column
 
 Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
-
-
-class _Everything:
-    """The memory of this process as an array interface: nothing is read until it is indexed."""
-
-    def __init__(self, word: int) -> None:
-        self.__array_interface__ = {
-            "version": 3,
-            "typestr": f"<i{word}" if word > 1 else "|u1",
-            "shape": ((2**47 - _PAGE) // word,),
-            "data": (_PAGE, True),
-        }
 
 
 @dataclass(frozen=True)
@@ -94,26 +79,65 @@ def gatherable(schema: pa.Schema) -> list[Column]:
     return found
 
 
-class _Target:
-    """An output array that is filled again and again.
+class _Outputs:
+    """The output arrays of one turn, by column; `mask` and `start` are the last two.
 
     Attributes:
-        array: that is given out.
-        length: bytes of a line.
-        whole: all of its bytes.
+        lines: of each array.
+        steps: of each line.
+        targets: the arrays.
+        arrays: them by name.
+        small: columns of short lines of whole words, which one call may fill.
     """
 
-    def __init__(self, array: NDArray[Any]) -> None:
-        self.array, self.length = array, array.nbytes // max(1, len(array))
-        self.whole = array.reshape(-1).view(np.uint8).data
-        self._words: dict[int, NDArray[Any]] = {}
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns, self.lines, self.steps = columns, 0, 0
+        self._rooms: dict[str, NDArray[np.int64]] = {}
+        self.targets: list[Target] = []
+        self.arrays: Arrays = {}
+        self.small: list[int] = []
 
-    def lines(self, word: int) -> NDArray[Any]:
-        """The array as words of so many bytes, `[lines, words]`."""
-        lines = self._words.get(word)
-        if lines is None:
-            lines = self._words[word] = self.array.reshape(len(self.array), -1).view(f"i{word}" if word > 1 else "u1")
-        return lines
+    def fit(self, lines: int, steps: int) -> None:
+        """Have arrays of so many lines and steps; memory is taken anew only where there is too little."""
+        shapes = [(lines, *([steps + c.extra] if c.per_step else []), *c.shape) for c in self._columns]
+        shapes += [(lines, steps), (lines,)]
+        names = [*(c.name for c in self._columns), "mask", "start"]
+        dtypes = [*(c.dtype for c in self._columns), np.dtype(bool), np.dtype(np.int64)]
+        sizes = [prod(shape) * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True)]
+        words = [size // lines // WORD if lines else 0 for size in sizes[:-2]]
+        self.small = [which for which, n in enumerate(words) if 0 < n <= _SMALL and sizes[which] == n * lines * WORD]
+        self._words = self._room("", WORD * sum(words[which] for which in self.small) * lines)
+        at, ends = 0, np.cumsum([words[which] * lines for which in self.small]).tolist()
+        rooms = {}
+        for which, end in zip(self.small, ends, strict=True):
+            rooms[which], at = self._words[at:end], end
+        for which, (name, dtype, shape) in enumerate(zip(names, dtypes, shapes, strict=True)):
+            room = rooms[which] if which in rooms else self._room(name, sizes[which])
+            self.arrays[name] = room.view(np.uint8)[: sizes[which]].view(dtype).reshape(shape)
+        # Of each word of the small columns: which of all lines it is in, and which word of that line it is.
+        each = [np.full(lines, words[which]) for which in self.small]
+        line = [which * lines + np.arange(lines) for which in self.small]
+        self._line = np.repeat(np.concatenate(line), np.concatenate(each)) if each else np.zeros(0, np.int64)
+        self._word = np.concatenate([np.tile(np.arange(words[which]), lines) for which in self.small] or [self._line])
+        self.targets = [Target(self.arrays[name]) for name in names[:-2]]
+        self.lines, self.steps = lines, steps
+
+    def fill_small(self, memory: Memory, begin: Ints) -> None:
+        """Fill the small columns; all of their lines begin at whole words.
+
+        Args:
+            memory: to copy from.
+            begin: address of each column's lines, `[columns, lines]`.
+        """
+        memory.copy_words(self._words, (begin.ravel() // WORD)[self._line] + self._word)
+
+    def _room(self, name: str, size: int) -> NDArray[np.int64]:
+        """Memory for so many bytes."""
+        count = -(-size // WORD)
+        room = self._rooms.get(name)
+        if room is None or len(room) < count:
+            room = self._rooms[name] = np.empty(count, np.int64)
+        return room[:count]
 
 
 class Gatherer:
@@ -129,12 +153,11 @@ class Gatherer:
         """
         self.columns = gatherable(schema)
         self._rows = rows
-        self._places = [np.zeros(64, np.int64) for _ in self.columns]  # by row, in bytes from the second page on
+        self._places = np.zeros((len(self.columns), 64), np.int64)  # by column and row, as `Memory` counts
         self._bits = [0 for _ in self.columns]  # set in any of them: by how much all of them are aligned
-        self._memory = {word: np.asarray(_Everything(word)) for word in _WORDS}
-        self._whole = self._memory[1].data  # copies with less ado than NumPy
-        self._lines: dict[tuple[int, int], NDArray[Any]] = {}  # memory as lines that overlap, by bytes of word and line
-        self._buffers: list[dict[str, _Target]] = [{} for _ in range(buffers)]
+        self._per_step = np.array([[c.itemsize if c.per_step else 0] for c in self.columns], np.int64)
+        self._memory = Memory()
+        self._outputs = [_Outputs(self.columns) for _ in range(buffers)]
         self._turn = 0
         self._zeros = np.zeros(4096, np.uint8)
 
@@ -146,6 +169,10 @@ class Gatherer:
             slots: of the rows.
             indices: of the rows in the batch.
         """
+        if self._places.shape[1] < self._rows.size:
+            larger = np.zeros((len(self.columns), self._rows.size), np.int64)
+            larger[:, : self._places.shape[1]] = self._places
+            self._places = larger
         for which, column in enumerate(self.columns):
             array, first = batch.column(column.name), indices
             if column.per_step:
@@ -153,11 +180,9 @@ class Gatherer:
             itemsize = column.dtype.itemsize
             if pa.types.is_fixed_size_list(array.type):
                 first, array, itemsize = first + array.offset, array.values, column.itemsize
-            base = array.buffers()[-1].address + array.offset * column.dtype.itemsize - _PAGE
-            if len(self._places[which]) < self._rows.size:
-                self._places[which] = np.resize(self._places[which], self._rows.size)
+            base = array.buffers()[-1].address + array.offset * column.dtype.itemsize - PAGE
             places = base + first * itemsize
-            self._places[which][slots] = places
+            self._places[which, slots] = places
             self._bits[which] |= int(np.bitwise_or.reduce(places, initial=0))
 
     def gather(self, pieces: Pieces, longest: int | None = None) -> Arrays:
@@ -172,80 +197,43 @@ class Gatherer:
             …]`, of the line's first row. `mask` `[lines, steps]` is True where there is a step, `start` `[lines]` the
             step of the first row at which the line begins: by so many steps a stored recurrent state is older.
         """
-        self._turn = (self._turn + 1) % len(self._buffers)
-        firsts, lengths = None, pieces.steps
-        if len(lengths) > pieces.lines:  # some lines have several pieces
+        self._turn = (self._turn + 1) % len(self._outputs)
+        row, start, lengths = pieces.row, pieces.start, pieces.steps
+        is_even = len(lengths) == pieces.lines
+        if not is_even:  # some lines have several pieces
             firsts = np.flatnonzero(np.diff(pieces.line, prepend=-1))
-            lengths = np.add.reduceat(pieces.steps, firsts)
+            row, start, lengths = row[firsts], start[firsts], np.add.reduceat(lengths, firsts)
         steps = longest or int(lengths.max(initial=0))
-        row, start = (pieces.row, pieces.start) if firsts is None else (pieces.row[firsts], pieces.start[firsts])
         missing = steps - lengths
-        is_even = firsts is None and not missing.any()
-        moves = bool(start.any())
-        found: Arrays = {}
-        for which, column in enumerate(self.columns):
-            places, itemsize = self._places[which], column.itemsize
-            if not column.per_step:
-                out = self._out(column.name, column.dtype, (pieces.lines, *column.shape))
-                self._copy_lines(out, places[row], self._bits[which])
+        is_even = is_even and not np.count_nonzero(missing)
+        moves = np.count_nonzero(start) > 0
+        outputs = self._outputs[self._turn]
+        if outputs.lines != pieces.lines or outputs.steps != steps:
+            outputs.fit(pieces.lines, steps)
+        begin, bits, done = self._places.take(row, 1), self._bits, set[int]()
+        if moves:
+            begin += start * self._per_step
+            bits = [own | column.itemsize * column.per_step for own, column in zip(bits, self.columns, strict=True)]
+        if is_even and not any(bits[which] % WORD for which in outputs.small):
+            outputs.fill_small(self._memory, begin)
+            done.update(outputs.small)
+        for which, (column, out) in enumerate(zip(self.columns, outputs.targets, strict=True)):
+            if which in done:
+                continue
+            if is_even or not column.per_step:
+                self._memory.copy_lines(out, begin[which], bits[which])
             else:
-                out = self._out(column.name, column.dtype, (pieces.lines, steps + column.extra, *column.shape))
-                if not is_even:
-                    self._copy_pieces(out, column, places[pieces.row] + pieces.start * itemsize, pieces, missing)
-                elif moves:
-                    self._copy_lines(out, places[row] + start * itemsize, self._bits[which] | itemsize)
-                else:
-                    self._copy_lines(out, places[row], self._bits[which])
-            found[column.name] = out.array
-        found["mask"] = self._out("mask", np.dtype(bool), (pieces.lines, steps)).array
+                places = self._places[which, pieces.row] + pieces.start * column.itemsize
+                self._copy_pieces(out, column, places, pieces, missing)
+        found = outputs.arrays.copy()
         if is_even:
             found["mask"].fill(True)
         else:
             np.less(np.arange(steps), lengths[:, None], out=found["mask"])
-        found["start"] = self._out("start", np.dtype(np.int64), (pieces.lines,)).array
         found["start"][:] = start
         return found
 
-    def _out(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Target:
-        """The output array of this turn; it is made anew where it is too small."""
-        buffers = self._buffers[self._turn]
-        target = buffers.get(name)
-        if target is None or target.array.shape != shape:
-            whole, size = None if target is None else target.array.base, prod(shape)
-            if whole is None or whole.size < size:
-                whole = np.empty(size, dtype)
-            target = buffers[name] = _Target(whole[:size].reshape(shape))
-        return target
-
-    def _copy_lines(self, out: _Target, begin: Ints, bits: int) -> None:
-        """Fill each line of `out` with what lies from its place in memory on.
-
-        Args:
-            out: to fill.
-            begin: where each line begins, in bytes, `[lines]`.
-            bits: that are set in any of `begin`, or more.
-        """
-        length = out.length
-        if not length:
-            return
-        if length >= _LONG:
-            target, memory = out.whole, self._whole
-            for to, at in zip(range(0, len(target), length), begin.tolist(), strict=True):
-                target[to : to + length] = memory[at : at + length]
-            return
-        aligned = (bits | length) & -(bits | length)
-        word = min(aligned, _WORDS[0])
-        index, words = begin // word, self._memory[word]
-        if length == word:
-            np.take(words, index, out=out.lines(word)[:, 0], mode="clip")
-            return
-        lines = self._lines.get((word, length))
-        if lines is None:
-            shape = (len(words) - length // word, length // word)
-            lines = self._lines[word, length] = as_strided(words, shape, (word, word), writeable=False)
-        out.lines(word)[:] = lines[index]
-
-    def _copy_pieces(self, out: _Target, column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
+    def _copy_pieces(self, out: Target, column: Column, begin: Ints, pieces: Pieces, missing: Ints) -> None:
         """Fill each line of `out` with its pieces of memory one behind another, and then with zeros.
 
         Args:
@@ -255,11 +243,11 @@ class Gatherer:
             pieces: what they are.
             missing: steps behind the last piece of each line, `[lines]`.
         """
-        memory, itemsize = self._memory[1], column.itemsize
+        stretch, itemsize = self._memory.stretch, column.itemsize
         lasts = np.append(np.flatnonzero(np.diff(pieces.line)), len(pieces.line) - 1)
         count = pieces.steps.copy()
         count[lasts] += column.extra
-        parts = [memory[a:b] for a, b in zip(begin.tolist(), (begin + count * itemsize).tolist(), strict=True)]
+        parts = [stretch(a, b) for a, b in zip(begin.tolist(), (begin + count * itemsize).tolist(), strict=True)]
         if (most := int(missing.max(initial=0)) * itemsize) > len(self._zeros):
             self._zeros = np.zeros(most, np.uint8)
         for at, number in zip(lasts[::-1].tolist(), (missing * itemsize)[::-1].tolist(), strict=True):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +26,7 @@ from envs.storage.files import crc32, open_file, read_file, replace_file, sync_d
 MAGIC = b"GRDNJRN1"
 NAME = re.compile(r"journal-(\d{9})")
 BEGIN_ANEW = 4 * 2**20
-_HEAD = struct.Struct("<II")
+_HEAD, _ARRAY = struct.Struct("<II"), struct.Struct("<BI")
 _TYPES = ("i8", "f8", "u1", "?")
 _CODES = {np.dtype(name): code for code, name in enumerate(_TYPES)}
 
@@ -61,13 +62,17 @@ class JournalForeign(ValueError):
     """A file that is no journal, or one of a newer version."""
 
 
+@cache
+def _numbers(count: int) -> struct.Struct:
+    return struct.Struct(f"<BBB{count}q")
+
+
 def encode(frame: Frame) -> bytes:
     """The bytes of a frame, its length and CRC before them."""
-    parts = [
-        struct.pack(f"<BBB{len(frame.numbers)}q", frame.kind, len(frame.numbers), len(frame.arrays), *frame.numbers)
-    ]
-    for array in frame.arrays:
-        parts += [struct.pack("<BI", _CODES[array.dtype], len(array)), array.tobytes()]
+    kind, numbers, arrays = frame
+    parts = [_numbers(len(numbers)).pack(kind, len(numbers), len(arrays), *numbers)]
+    for array in arrays:
+        parts += (_ARRAY.pack(_CODES[array.dtype], len(array)), array.tobytes())
     body = b"".join(parts)
     return _HEAD.pack(len(body), crc32([body])) + body
 

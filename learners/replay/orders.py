@@ -110,6 +110,6 @@ class Bag:
         self._length = end
 
     def draw(self, number: int, rng: np.random.Generator) -> Slots:
-        """Slots by chance, with replacement."""
+        """Slots by chance, independent of each other."""
         drawn: Slots = self._slots[rng.integers(0, self._length, number)]
         return drawn

@@ -28,9 +28,10 @@ from envs.storage.schema import require_same, require_storable
 from envs.storage.store import Position, Store
 from envs.storage.writers import Ack, Key
 from learners.replay import books
+from learners.replay.ahead import Ahead
 from learners.replay.arrival import arrived, steps_of
 from learners.replay.config import Config
-from learners.replay.drawing import draw, items_of_rows, too_stale
+from learners.replay.drawing import items_of_rows, too_stale
 from learners.replay.gather import Arrays
 from learners.replay.journal import Frame, Journal, Kind
 from learners.replay.ledger import REASONS, DropReason, ReplayLedger
@@ -90,7 +91,7 @@ class Replay:
         except BaseException:
             self.close()
             raise
-        self._rng = np.random.default_rng([self.config.seed, self._state.next_sample])
+        self._ahead = Ahead(self._state, np.random.default_rng([self.config.seed, self._state.next_sample]))
 
     # Writing --------------------------------------------------------------------------------------------------------
 
@@ -274,15 +275,15 @@ class Replay:
             self._retention.tidy()
         if self.why_not(size, learner_version):
             return None
-        slots, probabilities = draw(state, size, self._rng)
+        ids, probabilities, slots, pieces = self._ahead.draw(size)
         if len(slots) < size:
             return None
-        ids = state.ids(slots)
-        frames = [Frame(Kind.SAMPLE, (number, learner_version, len(state.sampler)), (ids, probabilities))]
+        numbers: tuple[int, ...] = number, learner_version, len(state.sampler)
         keep = self.config.rewindable
         if keep is not None and number + 1 - keep > state.released:
-            frames.insert(0, Frame(Kind.RELEASE, (number + 1 - keep,)))
-        self._decide(*frames)
+            numbers += (number + 1 - keep,)  # those below are released by the same decision
+        state.name(ids, slots, pieces)
+        self._decide(Frame(Kind.SAMPLE, numbers, (ids, probabilities)))
         self._retention.tidy()
         return self._sample(number)
 
@@ -335,11 +336,16 @@ class Replay:
         if not len(rows):
             return []
         batches, indices = self._state.rows["batch"][rows], self._state.rows["index"][rows]
+        read = self._shelf.read
+        if len(rows) == len(sample.ids):  # one row an item
+            return [
+                read(batch).slice(index, 1) for batch, index in zip(batches.tolist(), indices.tolist(), strict=True)
+            ]
         follows = (np.diff(batches) == 0) & (np.diff(indices) == 1) & (np.diff(sample.pieces.item) == 0)
         begins = np.append(0, np.flatnonzero(~follows) + 1)
         lengths = np.diff(np.append(begins, len(rows)))
         runs = zip(batches[begins].tolist(), indices[begins].tolist(), lengths.tolist(), strict=True)
-        return [self._shelf.read(batch).slice(first, length) for batch, first, length in runs]
+        return [read(batch).slice(first, length) for batch, first, length in runs]
 
     def gather(self, sample: Sample) -> Arrays:
         """The steps of a sample as contiguous arrays, see `Gatherer.gather`: valid until the next call but one.

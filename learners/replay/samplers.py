@@ -34,8 +34,14 @@ class Sampler(Protocol):
         """Items have other priorities."""
         ...
 
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[Slots, Floats]:
-        """Items and how probable each was; fewer than `number` where there are not so many, or none."""
+    def draw(self, number: int, rng: np.random.Generator, samples: int = 1) -> tuple[Slots, Floats]:
+        """Items and how probable each was; fewer than `number` where there are not so many, or none.
+
+        Args:
+            number: of items in a sample.
+            rng: where chance comes from.
+            samples: that are drawn; the items of one come behind those of another.
+        """
         ...
 
 
@@ -60,9 +66,9 @@ class Fifo:
     def prioritise(self, slots: Slots, priorities: Floats) -> None:
         """Priorities mean nothing here."""
 
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[Slots, Floats]:
-        """The oldest items, oldest first, certain."""
-        slots = self._choose(number)
+    def draw(self, number: int, rng: np.random.Generator, samples: int = 1) -> tuple[Slots, Floats]:
+        """The oldest items, oldest first, certain; the same in each sample."""
+        slots = np.tile(self._choose(number), samples)
         return slots, np.ones(len(slots))
 
     def _choose(self, number: int) -> Slots:
@@ -97,10 +103,10 @@ class Uniform:
     def prioritise(self, slots: Slots, priorities: Floats) -> None:
         """Priorities mean nothing here."""
 
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[Slots, Floats]:
+    def draw(self, number: int, rng: np.random.Generator, samples: int = 1) -> tuple[Slots, Floats]:
         """Items by chance, each with the same probability."""
-        slots = self._items.draw(number, rng)
-        return slots, np.full(number, 1 / len(self._items))
+        slots = self._items.draw(number * samples, rng)
+        return slots, np.full(len(slots), 1 / len(self._items))
 
 
 class Prioritised:
@@ -133,9 +139,9 @@ class Prioritised:
         """Items have other priorities."""
         self._tree.set(slots, np.where(priorities > 0, priorities, 0.0) ** self._alpha * (priorities > 0))
 
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[Slots, Floats]:
+    def draw(self, number: int, rng: np.random.Generator, samples: int = 1) -> tuple[Slots, Floats]:
         """Items by chance, stratified."""
-        slots = self._tree.draw(number, rng)
+        slots = self._tree.draw(number, rng, samples)
         return slots, self._tree[slots] / self._tree.root
 
 

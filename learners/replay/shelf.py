@@ -49,7 +49,8 @@ class Shelf:
 
     def gather(self, pieces: Pieces, longest: int | None) -> Arrays:
         """Copies of pieces, see `Gatherer.gather`."""
-        for batch in {*self._state.rows["batch"][pieces.row].tolist()} - self._known:
+        owners = self._state.rows["batch"][pieces.row].tolist()
+        for batch in () if self._known.issuperset(owners) else {*owners} - self._known:
             index = np.flatnonzero(self.lives(batch))
             self._gatherer.learn(self.read(batch), self._state.batch_rows[batch][index], index)
             self._known.add(batch)

@@ -38,6 +38,7 @@ _TOTALS = (
 
 def snapshot(state: State) -> Frame:
     """Everything, as one frame; entries refer to each other by their place in it."""
+    state.tallies.settle()
     batches, rows, items = state.batches.used(), state.rows.used(), state.items.used()
     rows = rows[np.argsort(state.rows["number"][rows])]
     items = items[np.argsort(state.items["id"][items])]

@@ -17,6 +17,7 @@ from learners.replay.removers import REMOVERS
 from learners.replay.sample import Given
 from learners.replay.samplers import SAMPLERS
 from learners.replay.tables import Slots, Table
+from learners.replay.tallies import Tallies
 from learners.replay.units import ITEM_COLUMNS, ROW_COLUMNS, Fragment, Group, Items, Pieces, Row, Tables, Unit
 from learners.replay.windows import Window
 
@@ -39,7 +40,12 @@ BATCH_COLUMNS = {
 
 
 class State:
-    """Tables of batches, rows and items, the samples that may be given again, and the totals."""
+    """Tables of batches, rows and items, the samples that may be given again, and the totals.
+
+    Attributes:
+        tallies: what the columns `times` and `pins` lack; settle them before reading either.
+        changes: of anything that may be drawn, or of where it lies.
+    """
 
     def __init__(self, config: Config) -> None:
         """Nothing accepted, nothing given.
@@ -54,7 +60,8 @@ class State:
         self.sampler = SAMPLERS[config.sampler](config.alpha)
         self.remover = REMOVERS[config.remover]()
         self.item_slots: dict[int, int] = {}
-        self._named = np.zeros(0, np.int64), np.zeros(0, np.int64)  # ids and slots that were asked for last
+        self.tallies, self.changes = Tallies(self.items, self.rows), 0
+        self._named: tuple[Ints, Slots, Pieces] | None = None
         self.batch_slots: dict[tuple[int, int, int], int] = {}
         self.batch_rows: dict[int, Slots] = {}  # rows by batch, those that are gone too
         self.writers = Writers()
@@ -85,15 +92,21 @@ class State:
     def apply(self, frame: Frame) -> None:
         """Change as a decision says; a snapshot is none (`snapshots.restore`)."""
         numbers, arrays = frame.numbers, frame.arrays
+        if frame.kind is Kind.SAMPLE:
+            if len(numbers) > 3:
+                self._release(numbers[3])
+            self._sample(numbers[0], Given(numbers[1], numbers[2], *arrays))
+            return
+        if frame.kind is Kind.RELEASE:
+            self._release(numbers[0])
+            return
+        self.tallies.settle()
+        self.changes += 1
         if frame.kind is Kind.INSERT:
             self._insert(numbers, *arrays)
         elif frame.kind is Kind.REFUSE:
             self.duplicates += 1 - numbers[0]
             self.fenced += numbers[0]
-        elif frame.kind is Kind.SAMPLE:
-            self._sample(numbers[0], Given(numbers[1], numbers[2], *arrays))
-        elif frame.kind is Kind.RELEASE:
-            self._release(numbers[0])
         elif frame.kind is Kind.REMOVE:
             self._remove(self.slots(arrays[0]), REASONS[numbers[0]])
         elif frame.kind is Kind.GIVE_UP:
@@ -103,15 +116,12 @@ class State:
         else:
             raise ValueError(f"got a frame of kind {frame.kind.name}; expected a decision")
 
-    def ids(self, slots: Slots) -> Ints:
-        """What items are called."""
-        self._named = self.items["id"][slots], slots
-        return self._named[0]
+    def name(self, ids: Ints, slots: Slots, pieces: Pieces) -> None:
+        """Say where the items of the sample that comes next are, and their steps: they need not be looked up."""
+        self._named = ids, slots, pieces
 
     def slots(self, ids: Ints) -> Slots:
         """Where items are, those that are there."""
-        if ids is self._named[0]:  # no need to look up what was just named
-            return self._named[1]
         slots = np.array([self.item_slots.get(ident, -1) for ident in ids.tolist()], np.int64)
         return slots if slots.min(initial=0) >= 0 else slots[slots >= 0]
 
@@ -186,21 +196,25 @@ class State:
         self.remover.add(slots, table["priority"][slots])
 
     def _sample(self, number: int, given: Given) -> None:
-        slots = self.slots(given.ids)
-        pieces = self.unit.pieces(slots)
-        np.add.at(self.items["times"], slots, 1)
-        np.add.at(self.items["pins"], slots, 1)
-        np.add.at(self.rows["times"], pieces.row, 1)
+        if self._named is not None and self._named[0] is given.ids:
+            _, slots, pieces = self._named
+        else:
+            slots = self.slots(given.ids)
+            pieces = self.unit.pieces(slots)
+        self._named = None
+        self.tallies.sampled(slots, pieces.row)
         self.sampled_items += len(slots)
         self.sampled_rows += len(pieces.row)
         self.samples[number], self.sampled[number], self.next_sample = given, (slots, pieces), number + 1
         limit = self.config.max_times_sampled
         if limit is not None or self.config.remover == "most_sampled":
+            self.tallies.settle()
             slots = np.unique(slots)
             times = self.items["times"][slots]
             self.remover.sampled(slots, times)
             if limit is not None:
                 self._retire(slots[times >= limit])
+                self.changes += 1
 
     def _release(self, number: int) -> None:
         found = []
@@ -208,11 +222,11 @@ class State:
             found.append(self.places(below)[0])
             del self.samples[below], self.sampled[below]
         self.released, self.next_sample = max(self.released, number), max(self.next_sample, number)
-        if not found:
-            return
-        slots = found[0] if len(found) == 1 else np.concatenate(found)
-        np.subtract.at(self.items["pins"], slots, 1)
-        if len(self.items) > self.waiting_items:  # some are held
+        for slots in found:
+            self.tallies.released(slots)
+        if found and len(self.items) > self.waiting_items:  # some are held
+            self.tallies.settle()
+            slots = np.concatenate(found)
             over = slots[self.items["held"][slots] & (self.items["pins"][slots] == 0)]
             # What is held has been sampled, so that no reason to drop it is needed.
             self._free(np.unique(over), DropReason.CAPACITY)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAN = 128
+_FEW = 128  # points up to which looking at all children of their nodes costs less than bisecting
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
 
@@ -81,32 +82,47 @@ class SumTree(_Tree):
         super().__init__(0.0)
         self._sums = [np.zeros((1, FAN))]  # by level, of the children of each node up to and with each of them
 
-    def draw(self, number: int, rng: np.random.Generator) -> Slots:
+    def draw(self, number: int, rng: np.random.Generator, samples: int = 1) -> Slots:
         """Draw slots, one from each of `number` equal parts of the sum (Schaul et al. 2016, appendix B.2.1).
 
         Args:
             number: how many, with replacement.
             rng: where chance comes from.
+            samples: that are drawn, independent of each other; their slots come one sample behind another.
 
         Raises:
             ValueError: no slot has a value above 0.
         """
         if not self.root > 0:
             raise ValueError("got a tree whose values are all 0; expected one above 0 to draw from")
-        points = (np.arange(number) + rng.random(number)) * (self.root / number)
+        points = ((np.arange(number) + rng.random((samples, number))) * (self.root / number)).ravel()
         sums = self._sums[-1][0]
         nodes: Slots = sums.searchsorted(points, side="right")
         if nodes.max() == FAN:  # a point that rounding puts at the end belongs to the last child with any mass
             nodes = np.minimum(nodes, sums.argmax())
         points -= sums[nodes - 1] * (nodes > 0)
         for level in range(len(self._levels) - 2, -1, -1):
-            sums = self._sums[level][nodes]
-            child = (sums <= points[:, None]).sum(axis=1)
+            child = self._child(level, nodes, points)
             if child.max() == FAN:
-                child = np.minimum(child, sums.argmax(axis=1))
-            points -= sums[np.arange(number), child - 1] * (child > 0)
-            nodes = nodes * FAN + child
+                child = np.minimum(child, self._sums[level][nodes].argmax(axis=1))
+            first = nodes * FAN
+            points -= self._sums[level].ravel()[first + child - 1] * (child > 0)
+            nodes = first + child
         return nodes
+
+    def _child(self, level: int, nodes: Slots, points: Floats) -> Slots:
+        """How many children of each node end before its point."""
+        child: Slots
+        if len(points) <= _FEW:  # a handful of calls, each on all children
+            child = (self._sums[level][nodes] <= points[:, None]).sum(axis=1)
+            return child
+        sums, first, child = self._sums[level].ravel(), nodes * FAN, np.zeros(len(points), np.int64)
+        step = FAN // 2
+        while step:  # one call more for each halving, on one child of each node
+            child += step * (sums[first + (child + (step - 1))] <= points)
+            step //= 2
+        child += sums[first + child] <= points
+        return child
 
     def _reduce(self, level: int, nodes: Slots) -> Floats:
         sums = self._children(level, nodes).cumsum(axis=1)

@@ -349,8 +349,15 @@ def facts(run: Records) -> list[tuple[str, str]]:
 
 
 def judge_lines(ledger: Mapping[str, Any]) -> list[str]:
-    """Who gave the values, where there is more than one to tell apart, and how they did on their canaries."""
+    """How long batches waited for verdicts, who gave them if there are several judges, and how those did on canaries.
+
+    Args:
+        ledger: of a run.
+    """
     lines = []
+    if waited_s := number_at(ledger, "verdict_waits", "seconds"):
+        over = count_text(number_at(ledger, "verdict_waits", "went_on_without"))
+        lines.append(f"batches waited {number_text(waited_s)} s for verdicts in sum; {over} went on without all")
     values, second = branch(ledger, "verdicts", "judges"), ledger.get("fallback_judges", [])
     if second:
         told = (f"{judge}{' (fallback)' if judge in second else ''} {count_text(n)}" for judge, n in values.items())

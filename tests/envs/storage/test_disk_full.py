@@ -101,7 +101,7 @@ def test_a_limit_on_file_sizes_is_an_error_like_a_full_disk(tmp_path, schema, ba
     assert verify(tmp_path / "s") == []
 
 
-@pytest.mark.parametrize("call", ["pwrite", "ftruncate", "fdatasync"])
+@pytest.mark.parametrize("call", ["pwrite", "posix_fallocate", "ftruncate", "fdatasync"])
 @pytest.mark.parametrize("nth", range(6))
 def test_whichever_call_fails_the_append_is_taken_back_and_can_be_made_again(
     tmp_path, schema, batch, monkeypatch, call, nth
@@ -131,7 +131,7 @@ def test_whichever_call_fails_the_append_is_taken_back_and_can_be_made_again(
                 failures += 1
         assert len(store) == number + 1
     monkeypatch.undo()
-    assert failures == (left < 0)
+    assert failures == (left < 0 and call != "posix_fallocate")  # room is reserved where there is enough
     store.close()
     with open_store(tmp_path / "s") as store:
         assert all(store.read(one.position).equals(batch(number)) for number, one in enumerate(store))

@@ -17,7 +17,7 @@ from envs.storage.verifying import verify
 from envs.storage.writers import Ack, Key
 
 WIDE = 100_000  # two such batches fill a segment of 1 MiB
-CALLS = ("pwrite", "ftruncate", "fdatasync", "fsync", "replace", "unlink", "open", "mkdir")
+CALLS = ("pwrite", "posix_fallocate", "ftruncate", "fdatasync", "fsync", "replace", "unlink", "open", "mkdir")
 
 
 class Died(BaseException):

@@ -14,8 +14,8 @@ class Points:
     def __init__(self, *points):
         self.points = np.array(points)
 
-    def random(self, number):
-        return self.points[:number]
+    def random(self, shape):
+        return self.points.reshape(shape)
 
 
 def test_each_point_falls_into_the_share_that_holds_it():
@@ -64,3 +64,25 @@ def test_draws_follow_the_values():
     expected = 300_000 * weights / weights.sum()
     # Stratified draws stray less than independent ones, whose squared deviations would be about chi-squared.
     assert ((counts - expected) ** 2 / np.maximum(expected, 1e-9)).sum() < 3200
+
+
+def test_each_of_several_samples_is_stratified():
+    tree = SumTree()
+    tree.set(np.arange(400), np.ones(400))
+    drawn = tree.draw(4, np.random.default_rng(0), samples=50).reshape(50, 4)
+    assert (drawn // 100 == np.arange(4)).all() and len(np.unique(drawn)) > 100
+
+
+@pytest.mark.parametrize("slots", [5, 129, 20_000])
+def test_many_points_fall_where_each_by_itself_would(slots):
+    tree, rng = SumTree(), np.random.default_rng(slots)
+    tree.set(np.arange(slots), rng.random(slots) * (rng.random(slots) < 0.5))
+    if slots > 200:
+        tree.set(np.arange(slots - 200, slots), 0.0)  # a point on the very end falls before these
+    points = np.concatenate([rng.random(500), [0.0, 1.0, np.nextafter(1.0, 0.0)]])
+
+    def chance(some):
+        return type("Chance", (), {"random": lambda self, shape: some.reshape(shape)})()
+
+    alone = np.concatenate([tree.draw(1, chance(points[at : at + 1])) for at in range(len(points))])
+    assert (tree.draw(1, chance(points), samples=len(points)) == alone).all() and (tree[alone] > 0).all()

@@ -13,7 +13,10 @@ import pytest
 from envs.storage.store import Store, open_store
 from envs.storage.writers import Key
 from pipelines.errors import UserError
+from pipelines.reports.books import ledger as books_shown
+from pipelines.reports.summary import summary
 from pipelines.run_directory import RunDirectory
+from pipelines.stored.records import read_records
 from pipelines.stored.replay_tools import (
     export_stores,
     import_stores,
@@ -77,6 +80,18 @@ def test_books_that_add_up_are_shown_and_added_up(run: RunDirectory) -> None:
     assert "asked 9 = 4 ok + 2 timeout + 1 shed + 1 pending + 1 in flight" in text
     assert f"stored in replay/0/rows: {rows_of(run)} rows in 4 batches" in text
     assert "intrinsic, version v1: captions, 2 ok, 1 timeout" in text
+
+
+def test_the_books_say_how_long_batches_waited_for_verdicts(run: RunDirectory) -> None:
+    line = "batches waited 12.5 s for verdicts in sum; 3 went on without all"
+    for waits, shown in (
+        ({"seconds": 12.5, "went_on_without": 3}, True),
+        ({"seconds": 0.0, "went_on_without": 0}, False),
+    ):
+        run.write_json(run.ledger, books() | {"verdict_waits": waits})
+        report = ledger_report(run)
+        assert report.balanced and (line in report.lines) == shown
+        assert (line in summary(run)) == (line in books_shown(read_records(run))) == shown
 
 
 def test_the_books_of_a_run_that_is_there_today_are_read_too(run: RunDirectory) -> None:

@@ -1,0 +1,51 @@
+"""`Faster`: which of two ways to do the same is the faster one now, found by trying the other one now and then.
+
+Several threads copy faster than one where cores are free, and far slower where others use them too: they wait for each
+other. Which it is changes with what else runs on the machine.
+"""
+
+from __future__ import annotations
+
+_TRIES = 4  # times in a row that the other way is tried; the first of them is not counted: threads wake up
+_SOONEST, _LATEST = 64, 16384  # times between two trials; more after each that was in vain
+
+
+class Faster:
+    """Chooses between way 0, with which it begins, and way 1; the caller says what each time cost."""
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self._best = 0
+        self._costs = [0.0, 0.0]  # smoothed; 0: not known
+        self._left, self._pause = _SOONEST, _SOONEST  # times until the next trial, and between the last two
+        self._trial: list[float] = []
+        self._tries = False
+
+    def choose(self) -> int:
+        """The way to go this time."""
+        return 1 - self._best if self._tries else self._best
+
+    def took(self, cost: float) -> None:
+        """The way that was chosen cost so much, in any unit above 0."""
+        if self._tries:
+            self._trial.append(cost)
+            if len(self._trial) < _TRIES:
+                return
+            other, self._tries = 1 - self._best, False
+            self._costs[other] = sum(self._trial[1:]) / (_TRIES - 1)
+            if self._costs[other] < self._costs[self._best]:
+                self._best = other
+                self._pause = max(_SOONEST, self._pause // 2)
+            else:
+                self._pause = min(2 * self._pause, _LATEST)
+            self._left = self._pause
+            return
+        known = self._costs[self._best]
+        self._costs[self._best] = cost if not known else known + (cost - known) / 4
+        self._left -= 1
+        if 0 < self._costs[1 - self._best] < self._costs[self._best]:  # it has become slower than the other one was
+            self._best = 1 - self._best
+            self._pause = min(2 * self._pause, _LATEST)
+            self._left = self._pause
+        elif self._left <= 0:
+            self._tries, self._trial = True, []

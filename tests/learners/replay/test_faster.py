@@ -1,0 +1,34 @@
+"""The faster of two ways is found, also when it becomes the other one, and trials of the slower one become rare."""
+
+from learners.replay.faster import Faster
+
+
+def chosen(faster, costs, times):
+    """Which way was gone each time, where way 0 and way 1 cost so much."""
+    found = []
+    for _ in range(times):
+        found.append(faster.choose())
+        faster.took(costs[found[-1]])
+    return found
+
+
+def test_the_faster_way_is_gone_whichever_it_is():
+    assert chosen(Faster(), (1.0, 0.5), 1000)[100:].count(1) > 850
+    assert chosen(Faster(), (1.0, 30.0), 100_000).count(1) < 100
+
+
+def test_threads_that_are_held_up_are_given_up_at_once_and_come_back_when_the_cores_are_free():
+    faster = Faster()
+    chosen(faster, (1.0, 0.5), 500)
+    assert faster.choose() == 1
+    busy = chosen(faster, (1.0, 30.0), 5000)
+    assert busy[:3].count(1) <= 2 and busy.count(1) < 40
+    assert chosen(faster, (1.0, 0.5), 40_000)[-1000:].count(1) > 900
+
+
+def test_times_that_stray_do_not_decide():
+    faster, costs = Faster(), [(1.0, 0.9), (1.3, 1.2), (0.8, 0.7)]
+    found = []
+    for number in range(3000):
+        found += chosen(faster, costs[number % 3], 1)
+    assert found[1500:].count(1) > 1000
