@@ -23,7 +23,7 @@ what actors say of them (`Fragment`), and decides. It runs one loop for each arr
 | `_learn` | fragments, snapshots | weights | enough fragments; verdicts, for `verdict_wait_s` | `_act`, the clock |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 | `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
-| `_attend_learners` | room | more learners | the clock | the clock |
+| `regrouping` | room | more learners | the clock | the clock |
 | elasticity | how long actors and learner waited | more or fewer actors | the clock | the clock |
 
 Nothing waits for ever: calls have deadlines (cluster/supervision.py), the ledger expires what the judge owes, and
@@ -62,6 +62,7 @@ from pipelines.driver.learner_group import LearnerGroup, Seat
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.loops import persistently, together
 from pipelines.driver.news import News
+from pipelines.driver.regrouping import Regrouping, learners_of
 from pipelines.driver.shares import Shares
 from pipelines.driver.verdict_wait import await_verdicts, until_told
 from pipelines.errors import UserError
@@ -76,10 +77,9 @@ from pipelines.observing.logs import tell_dashboard
 from pipelines.replay_shard import ReplayShard
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Run
-from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms, shared_room
+from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.host import Elasticity
-from pipelines.scaling.membership import Membership, sizes_of
 from pipelines.scaling.pressure import Waits, makers_pressure
 from pipelines.scaling.waiting import ask_for_room, await_room
 from pipelines.stages import SECONDS
@@ -90,7 +90,6 @@ from rewards.verdicts import Verdict
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
-GROW_S = 1.0  # how often it is asked whether there is room for more learners
 REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
 
 
@@ -199,16 +198,8 @@ class _Loops:
             run.event,
             self.admission.resize,
         )
-        fewest, most = experiment.scaling.learners.around(experiment.learners)
-        self.learner = LearnerGroup(
-            partial(self._learner, spec),
-            Membership(
-                sizes_of(fewest, most, experiment.batch_fragments), experiment.scaling.speed.settle_s, time.monotonic
-            ),
-            rooms(asks["learner"], most) if fewest < most else shared_room(asks["learner"]),
-            experiment.stall_timeout_s,
-            run.event,
-        )
+        make = partial(self._learner, spec)
+        self.learner = learners_of(experiment, asks["learner"], experiment.batch_fragments, make, run.event)
         self.learner_epoch = 0
         self.ahead: _Ahead | None = None  # the batch that the learner was given while it learnt from another
         self.batches = 0  # that it was given
@@ -226,6 +217,7 @@ class _Loops:
             self.served = ServedPolicy(experiment, spec, self.board, run.event, rooms(asks["inference"], 1)[0])
         self.news = News()  # captions, verdicts and reward models, the last by reference
         self.learning, self.training = asyncio.Lock(), asyncio.Lock()
+        self.regrouping = Regrouping(self.learner, self._save, self.learning, self._go_back)
         self.judge = JudgeWatch(experiment.serving.max_replicas or experiment.serving.replicas, run.event)
         self.trained_version = -1
         self.told = 0  # verdicts that count, when the reward trainer was last told of them
@@ -287,7 +279,7 @@ class _Loops:
                     if annotator is not None:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
-                attending = [self._attend_nodes(), self._attend_learners(), self.elasticity.attend()]
+                attending = [self._attend_nodes(), self.regrouping.attend(), self.elasticity.attend()]
                 if self.service is not None:
                     attending.append(self.judge.attend(self.service.pid))
                 await together(loops, attending, self._save, self.experiment.role_deadline_s)
@@ -351,9 +343,7 @@ class _Loops:
         def stop(why: str) -> None:
             self.books.stopping = self.books.stopping or why
 
-        groups = [Group("learner", self.learner.roles, self._move_learner)]
-        if self.learner.elastic:
-            groups = [Group(role.name, [role], partial(self._move_learner, only=role)) for role in self.learner.roles]
+        groups = self.regrouping.groups()
         if self.trainer is not None:
             groups.append(Group("reward-trainer", [self.trainer], self._move_trainer))
         if self.served is not None:
@@ -361,24 +351,6 @@ class _Loops:
         if self.experiment.placement.replay_anywhere:
             groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shares.roles]
         await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
-
-    async def _move_learner(self, to: Reservation, only: Supervised | None = None) -> None:
-        """Save, and begin again elsewhere from just that; all learners, or one of them."""
-        await self._save()
-        async with self.learning:
-            self.learner.move("its node will go", to, only)
-            self._go_back()
-
-    async def _attend_learners(self) -> None:
-        """Where learners come and go: when room for more has come, save, and begin again with them."""
-        while self.learner.elastic:
-            await asyncio.sleep(GROW_S)
-            if self.learner.may_grow():
-                await self._save()
-                async with self.learning:
-                    if self.learner.may_grow():
-                        self.learner.grow()
-                        self._go_back()
 
     async def _move_trainer(self, to: Reservation) -> None:
         await self._save()

@@ -21,6 +21,7 @@ from learners.offline.iql import Config as IqlConfig
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, VllmJudge
 from pipelines.rllib.settings import RllibConfig, unsupported
 from pipelines.scaling.bounds import Config as ScalingConfig
+from pipelines.scaling.bounds import check_learners
 from pipelines.tracking import Config as TrackingConfig
 from rewards.annotation.hedging import Config as HedgingConfig
 from rewards.annotation.ledger import Config as AnnotationConfig
@@ -347,24 +348,10 @@ class Experiment(BaseModel):
                 f"frames is {self.frames}, less than one update of {fragment * self.batch_fragments} steps "
                 "(actors.environments × actors.unroll_length × batch_fragments): raise frames or lower one of these"
             )
-        fewest, last = self.scaling.learners.around(self.learners)
-        for name, learners in (
-            ("learners", self.learners),
-            ("scaling.learners.least", fewest),
-            ("scaling.learners.most", last),
-        ):
-            if self.batch_fragments % learners:
-                raise ValueError(
-                    f"batch_fragments ({self.batch_fragments}) must be a multiple of {name} ({learners}): each "
-                    "learner takes as many rollouts of a batch"
-                )
-        if fewest < last and self.max_staleness == 0:
-            raise ValueError("max_staleness=0 takes turns in a fixed order: leave scaling.learners out, or raise it")
-        if fewest < last and self.placement.learners != "PACK":
-            raise ValueError(
-                f"got placement.learners={self.placement.learners} and scaling.learners: learners that come and go get "
-                "room one by one; leave one of the two out"
-            )
+        bounds, strategy = self.scaling.learners, self.placement.learners
+        check_learners(
+            self.learners, bounds, self.batch_fragments, "batch_fragments", "rollouts", self.max_staleness, strategy
+        )
         if self.max_staleness == 0 and self.batch_fragments % self.actors.count:
             raise ValueError(
                 f"max_staleness=0 needs batch_fragments ({self.batch_fragments}) to be a multiple of "

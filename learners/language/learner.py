@@ -145,19 +145,28 @@ class LanguageLearner(Student[TokenScores]):
         self.steps.version += 1
         names = dict.fromkeys(name for metrics in taken for name in metrics)
         means = {name: math.fsum(one[name] for one in taken) / len(taken) for name in names}
-        own, weights = batch.loss_mask, batch.weights
-        lag = self.version - 1 - batch.streams["token_versions"][own] if "token_versions" in batch.streams else None
         return {
             **(means or {"loss": math.nan, "grad_norm": math.nan}),
             **first,
-            "sequences": float(len(batch.lengths)),
-            "tokens": float(len(batch.token_ids)),
-            "own_tokens": float(own.sum()),
-            "null_tokens": float((own & (weights == 0)).sum()),
-            **({} if lag is None else {"policy_lag_mean": lag.mean().item(), "policy_lag_max": lag.max().item()}),
+            **self._counted(batch),
             "version": float(self.version),
             "skipped_updates": float(self.steps.skipped),
         }
+
+    def _counted(self, batch: TokenBatch) -> dict[str, float]:
+        """What there is in a batch, the shares of all processes together."""
+        own, counts = batch.loss_mask, {"sequences": len(batch.lengths), "tokens": len(batch.token_ids)}
+        counts |= {"own_tokens": int(own.sum()), "null_tokens": int((own & (batch.weights == 0)).sum())}
+        if "token_versions" not in batch.streams:
+            return self._summed(counts)
+        lag = (self.version - 1 - batch.streams["token_versions"][own]).double()
+        told = self._summed({**counts, "policy_lag_mean": lag.sum().item()})
+        told["policy_lag_mean"] /= told["own_tokens"]
+        return {**told, "policy_lag_max": self._world.largest(lag.max()).item()}
+
+    def _summed(self, counts: Mapping[str, float]) -> dict[str, float]:
+        sums = self._world.sum(torch.tensor([*counts.values()], dtype=torch.float64, device=self.steps.device))
+        return dict(zip(counts, sums.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights, Adam's moments, counters and random state: tensors that safetensors can hold."""

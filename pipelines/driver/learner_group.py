@@ -163,7 +163,7 @@ class LearnerGroup:
         """Begin all of them again, where the run was saved last, with those for which there is room now."""
         self._form("room for more has come")
 
-    async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
+    async def call(self, method: str, *args: Any, returns: int = 1, deadline_s: float | None = None) -> Any:
         """Call all learners; gives the answer of the first. See `Supervised.call`.
 
         Raises:
@@ -172,7 +172,9 @@ class LearnerGroup:
         """
         await self._assembled(len(self.roles))
         epoch, roles = self.epoch, [self.roles[place] for place in self._membership.members]
-        calls = [asyncio.create_task(role.call(method, *args, returns=returns)) for role in roles]
+        calls = [
+            asyncio.create_task(role.call(method, *args, returns=returns, deadline_s=deadline_s)) for role in roles
+        ]
         try:
             while not (errors := _errors(calls)) and not all(call.done() for call in calls):
                 await asyncio.wait(calls, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)

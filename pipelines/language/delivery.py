@@ -15,6 +15,7 @@ from typing import Any
 from cluster.supervision import Event, RoleLost, Supervised
 from cluster.weight_channel import Address
 from cluster.weights import WeightsBoard
+from pipelines.driver.learner_group import LearnerGroup
 from pipelines.language.run import LanguageRun
 
 SYNCS = 2  # tries to give an engine its weights before it is replaced
@@ -108,7 +109,7 @@ class DirectDelivery(Delivery):
     """Gives engines their weights by a channel from the learner, which keeps a copy of its newest ones."""
 
     def __init__(
-        self, books: LanguageRun, board: WeightsBoard, engines: Sequence[Supervised], learner: Supervised
+        self, books: LanguageRun, board: WeightsBoard, engines: Sequence[Supervised], learner: LearnerGroup
     ) -> None:
         """No channel is open yet.
 

@@ -18,6 +18,7 @@
 | `_sync`, one an engine | weights | engines that have them | a newer version | `_learn` |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 | `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |
+| `regrouping` | room | more learners | the clock | the clock |
 | elasticity | how long engines, learner and groups waited | more or fewer engines, rewards | the clock | the clock |
 
 A group waits for its own rewards and for no others. Nothing waits for ever: calls have deadlines, a reward that is late
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -40,15 +41,17 @@ import pyarrow as pa
 from cluster.crew import Crew
 from cluster.nodes import node_here
 from cluster.placement import Ask
-from cluster.reservations import Reservation
+from cluster.reservations import Room
 from cluster.scaler import Bounds
 from cluster.session import ray_session
 from cluster.supervision import RoleLost, Supervised
 from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
+from pipelines.driver.learner_group import LearnerGroup, Seat
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.loops import Bell, end, persistently, together
+from pipelines.driver.regrouping import Regrouping, learners_of
 from pipelines.driver.shares import Shares
 from pipelines.errors import UserError
 from pipelines.language.delivery import Delivery, DirectDelivery
@@ -62,7 +65,7 @@ from pipelines.language.shard import LanguageShard
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
 from pipelines.scaling.asks import expect_room, language_asks, needed_cpus, rooms
-from pipelines.scaling.attendance import Attendance, Group
+from pipelines.scaling.attendance import Attendance
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import Waits, makers_pressure, queue_pressure
 from pipelines.scaling.waiting import await_room
@@ -145,16 +148,8 @@ class Loops:
             )
             for index, room in enumerate(rooms(asks["engines"], experiment.scaling.engines.around(engines.count)[1]))
         ]
-        self.learner = Supervised(
-            "learner",
-            lambda _: partial(LearnerRole, experiment, model, self.states.get("learner")),
-            deadline_s=experiment.role_deadline_s,
-            threads=experiment.learner_threads,
-            room=rooms(asks["learner"], 1)[0],
-            concurrency=1 if engines.sync == "object_store" else 1 + len(self.engines),  # it learns, and sends to each
-            on_event=run.event,
-        )
-        self.learner_epoch = self.learner.epoch
+        self.learner = learners_of(experiment, asks["learner"], experiment.prompts, self._learner, run.event)
+        self.learner_epoch = 0
         hosted = any(not part.waits for part in run.rewards.parts)
         self.reward_rooms = rooms(asks["rewards"], experiment.scaling.rewards.around(experiment.rewards.workers)[1])
         self.pool = RewardPool(experiment.rewards.workers if hosted else 0, self._reward_host)
@@ -198,7 +193,21 @@ class Loops:
         self.learnt: list[GroupReport] = []  # since the last checkpoint
         self.finished: list[tuple[int, GroupReport, list[list[Verdict]]]] = []
         self.learning = asyncio.Lock()
+        self.regrouping = Regrouping(self.learner, self._save, self.learning, self._went_back)
         self.moved_at = time.monotonic()
+
+    def _learner(self, place: int, seat: Callable[[int], Seat], room: Room) -> Supervised:
+        experiment, direct = self.experiment, self.experiment.engines.sync != "object_store"
+        return Supervised(
+            "learner" if place == 0 else f"learner-{place}",
+            lambda epoch: partial(LearnerRole, experiment, self.books.model, self.states.get("learner"), seat(epoch)),
+            deadline_s=experiment.role_deadline_s,
+            threads=experiment.learner_threads,
+            room=room,
+            concurrency=1 + len(self.engines) if direct else 1,  # it learns, and sends to each
+            on_event=self.books.event,
+            by_itself=False,
+        )
 
     def _reward_host(self, number: int) -> Supervised:
         experiment = self.experiment
@@ -215,12 +224,14 @@ class Loops:
 
     async def run(self) -> None:
         """Start every role, run every loop until the run is done, save, and stop every role."""
-        roles = [*self.shares.roles, self.learner, *self.engines]
+        roles: list[Supervised | LearnerGroup] = [*self.shares.roles, self.learner, *self.engines]
         try:
-            needed = [*self.shares.roles, self.learner]
+            fewest = self.experiment.scaling.learners.around(self.experiment.learners)[0]
+            needed = [*self.shares.roles, *self.learner.roles[:fewest]]
             await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
-            for role in needed:
-                role.start()
+            for share in self.shares.roles:
+                share.start()
+            await self.learner.begin(self.experiment.learners)
             self.pool.start()
             owed = await self._open_replay()
             for index in range(self.crew.wanted):
@@ -234,11 +245,11 @@ class Loops:
                 loops, endless = [self._take_turns(), self._watch()], [self._attend_nodes()]
             else:
                 engines = range(len(self.engines))
-                elastic = [self.elasticity.attend(), self.reward_elasticity.attend(), self._attend_nodes()]
+                elastic = [self.elasticity.attend(), self.reward_elasticity.attend(), self.regrouping.attend()]
                 syncs = [self._sync(index) for index in engines if self.experiment.engines.in_flight]
                 loops = [self._learn(), self._conclude(), self._watch()]
                 # An answer may take long, and nobody needs it at the end: who writes is not waited for.
-                endless = [*(self._write(index) for index in engines), *syncs, *elastic]
+                endless = [*(self._write(index) for index in engines), *syncs, *elastic, self._attend_nodes()]
             await together(loops, endless, self._save, self.experiment.role_deadline_s)
             if self.storing:
                 await asyncio.wait(self.storing)  # each call of a share has a deadline
@@ -300,15 +311,7 @@ class Loops:
         def stop(why: str) -> None:
             self.books.stopping = self.books.stopping or why
 
-        groups = [Group("learner", [self.learner], self._move_learner)]
-        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
-
-    async def _move_learner(self, to: Reservation) -> None:
-        """Save, and begin again elsewhere from just that."""
-        await self._save()
-        async with self.learning:
-            self.learner.move("its node will go", to)
-            self._went_back()
+        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(self.regrouping.groups)
 
     # The loops ------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.preferences import Config as PreferencesConfig
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
+from pipelines.scaling.bounds import check_learners
 from pipelines.tracking import Config as TrackingConfig
 from rewards.monitors.suite import Config as MonitorsConfig
 from rewards.views.view import Config as ViewConfig
@@ -116,10 +117,14 @@ class LanguageExperiment(BaseModel):
     skip_idle: bool = Field(
         default=True, description="leave out answers without advantage, where they cannot move a weight"
     )
+    learners: int = Field(default=1, ge=1, description="learner processes; each batch is shared out between them")
+    learner_sharding: Literal["replicated", "sharded"] = Field(
+        default="replicated", description="each of several learners has all weights (DDP), or a part of them (FSDP2)"
+    )
     learner_threads: int = Field(default=1, ge=1)
     learner_device: str = "cpu"
     learner_gpus: float = Field(
-        default=0.0, ge=0, description="GPUs of the learner's process, fractions allowed; 0: a share of one"
+        default=0.0, ge=0, description="GPUs of a learner's process, fractions allowed; 0: a share of one"
     )
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     engines: EnginesConfig = Field(default_factory=EnginesConfig)
@@ -151,6 +156,14 @@ class LanguageExperiment(BaseModel):
             raise ValueError(
                 f"prompts is {self.prompts}, which {self.engines.count} engines cannot share evenly: make it a "
                 "multiple of engines.count"
+            )
+        bounds, strategy = self.scaling.learners, self.placement.learners
+        check_learners(self.learners, bounds, self.prompts, "prompts", "groups", self.max_staleness, strategy)
+        most, minibatches = bounds.around(self.learners)[1], self.learner.minibatches
+        if self.prompts * self.group_size < most * minibatches:
+            raise ValueError(
+                f"got prompts × group_size = {self.prompts * self.group_size} answers in a batch for learner.minibatches="
+                f"{minibatches} of each of {most} learners; expected as many answers at least"
             )
         if self.group_size < 2 and self.method != "ppo" and self.preferences is None:
             raise ValueError(
@@ -185,7 +198,8 @@ class LanguageExperiment(BaseModel):
         """Hash of what a resumed run must share with the run that it goes on with."""
         free = {"name", "updates", "minutes", "target", "ray", "checkpoint", "tracking", "record_mb", "report_every_s"}
         free |= {"stall_timeout_s", "learner_threads", "runner", "replay", "evaluate_every", "evaluate_prompts"}
-        free |= {"learner_gpus", "engines", "placement", "scaling", "role_deadline_s", "monitors", "storage"}
+        free |= {"learners", "learner_sharding", "learner_gpus", "engines", "placement", "scaling"}
+        free |= {"role_deadline_s", "monitors", "storage"}
         exclude: dict[str, Any] = dict.fromkeys(free, True)
         if self.rewards.view is None:  # runs without one are what they were before there was one
             exclude["rewards"] = {"view"}

@@ -10,12 +10,14 @@ import queue
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
+import torch.distributed
 from safetensors.torch import load as load_tensors
 
 from actors.language.rollout import Config as RolloutConfig
@@ -27,7 +29,10 @@ from envs.language.trajectory import to_batch
 from learners.language.learner import LanguageLearner
 from learners.language.presets import preset
 from learners.language.scorer import ValueHead
+from learners.language.sharding import replicated, sharded
+from learners.language.student import Wrap
 from learners.language.token_batch import TokenBatch, build_token_batch
+from pipelines.driver.learner_group import ONLY, Seat, join
 from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
@@ -183,28 +188,41 @@ class Update(NamedTuple):
 class LearnerRole:
     """Computes rewards and advantages at sampling time, updates the policy, and gives out weights."""
 
-    def __init__(self, experiment: LanguageExperiment, model: str, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        experiment: LanguageExperiment,
+        model: str,
+        state: Mapping[str, Any] | None = None,
+        seat: Seat = ONLY,
+    ) -> None:
         """Start from a model's directory, or from `state`.
 
         Args:
             experiment: the run's.
             model: directory of the weights before the first update.
             state: what `state()` gave.
+            seat: its place among the learners that share each batch.
         """
         torch.set_num_threads(experiment.learner_threads)
-        self._experiment = experiment
+        self._experiment, self._seat = experiment, seat
+        self._sharded = seat.size > 1 and experiment.learner_sharding == "sharded"
+        self._device = torch.device(experiment.learner_device)
+        if self._device.type == "cuda" and self._device.index is None and seat.size > 1:
+            self._device = torch.device("cuda", seat.rank % torch.cuda.device_count())
         self._rewards = RewardSet(experiment, task_of(experiment))
         found = preset(experiment.method, experiment.sampling.max_tokens)
         config = experiment.learner.model_copy(
             update={"loss": found.loss, "temperature": experiment.sampling.temperature or 1.0, "seed": experiment.seed}
         )
-        policy = causal_model(model, experiment.learner_device)
+        policy = causal_model(model, str(self._device))
         needs_reference = config.kl is not None and config.kl.to == "reference"
         self.learner = LanguageLearner(
             policy,
             config,
-            reference=causal_model(model, experiment.learner_device) if needs_reference else None,
+            reference=causal_model(model, str(self._device)) if needs_reference else None,
             value_head=ValueHead(policy.config.hidden_size) if found.advantage is None else None,
+            world=join(seat, self._device, experiment.stall_timeout_s),
+            wrap=self._wrap() if seat.size > 1 else None,
         )
         if state is not None:
             self.learner.load_state_dict(state["learner"])
@@ -212,23 +230,35 @@ class LearnerRole:
                 self._rewards.view.load_state_dict(state["view"])
         engines = experiment.engines
         self._sending: Sending | None = None
-        if experiment.runner == "distributed" and engines.sync != "object_store":
-            self._sending = Sending(engines.sync, experiment.learner_device)
-            self._sending.hold(self.learner.weights(), self.learner.version)
+        if experiment.runner == "distributed" and engines.sync != "object_store" and seat.rank == 0:
+            self._sending = Sending(engines.sync, str(self._device))
+        self._hold()
+
+    def _wrap(self) -> Wrap:
+        if not self._sharded:
+            return replicated
+        size = (self._seat.size,)
+        return partial(sharded, mesh=torch.distributed.init_device_mesh(self._device.type, size))
+
+    def _hold(self) -> None:
+        """Keep the newest weights for the engines that come for them; sharded, all learners must call."""
+        if self._sending is not None or (self._sharded and self._experiment.engines.sync != "object_store"):
+            tensors = self.learner.weights()
+            if self._sending is not None:
+                self._sending.hold(tensors, self.learner.version)
 
     def learn(self, rows: Sequence[pa.RecordBatch], values: Values) -> tuple[Update, Weights | Tensors]:
         """Learn from whole groups, once; gives what there is to say, and the next weights.
 
         Args:
-            rows: of the groups, in any order.
+            rows: of the groups, in any order; all learners' rows, for rewards are computed of all.
             values: the verdicts on them.
         """
         batch, metrics, seen = self.batch(in_order(rows), values)
         steps = self.learner.steps
         skipped = steps.skipped
-        metrics = self.learner.update(self._of_use(batch)) | metrics
-        if self._sending is not None:
-            self._sending.hold(self.learner.weights(), self.learner.version)
+        metrics = self.learner.update(self._own(self._of_use(batch))) | metrics
+        self._hold()
         LOG.info("update", extra={"version": self.learner.version, "answers": int(sum(map(len, rows)))})
         seen = replace(seen, entropy=metrics.get("entropy"))
         return Update(metrics, steps.fault if steps.skipped > skipped else "", seen), self.weights()
@@ -244,7 +274,8 @@ class LearnerRole:
             return batch
         moves = batch.loss_mask & (batch.weights > 0) & (batch.streams["advantages"].nan_to_num() != 0)
         chosen = torch.unique(batch.sequence[moves])
-        if not len(chosen) or len(chosen) == len(batch.lengths):
+        fewest = self._seat.size * self.learner.config.minibatches  # so many sequences can still be dealt to all
+        if not fewest <= len(chosen) < len(batch.lengths):
             return batch
         part = batch.select(chosen)
         if config.loss.aggregation.by == "token":
@@ -252,6 +283,12 @@ class LearnerRole:
         else:
             share = len(chosen) / len(torch.unique(batch.sequence[batch.loss_mask & (batch.weights > 0)]))
         return part.with_streams(advantages=part.streams["advantages"] * share)
+
+    def _own(self, batch: TokenBatch) -> TokenBatch:
+        """The share of this learner; neighbours stay together, for answers to one prompt are cheaper so."""
+        if self._seat.size == 1:
+            return batch
+        return batch.select(torch.arange(len(batch.lengths)).tensor_split(self._seat.size)[self._seat.rank])
 
     def batch(self, rows: pa.Table, values: Values) -> tuple[TokenBatch, dict[str, float], Observation]:
         """Rows of whole groups with their rewards, as the learner takes them; and what is to be told of them."""
@@ -292,27 +329,28 @@ class LearnerRole:
         )
         return batch, metrics, of_answers(seen, columns, self._rewards.paying, self._rewards.gold, metrics)
 
-    def offer(self, engine: int) -> Address:
-        """Open a channel to an engine, which is to come to this address."""
-        assert self._sending is not None
-        return self._sending.offer(engine)
+    def offer(self, engine: int) -> Address | None:
+        """Open a channel to an engine, which is to come to this address; None: another learner has the channels."""
+        return None if self._sending is None else self._sending.offer(engine)
 
     def send(self, engine: int, deadline_s: float) -> int:
-        """Send the newest weights to an engine, also while learning; gives their version.
+        """Send the newest weights to an engine, also while learning, where this learner has them; gives their version.
 
         Raises:
             SyncFailed: they did not arrive.
         """
-        assert self._sending is not None
-        return self._sending.send(engine, deadline_s)
+        return self.learner.version if self._sending is None else self._sending.send(engine, deadline_s)
 
     def weights(self) -> Weights | Tensors:
-        """The current weights; empty where a channel brings them, and in one process those that are learnt on."""
+        """The current weights; in one process those that are learnt on.
+
+        Empty where a channel brings them, and of learners that share batches but the first. Sharded, all must call.
+        """
         if self._experiment.runner == "local":
             return Tensors(self.learner.version, self.learner.weights())
-        if self._sending is not None:
-            return Weights(self.learner.version, b"")
-        return Weights(self.learner.version, pack(self.learner.weights()))
+        told = self._seat.rank == 0 and self._experiment.engines.sync == "object_store"
+        tensors = self.learner.weights() if told or self._sharded else {}
+        return Weights(self.learner.version, pack(tensors) if told else b"")
 
     def first_weights(self) -> tuple[int, Weights | Tensors]:
         """The current weights beside their version."""
@@ -326,5 +364,9 @@ class LearnerRole:
         save_tokenizer(tokenizer_of, directory)
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from."""
-        return {"learner": dict(self.learner.state_dict()), "view": self._rewards.view.state_dict()}
+        """Everything to go on from; learners that share batches are alike, so the first says it for all.
+
+        Sharded, all must call.
+        """
+        state = dict(self.learner.state_dict()) if self._seat.rank == 0 or self._sharded else {}
+        return {} if self._seat.rank else {"learner": state, "view": self._rewards.view.state_dict()}

@@ -55,7 +55,13 @@ def language_asks(experiment: LanguageExperiment, node: str | None = None) -> di
         "replay": Ask.of(
             "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
         ),
-        "learner": Ask.of("learner", 1, place.learner, gpus=gpus),
+        "learner": Ask.of(
+            "learner",
+            experiment.scaling.learners.around(experiment.learners)[0],
+            place.learner,
+            gpus=gpus,
+            strategy=place.learners,
+        ),
         "rewards": Ask.of("rewards", experiment.scaling.rewards.around(experiment.rewards.workers)[0], place.rewards),
         "engines": Ask.of(
             "engines", experiment.scaling.engines.around(engines.count)[0], place.engines, gpus=engines.gpus
@@ -69,6 +75,7 @@ def needed_cpus(experiment: Experiment | LanguageExperiment) -> int:
         asks, scaling = language_asks(experiment), experiment.scaling
         most = {
             "engines": scaling.engines.around(experiment.engines.count)[1],
+            "learner": scaling.learners.around(experiment.learners)[1],
             "rewards": scaling.rewards.around(experiment.rewards.workers)[1],
         }
     else:

@@ -70,9 +70,19 @@ def alive(process):
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory):
+def local(tmp_path_factory):
+    """What the local runner does."""
+    return run(tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="module")
+def one(local):
     """Weights that the local runner comes to."""
-    return weights(run(tmp_path_factory.mktemp("local")))
+    return weights(local)
+
+
+def last_update(directory):
+    return [line for line in lines_of(directory.metrics) if line["updates"]][-1]
 
 
 def test_in_lockstep_both_runners_come_to_the_same_weights_bit_for_bit(tmp_path, one):
@@ -91,6 +101,21 @@ def test_weights_that_go_straight_from_learner_to_engine_are_the_same_bit_for_bi
     other = weights(direct)
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert json.loads(direct.ledger.read_text())["balanced"]
+
+
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_two_learners_that_share_each_batch_come_to_what_one_does(tmp_path, local, one, sharding):
+    directory = run(tmp_path, runner="distributed", learners=2, learner_sharding=sharding)
+    other = weights(directory)
+    assert sorted(one) == sorted(other)
+    for name in one:
+        torch.testing.assert_close(other[name], one[name], rtol=1e-3, atol=1e-5, msg=name)
+    assert json.loads(directory.ledger.read_text())["balanced"]
+    assert "learner-1" in processes(lines_of(directory.events))
+    told, alone = last_update(directory), last_update(local)
+    for name in ("sequences", "tokens", "own_tokens", "null_tokens", "policy_lag_max", "version", "reward"):
+        assert told[f"learner/{name}"] == alone[f"learner/{name}"], name
+    assert told["learner/loss"] == pytest.approx(alone["learner/loss"], rel=1e-3, abs=1e-5)
 
 
 class Faults(threading.Thread):
@@ -178,6 +203,7 @@ def test_four_faults_are_named_and_mended_and_the_books_balance(tmp_path):
 @pytest.mark.chaos
 def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp_path):
     named = {
+        ("learner-1", "renewed"),  # it shares the batches of the one that dies
         ("learner", "died"),
         ("learner", "recovered"),
         ("weights of engine-1", "interrupted"),
@@ -188,7 +214,7 @@ def test_weights_that_go_straight_to_engines_survive_the_death_of_either_end(tmp
     faults.start()
     engines = EnginesConfig(count=2, sync_deadline_s=3.0, sync="gloo")
     try:
-        directory = run(tmp_path, runner="distributed", max_staleness=2, updates=10**6, engines=engines)
+        directory = run(tmp_path, runner="distributed", learners=2, max_staleness=2, updates=10**6, engines=engines)
     finally:
         faults.over = True
         faults.join()

@@ -98,6 +98,12 @@ def test_a_reward_that_hangs_does_not_hold_up_its_rehearsal():
         ({"prompts": 5, "engines": {"count": 2}}, "cannot share evenly"),
         ({"group_size": 1}, "compares the answers of a group"),
         ({"target": 0.9}, "target needs evaluate_every"),
+        ({"prompts": 6, "learners": 4}, r"prompts \(6\) must be a multiple of learners \(4\)"),
+        ({"max_staleness": 0, "scaling": {"learners": {"most": 2}}}, "leave scaling.learners out"),
+        (
+            {"prompts": 4, "learners": 4, "group_size": 2, "learner": {"minibatches": 4}},
+            "8 answers in a batch for learner.minibatches=4 of each of 4 learners",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes, words):
