@@ -11,7 +11,7 @@ RUN/
   report.html        made at the end, or by `guerdon report RUN`
   checkpoints/       see checkpoint.py
   verdicts/          every verdict, see rewards/verdict_store.py
-  models/            what a language run began with, see pipelines/language/first_model.py
+  models/            what a language run began with, see pipelines/language/kept_models.py
   quarantine/        judges that failed their canaries, see pipelines/judging/quarantine.py
   storage.json       of which mirror this is a copy, see pipelines/mirror/
   .mirror/           snapshots on their way there

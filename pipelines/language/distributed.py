@@ -213,7 +213,7 @@ class Loops:
         experiment = self.experiment
         return Supervised(
             f"rewards-{number}",
-            lambda _: partial(RewardHost, experiment),
+            lambda _: partial(RewardHost, experiment, self.books.rewards.judge),
             deadline_s=experiment.rewards.deadline_s + GRACE_S,
             # Those that are hired while others hang must find room: nothing is set aside for them.
             room=self.reward_rooms[number] if number < self.pool.wanted else rooms(HIRED_ROOM, 1)[0],

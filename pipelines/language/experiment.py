@@ -162,8 +162,8 @@ class LanguageExperiment(BaseModel):
         most, minibatches = bounds.around(self.learners)[1], self.learner.minibatches
         if self.prompts * self.group_size < most * minibatches:
             raise ValueError(
-                f"got prompts × group_size = {self.prompts * self.group_size} answers in a batch for learner.minibatches="
-                f"{minibatches} of each of {most} learners; expected as many answers at least"
+                f"got prompts × group_size = {self.prompts * self.group_size} answers in a batch for "
+                f"learner.minibatches={minibatches} of each of {most} learners; expected as many answers at least"
             )
         if self.group_size < 2 and self.method != "ppo" and self.preferences is None:
             raise ValueError(

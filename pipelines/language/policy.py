@@ -14,7 +14,7 @@ from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.evaluate import Figure, table_of
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.first_model import model_of
+from pipelines.language.kept_models import model_of
 from pipelines.language.models import engine_for
 from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import stored_language

@@ -22,7 +22,7 @@ from envs.language.task import EPISODE_COLUMNS, TextTask
 from envs.language.trajectory import records
 from learners.language.presets import preset
 from pipelines.errors import UserError
-from pipelines.judging.rubric_judges import RewardModelJudge
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.reward_view import OF, WORLD, fact, layout_of, own_view, weighted, world_column
 from rewards.aggregation.weighted_sum import OnNull, WeightedSum
@@ -71,13 +71,24 @@ class Part:
 class RewardSet:
     """All rewards of an experiment."""
 
-    def __init__(self, experiment: LanguageExperiment, task: TextTask) -> None:
+    def __init__(
+        self,
+        experiment: LanguageExperiment,
+        task: TextTask,
+        judge: RewardModelJudge | RubricJudge | None = None,
+    ) -> None:
         """Find them; `best` is what a gold reply earns from the task's own.
+
+        Args:
+            experiment: says which.
+            task: has its own.
+            judge: the experiment's, with its files where they are on this machine; None: where the experiment says.
 
         Raises:
             UserError: one cannot be loaded, or a weight is for none.
         """
         self._config, self._gold = experiment.rewards, experiment.monitors.gold
+        self.judge = judge or self._config.judge
         self._judge: Judge | None = None
         found = {name: (float(w.weight), _function(name, w.function)) for name, w in task.rewards.items()}
         for name, path in self._config.functions.items():
@@ -214,19 +225,19 @@ class RewardSet:
         if self._judge is None:
             from pipelines.judging.judges import build_judge
 
-            assert self._config.judge is not None
-            self._judge = build_judge(self._config.judge, "")
+            assert self.judge is not None
+            self._judge = build_judge(self.judge, "")
         return self._judge
 
 
 class RewardHost:
     """Rewards in a process of their own: one that hangs is killed with it."""
 
-    def __init__(self, experiment: LanguageExperiment) -> None:
-        """Find the rewards."""
+    def __init__(self, experiment: LanguageExperiment, judge: RewardModelJudge | RubricJudge | None = None) -> None:
+        """Find the rewards; see `RewardSet`."""
         from pipelines.language.tasks import task_of
 
-        self._set = RewardSet(experiment, task_of(experiment))
+        self._set = RewardSet(experiment, task_of(experiment), judge)
 
     def ready(self) -> bool:
         """Load what is slow to load: the judge, if there is one."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.kept_models import judge_of
 from pipelines.language.rewards import RewardSet
 from pipelines.language.tasks import task_of
 from pipelines.overrides import apply, explain
@@ -49,7 +50,7 @@ def stored_rewards(directory: RunDirectory) -> RewardSet:
         UserError: its config, a reward, or the checkpoint cannot be used.
     """
     experiment = stored_language(directory)
-    rewards = RewardSet(experiment, task_of(experiment))
+    rewards = RewardSet(experiment, task_of(experiment), judge_of(directory, experiment.rewards.judge))
     if any(part.initial_state() for part in rewards.view.config.parts) and checkpoint.numbers(directory.checkpoints):
         _, tree, _ = checkpoint.load(directory.checkpoints)
         rewards.view.load_state_dict(tree["roles"]["learner"]["view"])

@@ -19,9 +19,9 @@ from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
 from pipelines.driver.lifecycle import graceful_stop, restored_or_left, write_config
 from pipelines.errors import UserError
-from pipelines.judging.rubric_judges import RewardModelJudge
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
-from pipelines.language.first_model import keep_model, model_of
+from pipelines.language.kept_models import judge_of, keep_judge, keep_model, model_of
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
 from pipelines.language.rehearsal import rehearse
 from pipelines.language.rewards import JUDGE, RewardSet
@@ -141,11 +141,11 @@ def train(
         directory = RunDirectory.create(runs, experiment.name, name)
     else:
         directory = RunDirectory.existing(resume, runs)
-    if resume is not None:
         directory.lock()
         directory.check_space()
     if experiment.storage is not None:
-        _kept_or_left(directory, model)
+        _kept_or_left(directory, model, experiment.rewards.judge)
+    rewards.judge = judge_of(directory, experiment.rewards.judge)
     level = start_level(model)
     say(f"run {directory.root}, model {model}" + ("" if level is None else f", which begins at {level:.1%}"))
     title = f"{experiment.name}: {experiment.task}, {experiment.method}"
@@ -202,9 +202,10 @@ def train(
     return directory
 
 
-def _kept_or_left(directory: RunDirectory, model: str) -> None:
+def _kept_or_left(directory: RunDirectory, model: str, judge: RewardModelJudge | RubricJudge | None) -> None:
     try:
         keep_model(directory, model)
+        keep_judge(directory, judge)
     except UserError:
         directory.unlock()
         raise

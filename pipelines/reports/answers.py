@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
 from pipelines import checkpoint
 from pipelines.errors import UserError
-from pipelines.language.first_model import model_of
+from pipelines.language.kept_models import model_of
 from pipelines.language.reward_view import WORLD, advantage_of_answers
 from pipelines.language.stored import stored_language, stored_rewards
 from pipelines.reports.data import RunData

@@ -17,13 +17,16 @@ from envs.language.trajectory import to_batch
 from learners.language.learner import Config as LearnerConfig
 from pipelines import checkpoint
 from pipelines.errors import UserError
+from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import RewardsConfig, SamplingConfig
-from pipelines.language.first_model import model_of
 from pipelines.language.inspect import explain_language, inspect_language, stored_answers
+from pipelines.language.kept_models import model_of
+from pipelines.language.models import save_tokenizer
 from pipelines.language.policy import chat, evaluate_language
 from pipelines.language.roles import LearnerRole
 from pipelines.language.stored import is_language, resolve_language, stored_rewards
 from pipelines.language.tiny_model import Config as TinyConfig
+from pipelines.language.tiny_model import reward_model_of
 from pipelines.language.train import train
 from pipelines.mirror.fetching import gone_on_with
 from pipelines.run_directory import RunDirectory
@@ -94,8 +97,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path):
 
 
 def test_a_run_goes_on_where_nothing_is_but_its_mirror(tmp_path, monkeypatch):
-    whole, there = run(tmp_path, updates=4), tmp_path / "there"
-    lost = run(tmp_path / "lost", updates=2, storage=str(there))
+    there, judge = tmp_path / "there", tmp_path / "lost" / "judge"
+    first = checkpoint.load(run(tmp_path / "first", updates=1).checkpoints)[1]["model"]
+    reward_model_of(first).save_pretrained(judge)  # of the form of the model, with weights by chance
+    save_tokenizer(first, judge)
+    rewards = RewardsConfig(judge=RewardModelJudge(model=str(judge), device="cpu"))
+    whole = run(tmp_path, updates=4, rewards=rewards)
+    lost = run(tmp_path / "lost", updates=2, rewards=rewards, storage=str(there))
     name = lost.root.name
     shutil.rmtree(tmp_path / "lost")
     (tmp_path / "file").write_text("")

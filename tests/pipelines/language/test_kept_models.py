@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
 from pipelines.errors import UserError
-from pipelines.language.first_model import keep_model, model_of
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, ServedModel, TransformersModel
+from pipelines.language.kept_models import judge_of, keep_judge, keep_model, model_of
 from pipelines.mirror.snapshot import copy_rest
 from pipelines.run_directory import RunDirectory
 
@@ -60,7 +62,7 @@ def test_a_copy_that_broke_off_is_none_and_what_it_left_is_cleared_away(model, d
         done.append(to.write_bytes(source.read_bytes()))
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.language.first_model.shutil.copyfile", full)
+        patch.setattr("pipelines.language.kept_models.shutil.copyfile", full)
         with pytest.raises(UserError, match=r"cannot be copied into .*: No space left on device; mend that, or leave"):
             keep_model(directory, str(model))
     assert done and model_of(directory, None) is None and not list((directory.root / "models").iterdir())
@@ -74,7 +76,29 @@ def test_a_copy_that_broke_off_is_none_and_what_it_left_is_cleared_away(model, d
 
 def test_a_model_for_which_there_is_no_room_is_refused(model, directory, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("pipelines.language.first_model.shutil.disk_usage", lambda path: usage(1, 1, 2**20))
+    monkeypatch.setattr("pipelines.language.kept_models.shutil.disk_usage", lambda path: usage(1, 1, 2**20))
     with pytest.raises(UserError, match="1 MB are free below"):
         keep_model(directory, str(model))
     assert not list(directory.root.iterdir())
+
+
+def test_what_a_judge_reads_is_kept_and_found_again_where_its_own_folders_are_gone(model, directory, tmp_path):
+    rubric = tmp_path / "mine.yaml"
+    rubric.write_text("id: mine")
+    judge = RubricJudge(
+        path=str(rubric),
+        model=TransformersModel(model="somebody/model"),
+        models={"other": TransformersModel(model=str(model)), "far": ServedModel(url="http://there/v1", model="big")},
+        judges={"learnt": RewardModelJudge(model=str(model), scale=2.0)},
+    )
+    assert judge_of(directory, judge) == judge and judge_of(directory, None) is None
+    keep_judge(directory, judge)
+    shutil.rmtree(model)
+    rubric.unlink()
+    keep_judge(directory, judge)  # on the other machine
+    found = judge_of(directory, judge)
+    assert Path(found.path).name == "mine.yaml" and Path(found.path).read_text() == "id: mine"
+    assert found.model == judge.model and found.models["far"] == judge.models["far"]
+    for moved in (found.models["other"], found.judges["learnt"]):
+        assert (Path(moved.model) / "model.safetensors").read_bytes() == b"weights"
+    assert found.judges["learnt"].scale == 2.0 and len(list((directory.root / "models").iterdir())) == 2
