@@ -6,19 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cluster.placement import Ask
 from cluster.reservations import Reservation, Room
 from cluster.supervision import Event, Supervised
 from pipelines.driver.learner_group import LearnerGroup, Seat
+from pipelines.experiment import Experiment
+from pipelines.language.experiment import LanguageExperiment
 from pipelines.scaling.asks import rooms, shared_room
 from pipelines.scaling.attendance import Group
 from pipelines.scaling.membership import Membership, sizes_of
-
-if TYPE_CHECKING:
-    from pipelines.experiment import Experiment
-    from pipelines.language.experiment import LanguageExperiment
 
 GROW_S = 1.0  # how often it is asked whether there is room for more learners
 
