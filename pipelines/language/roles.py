@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 import torch
-import torch.distributed
 from safetensors.torch import load as load_tensors
+from torch.distributed.device_mesh import init_device_mesh
 
 from actors.language.rollout import Config as RolloutConfig
 from actors.language.rollout import Origin, rollout
@@ -207,7 +207,7 @@ class LearnerRole:
         self._experiment, self._seat = experiment, seat
         self._sharded = seat.size > 1 and experiment.learner_sharding == "sharded"
         self._device = torch.device(experiment.learner_device)
-        if self._device.type == "cuda" and self._device.index is None and seat.size > 1:
+        if experiment.learner_device == "cuda" and seat.size > 1:
             self._device = torch.device("cuda", seat.rank % torch.cuda.device_count())
         self._rewards = RewardSet(experiment, task_of(experiment))
         found = preset(experiment.method, experiment.sampling.max_tokens)
@@ -238,7 +238,7 @@ class LearnerRole:
         if not self._sharded:
             return replicated
         size = (self._seat.size,)
-        return partial(sharded, mesh=torch.distributed.init_device_mesh(self._device.type, size))
+        return partial(sharded, mesh=init_device_mesh(self._device.type, size))
 
     def _hold(self) -> None:
         """Keep the newest weights for the engines that come for them; sharded, all learners must call."""
