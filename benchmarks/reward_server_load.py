@@ -179,6 +179,28 @@ def plan(model: str, askers: Sequence[int], repeated: Sequence[float], at: int) 
     return steps + batches
 
 
+def overheads(took: Mapping[str, Sequence[tuple[float, float]]], at: int) -> dict[str, Figure]:
+    """What stands around a judge, as time a question, and from which judge on it is small enough.
+
+    If it took the same around any judge, one that takes g a question would come to g / (g + overhead) of its ceiling,
+    and to the share that is aimed at from g = overhead · share / (1 - share) on. The larger model says whether it does.
+
+    Args:
+        took: µs a question in process and served, of each model in each round.
+        at: askers.
+    """
+    figures = {}
+    for model, rounds in took.items():
+        figures[f"judge's time a question, {model}, {at} askers"] = figure([own for own, _ in rounds], "µs")
+        figures[f"overhead a question, {model}, {at} askers"] = figure([ours - own for own, ours in rounds], "µs")
+    around = [ours - own for own, ours in took["builtin"]]
+    needed = [max(0.0, one) * OF_CEILING / (1 - OF_CEILING) for one in around]
+    figures[f"judge's time a question from which on {OF_CEILING:.0%} is expected, {at} askers"] = figure(needed, "µs")
+    expected = [own / (own + one) for one, (own, _) in zip(around, took["larger"], strict=True)]
+    figures[f"of the ceiling, larger, {at} askers, expected from builtin"] = figure(expected, "ratio")
+    return figures
+
+
 def report(rows: Sequence[Mapping[str, Any]], at: int, command: str, results: Path) -> Result:
     """Write the result; ratios are of neighbours in one round."""
     rate: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
@@ -197,6 +219,16 @@ def report(rows: Sequence[Mapping[str, Any]], at: int, command: str, results: Pa
         figures[f"of the ceiling, {what}"] = ratio(ours, (model, "in process", askers, 0.0))
         figures[f"over serial, {what}"] = ratio(ours, (model, "in process", 1, 0.0))
         figures[f"over HTTP, {what}"] = ratio(ours, (model, "http", askers, 0.0))
+    figures |= overheads(
+        {
+            model: [
+                (1e6 / rate[model, "in process", at, 0.0][seed], 1e6 / found)
+                for seed, found in sorted(rate[model, "ours", at, 0.0].items())
+            ]
+            for model in ("builtin", "larger")
+        },
+        at,
+    )
     for share in sorted({row["repeated"] for row in rows}):
         found = [row["cost_per_1000"] for row in rows if row["way"] == "ours" and row["repeated"] == share]
         figures[f"cost of 1,000 annotations, {share:.0%} repeated"] = figure(found, "currency")

@@ -7,6 +7,7 @@ One call carries many questions, because a call costs about the same whatever it
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import time
@@ -226,8 +227,12 @@ def serving(
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise ServiceUnavailable(f"the {what} did not start: {lines[-1][:300]}") from error
+        # A full collection of what this process has imported takes some hundred milliseconds, in which nobody is asked
+        # or answered, and verdicts bring one about every few seconds. Serve spares its replicas the same.
+        gc.freeze()
         yield Service(handle, config)
     finally:
+        gc.unfreeze()
         try:
             serve.delete(name, _blocking=True)
             if not serve.status().applications:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from benchmarks.apparatus.asking import Questions, load
-from benchmarks.reward_server_load import plan, report
+from benchmarks.reward_server_load import overheads, plan, report
 from pipelines.results import read_result
 
 
@@ -60,3 +60,16 @@ def test_the_claim_holds_near_the_ceiling_and_far_above_serial(tmp_path, ours, h
         ours / 1213, abs=0.01
     )
     assert result.figures["cost of 1,000 annotations, 50% repeated"].value == pytest.approx(0.03)
+
+
+def test_what_stands_around_a_judge_says_how_slow_one_must_be_for_nine_tenths():
+    # 100 and 140 µs around the builtin one: 9 times as much. With 300 µs of its own, 3/4 and 300/440 are expected.
+    took = {"builtin": [(100.0, 200.0), (60.0, 200.0)], "larger": [(300.0, 380.0), (300.0, 400.0)]}
+    found = overheads(took, 64)
+    assert found["judge's time a question, builtin, 64 askers"].value == pytest.approx(80)
+    assert found["overhead a question, builtin, 64 askers"].value == pytest.approx(120)
+    assert found["overhead a question, larger, 64 askers"].value == pytest.approx(90)
+    needed = found["judge's time a question from which on 90% is expected, 64 askers"]
+    assert (needed.value, needed.low, needed.high) == pytest.approx((1080, 900, 1260))
+    expected = found["of the ceiling, larger, 64 askers, expected from builtin"]
+    assert expected.value == pytest.approx((0.75 + 300 / 440) / 2)
