@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from cluster.supervision import Event, Supervised
+from cluster.events import Event
+from cluster.supervision import Supervised
 
 LOOK_S = 0.5  # how often it is asked whether there is room
 

@@ -15,27 +15,9 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from cluster.events import Event, RoleFailing, RoleLost
 from cluster.hosts import start_host
 from cluster.reservations import Reservation, Room
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a role, for the report."""
-
-    time_s: float
-    role: str
-    what: str
-    cause: str
-    recovered_s: float | None = None
-
-
-class RoleLost(RuntimeError):
-    """The call did not finish because the role died, hung, or could not be reached. It has been started again."""
-
-
-class RoleFailing(RuntimeError):
-    """A role dies again and again; starting it once more would not help."""
 
 
 @dataclass

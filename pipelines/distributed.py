@@ -46,23 +46,25 @@ import pyarrow as pa
 
 from actors.inference import InferenceLost
 from cluster.crew import Crew
+from cluster.events import RoleLost
 from cluster.nodes import node_here
 from cluster.placement import Ask
 from cluster.reservations import Reservation, Room
 from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import ray_session
-from cluster.supervision import RoleLost, Supervised
+from cluster.supervision import Supervised
 from cluster.weights import WeightsBoard
 from envs.specs import EnvSpec
 from envs.storage.writers import Ack
 from envs.trajectory import Fragment, schema_for
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
-from pipelines.driver.learner_group import LearnerGroup, Seat
+from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.loops import persistently, together
 from pipelines.driver.news import News
 from pipelines.driver.regrouping import Regrouping, learners_of
+from pipelines.driver.seats import Seat
 from pipelines.driver.shares import Shares
 from pipelines.driver.verdict_wait import await_verdicts, until_told
 from pipelines.errors import UserError

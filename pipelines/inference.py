@@ -21,8 +21,9 @@ from ray.exceptions import RayError
 from torch import Tensor
 
 from actors.inference import Decision, InferenceLost, InferenceServer
+from cluster.events import Event, RoleLost
 from cluster.reservations import Reservation, Room
-from cluster.supervision import Event, RoleLost, Supervised
+from cluster.supervision import Supervised
 from cluster.weights import Weights, WeightsBoard
 from envs.specs import EnvSpec
 from pipelines.experiment import Experiment

@@ -27,7 +27,7 @@ from envs.trajectory import Fragment
 from envs.vector import VectorEnvironment
 from learners.batch import TrainBatch, build_batch
 from pipelines.algorithms import learner_for
-from pipelines.driver.learner_group import ONLY, Seat, join
+from pipelines.driver.seats import ONLY, Seat, join
 from pipelines.experiment import Experiment
 from pipelines.reward_stage import RewardStage, reward_model_for
 from pipelines.stages import Stages

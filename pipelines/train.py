@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.events import RoleFailing
 from cluster.logs import open_log
-from cluster.supervision import RoleFailing
 from envs.contract import ContractViolation, check_environment
 from learners.descent import LearningDiverged
 from pipelines.display import EXPERIENCE, Display, open_display

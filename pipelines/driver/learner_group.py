@@ -9,75 +9,23 @@ bounds, and with more when room has come.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
-import torch
-import torch.distributed
-from torch._C._distributed_c10d import PrefixStore, TCPStore
+from torch._C._distributed_c10d import TCPStore
 
+from cluster.events import Event, RoleFailing, RoleLost
 from cluster.reservations import Reservation, Room
-from cluster.supervision import Event, RoleFailing, RoleLost, Supervised
-from learners.language.world import ALONE, World
+from cluster.supervision import Supervised
+from pipelines.driver.seats import Seat
 from pipelines.scaling.membership import Membership
 
 GRACE_S = 60.0  # from an error of one learner until Ray says that another's node, and so its death, was behind it
 LOOK_S = 0.5  # how often it is asked whether there is room
 BEGIN_S = 5.0  # how long a group that may be smaller waits for the room of all before it begins
-
-
-class Seat(NamedTuple):
-    """One learner's place among those that share a batch.
-
-    Attributes:
-        rank: its number, from 0.
-        size: how many there are.
-        host: where the learners of a run find each other.
-        port: of that host.
-        group: a name for each beginning, so that the dead and the living do not meet.
-    """
-
-    rank: int = 0
-    size: int = 1
-    host: str = ""
-    port: int = 0
-    group: str = ""
-
-
-ONLY = Seat()  # of a learner that shares batches with nobody
-
-
-def join(seat: Seat, device: torch.device, timeout_s: float) -> World:
-    """Meet the other learners.
-
-    Args:
-        seat: this learner's.
-        device: where it learns; decides how gradients travel.
-        timeout_s: how long one waits for the others, here and in each step.
-
-    Raises:
-        torch.distributed.DistError: they did not all come.
-    """
-    if seat.size == 1:
-        return ALONE
-    if seat.host == "127.0.0.1":  # as the meeting place, so the gradients: on loopback alone
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-    timeout = timedelta(seconds=timeout_s)
-    store = TCPStore(seat.host, seat.port, is_master=False, timeout=timeout)
-    torch.distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        store=PrefixStore(seat.group, store),
-        rank=seat.rank,
-        world_size=seat.size,
-        timeout=timeout,
-    )
-    return World.joined()
 
 
 class LearnerGroup:

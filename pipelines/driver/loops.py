@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from cluster.supervision import RoleLost
+from cluster.events import RoleLost
 
 AGAIN_S = 0.02  # after a role died, until it is called again
 

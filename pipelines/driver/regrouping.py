@@ -7,10 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from cluster.events import Event
 from cluster.placement import Ask
 from cluster.reservations import Reservation, Room
-from cluster.supervision import Event, Supervised
-from pipelines.driver.learner_group import LearnerGroup, Seat
+from cluster.supervision import Supervised
+from pipelines.driver.learner_group import LearnerGroup
+from pipelines.driver.seats import Seat
 from pipelines.experiment import Experiment
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.scaling.asks import rooms, shared_room

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from cluster.supervision import RoleLost, Supervised
+from cluster.events import RoleLost
+from cluster.supervision import Supervised
 from learners.replay.ledger import ReplayLedger
 from pipelines.driver.draws import Draws
 from pipelines.driver.loops import AGAIN_S

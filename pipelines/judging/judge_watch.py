@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from cluster.supervision import Event
+from cluster.events import Event
 
 ROLE = "judge"
 ATTEND_S = 2.0  # how often a sign of life is asked for

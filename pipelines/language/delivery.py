@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.supervision import Event, RoleLost, Supervised
+from cluster.events import Event, RoleLost
+from cluster.supervision import Supervised
 from cluster.weight_channel import Address
 from cluster.weights import WeightsBoard
 from pipelines.driver.learner_group import LearnerGroup

@@ -39,19 +39,21 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from cluster.crew import Crew
+from cluster.events import RoleLost
 from cluster.nodes import node_here
 from cluster.placement import Ask
 from cluster.reservations import Room
 from cluster.scaler import Bounds
 from cluster.session import ray_session
-from cluster.supervision import RoleLost, Supervised
+from cluster.supervision import Supervised
 from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
-from pipelines.driver.learner_group import LearnerGroup, Seat
+from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.loops import Bell, end, persistently, together
 from pipelines.driver.regrouping import Regrouping, learners_of
+from pipelines.driver.seats import Seat
 from pipelines.driver.shares import Shares
 from pipelines.errors import UserError
 from pipelines.language.delivery import Delivery, DirectDelivery

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from cluster.supervision import RoleFailing, RoleLost, Supervised
+from cluster.events import RoleFailing, RoleLost
+from cluster.supervision import Supervised
 from pipelines.language.rewards import Columns
 from rewards.judges.judge import Answer
 

@@ -32,7 +32,7 @@ from learners.language.scorer import ValueHead
 from learners.language.sharding import replicated, sharded
 from learners.language.student import Wrap
 from learners.language.token_batch import TokenBatch, build_token_batch
-from pipelines.driver.learner_group import ONLY, Seat, join
+from pipelines.driver.seats import ONLY, Seat, join
 from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster.supervision import Event
+from cluster.events import Event
 from envs.storage.errors import StoreBusy
 from envs.storage.store import Config as StoreConfig
 from learners.replay.ledger import ReplayLedger, combined

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cluster.events import RoleFailing
 from cluster.logs import open_log
-from cluster.supervision import RoleFailing
 from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display

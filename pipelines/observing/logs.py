@@ -6,9 +6,9 @@ import logging
 import os
 from typing import Protocol
 
+from cluster.events import Event
 from cluster.logs import LogPlace, open_log
 from cluster.session import dashboard_link
-from cluster.supervision import Event
 from pipelines.display import Display
 from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory

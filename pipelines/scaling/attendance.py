@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from cluster.events import Event
 from cluster.nodes import Change, Node, NodeWatch, nodes_now, seconds_left
 from cluster.placement import amounts
 from cluster.reservations import Reservation
-from cluster.supervision import Event, Supervised
+from cluster.supervision import Supervised
 
 LOOK_S = 1.0
 MARGIN_S = 5.0  # before a node goes, what could not move is left where it is: it was saved

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from cluster.events import Event
 from cluster.scaler import Bounds, Scaler
 from cluster.scaler import Config as SpeedConfig
-from cluster.supervision import Event
 
 TICK_S = 1.0
 

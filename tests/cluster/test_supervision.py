@@ -8,7 +8,8 @@ import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, RayTaskError
 
 from cluster import supervision
-from cluster.supervision import RoleFailing, RoleLost, Supervised
+from cluster.events import RoleFailing, RoleLost
+from cluster.supervision import Supervised
 
 
 class Remote:

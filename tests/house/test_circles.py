@@ -1,4 +1,7 @@
-"""No module of the house needs one that needs it, also not in a function: what is above knows what is below."""
+"""No module of the house needs one that needs it, also not in a function: what is above knows what is below.
+
+And what needs no cluster loads no Ray: runs in one process, and whoever looks at what a run has left, begin sooner.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,20 @@ def modules(house: Path) -> dict[str, Path]:
 
 
 class Imports(ast.NodeVisitor):
-    """Names that are imported when the code runs: those for annotations alone need nothing."""
+    """Names that are imported when the code runs: those for annotations alone need nothing.
 
-    def __init__(self) -> None:
+    With `functions=False` those that are imported when the module is.
+    """
+
+    def __init__(self, functions: bool = True) -> None:
         self.names: set[str] = set()
+        self._functions = functions
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        if self._functions:
+            self.generic_visit(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_If(self, node: ast.If) -> None:
         if "TYPE_CHECKING" not in ast.unparse(node.test):
@@ -36,13 +49,30 @@ class Imports(ast.NodeVisitor):
         self.names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
 
 
+def needed(path: Path, functions: bool = True) -> set[str]:
+    """What a file imports, by dotted name."""
+    found = Imports(functions)
+    found.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found.names
+
+
+def way_to(library: str, house: Path, starts: list[str]) -> list[str]:
+    """The modules through which importing one of `starts` imports a library; nothing where it does not."""
+    known, ways = modules(house), [[start] for start in starts]
+    seen = set(starts)
+    for way in ways:  # it grows: the shortest way is found first
+        names = needed(known[way[-1]], functions=False)
+        if any(name.split(".")[0] == library for name in names):
+            return [*way, library]
+        ways += [[*way, name] for name in sorted((names & known.keys()) - seen)]
+        seen |= names
+    return []
+
+
 def circle(house: Path) -> list[str]:
     """The modules of one circle, the first of them last as well; nothing where there is none."""
-    known, needs = modules(house), {}
-    for name, path in known.items():
-        found = Imports()
-        found.visit(ast.parse(path.read_text(encoding="utf-8")))
-        needs[name] = sorted((found.names & known.keys()) - {name})
+    known = modules(house)
+    needs = {name: sorted((needed(path) & known.keys()) - {name}) for name, path in known.items()}
     try:
         graphlib.TopologicalSorter(needs).prepare()
     except graphlib.CycleError as error:
@@ -68,3 +98,28 @@ def test_an_import_for_annotations_alone_makes_no_circle(tmp_path):
     lines = "from typing import TYPE_CHECKING", "if TYPE_CHECKING:", "    from envs.maze import Maze"
     (tmp_path / "envs/walls.py").write_text("\n".join(lines))
     assert circle(tmp_path) == []
+
+
+WITHOUT_RAY = [
+    "pipelines.cli",
+    "pipelines.train",  # and with it `pipelines.local`
+    "pipelines.language.train",
+    "pipelines.evaluate",
+    "pipelines.language.policy",
+    "pipelines.machines.doctor",
+    "pipelines.reports.page",
+    "pipelines.stored.offline",
+    "pipelines.stored.reannotate",
+]
+
+
+def test_what_needs_no_cluster_loads_no_ray():
+    assert way_to("ray", HOUSE, WITHOUT_RAY) == []
+
+
+def test_the_way_to_a_library_is_named_and_ends_at_functions(tmp_path):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/local.py").write_text("import pipelines.roles\n")
+    (tmp_path / "pipelines/roles.py").write_text("from ray import serve\n\ndef go():\n    import torch\n")
+    assert way_to("ray", tmp_path, ["pipelines.local"]) == ["pipelines.local", "pipelines.roles", "ray"]
+    assert way_to("torch", tmp_path, ["pipelines.local"]) == []

@@ -8,7 +8,8 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from cluster import supervision
-from cluster.supervision import RoleFailing, RoleLost, Supervised
+from cluster.events import RoleFailing, RoleLost
+from cluster.supervision import Supervised
 from pipelines.driver import learner_group
 from pipelines.driver.learner_group import LearnerGroup
 from pipelines.scaling.membership import Membership

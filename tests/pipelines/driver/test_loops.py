@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cluster.supervision import RoleFailing, RoleLost
+from cluster.events import RoleFailing, RoleLost
 from pipelines.driver.loops import Bell, persistently, together
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cluster.supervision import RoleLost
+from cluster.events import RoleLost
 from pipelines.driver.shares import INSERTS, Shares
 from pipelines.replay_shard import Standing
 

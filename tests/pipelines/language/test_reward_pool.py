@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from cluster.supervision import RoleFailing, RoleLost
+from cluster.events import RoleFailing, RoleLost
 from pipelines.language import reward_pool
 from pipelines.language.reward_pool import RewardPool
 from rewards.judges.judge import Answer
