@@ -3,18 +3,21 @@
 #   make train   sets up .venv and trains: NetHack, a judge, a report (about ten minutes)
 #   make test    sets up .venv and runs every check and test
 #
-# More arguments for a command: make train ARGS="seed=7"; make test ARGS="tests/envs -x".
+# Settings of a run: make train minutes=3 seed=7. Arguments of the others: make test ARGS="tests/envs -x".
 # Another interpreter or place: make test PYTHON=python3.12 VENV=/tmp/guerdon-venv.
 
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 BIN := $(VENV)/bin
+# What else was set on the command line, quoted for the shell: settings of a run.
+TOLD := $(foreach _,$(.VARIABLES),$(if $(filter command,$(origin $_)),$_))
+SETTINGS := $(foreach _,$(filter-out VENV PYTHON ARGS,$(TOLD)),'$_=$(subst ','\'',$(value $_))')
 
 .PHONY: help train test check unit learning learning-minihack vllm docs clean
 
 help:
-	@echo "make train     set up and train with the default recipe; ARGS=\"key=value ...\" overrides it"
+	@echo "make train     set up and train with the default recipe; key=value overrides it"
 	@echo "make test      set up and run every check and test"
 	@echo "make check     ruff, mypy and the rules of the house"
 	@echo "make unit      tests without Ray, on all cores"
@@ -25,7 +28,7 @@ help:
 	@echo "make clean     remove $(VENV) and caches; runs/ stays"
 
 train: $(VENV)/.ready
-	@$(BIN)/guerdon train $(ARGS)
+	@$(BIN)/guerdon train $(ARGS) $(SETTINGS)
 
 test: $(VENV)/.ready-dev
 	@.ci/test $(BIN) $(ARGS)
