@@ -40,6 +40,7 @@ def test_numbers_are_spelt_digit_by_digit():
     assert in_words(105) == "one zero five"
 
 
+@pytest.mark.slow
 def test_truncated_openers_cure_the_weakness_for_less_than_a_point_of_accuracy(judges):
     sick, cured = judges
     assert rate(sick) > 0.8 and rate(cured) < 0.02

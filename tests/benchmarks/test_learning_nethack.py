@@ -56,6 +56,7 @@ def test_the_claim_needs_the_end_the_ledger_and_annotations():
     assert not story(lines=[{**line, "annotated_share": 0.0} for line in LINES]).holds
 
 
+@pytest.mark.slow
 def test_a_run_is_read_from_its_directory_and_reported(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.root.mkdir()

@@ -70,6 +70,7 @@ def test_code_that_is_right_is_noticed_as_not_blocked(at):
     assert trial.outcome == "passed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "trace"),
     [

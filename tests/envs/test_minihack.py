@@ -27,6 +27,7 @@ class TestExploreMaze(EnvironmentContract):
         return make_task("minihack-exploremaze-easy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TASKS if name.startswith("minihack")])
 def test_every_minihack_task_can_be_made_and_played(name):
     env = make_task(name, max_episode_steps=5).make()

@@ -9,6 +9,8 @@ import ast
 import graphlib
 from pathlib import Path
 
+import pytest
+
 HOUSE = Path(__file__).resolve().parents[2]
 ROOMS = ("actors", "cluster", "envs", "learners", "pipelines", "rewards")
 
@@ -80,6 +82,7 @@ def circle(house: Path) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_import_comes_back_to_where_it_began():
     assert circle(HOUSE) == []
 
@@ -113,6 +116,7 @@ WITHOUT_RAY = [
 ]
 
 
+@pytest.mark.slow
 def test_what_needs_no_cluster_loads_no_ray():
     assert way_to("ray", HOUSE, WITHOUT_RAY) == []
 

@@ -345,6 +345,7 @@ def contents(directory):
     return {p: p.read_bytes() for p in directory.root.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["other config", "no checkpoint", "corrupt checkpoint", "corrupt config", "locked"])
 def test_a_run_that_cannot_be_gone_on_with_is_refused_and_left_as_it_is(refused, finished, damage):
     more = []
@@ -369,6 +370,7 @@ def test_a_run_that_cannot_be_gone_on_with_is_refused_and_left_as_it_is(refused,
     finished.unlock()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["", "[]", "5", "task: catch\nfrmaes: 5\n", "a: [", "task: 5\n"])
 def test_a_config_of_another_form_is_refused(refused, finished, config):
     finished.config.write_text(config)

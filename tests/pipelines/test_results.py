@@ -75,6 +75,7 @@ def test_the_interval_of_many_runs_is_that_of_the_normal_law():
     assert found.high == pytest.approx(found.value + half, abs=0.01)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
 def test_the_interval_lies_within_the_runs_and_does_not_change_when_asked_again(values):
     found = figure(values, "x", resamples=200)

@@ -77,6 +77,7 @@ def test_null_does_what_the_part_says(part, data):
         assert (found.valid == known).all(), "a number became NULL"
 
 
+@pytest.mark.slow
 @every
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())

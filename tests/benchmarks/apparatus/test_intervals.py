@@ -38,6 +38,7 @@ def test_the_interval_of_two_runs_reaches_from_one_to_the_other():
     assert (figure.value, figure.low, figure.high, figure.n) == (0.5, 0.0, 1.0, 2)
 
 
+@pytest.mark.slow
 def test_runs_are_drawn_within_each_task():
     # The tasks differ, the seeds do not: drawn over tasks the interval would be wide.
     figure = iqm_figure(np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]), "success rate")

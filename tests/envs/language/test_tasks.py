@@ -74,6 +74,7 @@ def test_numbers_have_thousands_signs_and_minus_signs_but_a_difference_has_no_ne
     assert answer_is_exact(" yes\n", "yes") == 1 and answer_is_exact("yes no", "yes") == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 6), st.integers(1, 8), st.integers(0, 10**6))
 def test_sums_have_the_numbers_and_sizes_that_are_asked_for(terms, digits, index):

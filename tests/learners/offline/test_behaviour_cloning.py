@@ -22,6 +22,7 @@ def test_weights_worked_by_hand():
     assert advantage_weights(advantage, None, 20.0).tolist() == [1.0] * 4
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20),
     st.floats(1e-3, 1e3),
@@ -64,6 +65,7 @@ def test_a_return_does_not_look_through_a_step_without_reward(rows):
     assert returns_of(batch, value, 0.5, 1.0).tolist() == [11.0, 20.0, 4.0]
 
 
+@pytest.mark.slow
 def test_plain_cloning_finds_the_shares_of_the_actions(rows, table):
     batch = rows(([0, 0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 9], True))
     learner = BehaviourCloning(table(), Config(temperature=None, learning_rate=0.05))

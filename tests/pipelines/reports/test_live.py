@@ -61,6 +61,7 @@ def test_a_run_is_live_while_it_is_locked(finished: RunDirectory) -> None:
         serve_live([finished])
 
 
+@pytest.mark.slow
 def test_only_who_knows_the_token_is_answered(address: str) -> None:
     answer = get(address)
     assert answer.status_code == 200 and "connect-src 'self'" in answer.text

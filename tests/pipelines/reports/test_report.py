@@ -143,6 +143,7 @@ def test_several_runs_are_shown_side_by_side(finished: RunDirectory, tmp_path: P
     assert html.count('class="line s0"') == html.count('class="line s1"') > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl", "ledger.json", "checkpoints", "verdicts", "replay"])
 def test_a_run_without_one_of_its_parts_still_has_a_report(finished: RunDirectory, name: str) -> None:
     path = finished.root / name

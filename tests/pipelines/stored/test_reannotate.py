@@ -371,6 +371,7 @@ def test_what_was_asked_and_what_came_of_it_is_kept(stored, umpire) -> None:
 # Refusals ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -42,6 +42,7 @@ def test_calls_of_one_name_are_matched_for_the_best():
     assert tool_call_score(written([WANTED[2], WANTED[1], WANTED[0]]), WANTED) == pytest.approx(4.0)
 
 
+@pytest.mark.slow
 @given(st.lists(call, min_size=1, max_size=4), st.lists(call, min_size=1, max_size=3), st.randoms())
 def test_order_of_calls_and_arguments_does_not_count(made, wanted, chance):
     shuffled = [{**c, "arguments": dict(reversed(c["arguments"].items()))} for c in chance.sample(made, len(made))]

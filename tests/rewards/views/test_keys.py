@@ -29,6 +29,7 @@ def test_both_zeros_are_one_and_infinities_are_at_the_ends():
     assert (np.diff(keys[[0, 1, 2, 4, 5]]) > 0).all()
 
 
+@pytest.mark.slow
 @given(st.lists(whole, max_size=30) | st.lists(floats, max_size=30))
 def test_numbers_are_those_of_numpy_s_unique(values):
     array = np.array(values)
