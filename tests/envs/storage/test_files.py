@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from envs.storage.errors import StoreCorrupt
-from envs.storage.files import content_end, crc32, open_file, read_json, replace_file, write_at, write_json
+from envs.storage.files import content_end, crc32, open_file, read_json, replace_file, reserve, write_at, write_json
 
 
 def test_the_checksum_is_the_common_crc_32():
@@ -77,3 +77,18 @@ def test_the_end_of_the_content_is_found_behind_holes(tmp_path, content, end):
         assert content_end(descriptor, 100) == end
     finally:
         os.close(descriptor)
+
+
+def test_room_is_reserved_where_there_is_enough_and_a_file_is_as_large_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    for name in ("reserved", "without"):
+        descriptor = open_file(tmp_path / name, os.O_RDWR | os.O_CREAT)
+        reserve(descriptor, 2**20)
+        about = os.fstat(descriptor)
+        assert about.st_size == 2**20 and content_end(descriptor, 0) == 0
+        if hasattr(os, "posix_fallocate"):
+            assert (about.st_blocks * 512 >= 2**20) == (name == "reserved")
+        os.close(descriptor)
+        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
