@@ -256,4 +256,4 @@ def test_a_crash_anywhere_leaves_one_of_two_states_and_the_frontier_holds(tmp_pa
 @pytest.mark.slow
 def test_many_crashes_anywhere_leave_one_of_two_states(tmp_path, build, schema, monkeypatch):
     monkeypatch.setattr("learners.replay.journal.BEGIN_ANEW", 1500)
-    explore(tmp_path, build, schema, monkeypatch, max_examples=24, stateful_step_count=30)
+    explore(tmp_path, build, schema, monkeypatch, max_examples=24, stateful_step_count=18)
