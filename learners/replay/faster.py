@@ -6,7 +6,10 @@ other. Which it is changes with what else runs on the machine.
 
 from __future__ import annotations
 
+from statistics import median
+
 _TRIES = 4  # times in a row that the other way is tried; the first of them is not counted: threads wake up
+_SMOOTHING, _MOST = 1 / 16, 8.0  # of what it costs, which counts as at most so many times what it did before
 _SOONEST, _LATEST = 64, 16384  # times between two trials; more after each that was in vain
 
 
@@ -32,7 +35,7 @@ class Faster:
             if len(self._trial) < _TRIES:
                 return
             other, self._tries = 1 - self._best, False
-            self._costs[other] = sum(self._trial[1:]) / (_TRIES - 1)
+            self._costs[other] = median(self._trial[1:])
             if self._costs[other] < self._costs[self._best]:
                 self._best = other
                 self._pause = max(_SOONEST, self._pause // 2)
@@ -41,7 +44,7 @@ class Faster:
             self._left = self._pause
             return
         known = self._costs[self._best]
-        self._costs[self._best] = cost if not known else known + (cost - known) / 4
+        self._costs[self._best] = known + (min(cost, _MOST * known) - known) * _SMOOTHING if known else cost
         self._left -= 1
         if 0 < self._costs[1 - self._best] < self._costs[self._best]:  # it has become slower than the other one was
             self._best = 1 - self._best

@@ -85,15 +85,17 @@ class _Outputs:
     Attributes:
         lines: of each array.
         steps: of each line.
-        targets: the arrays.
-        arrays: them by name.
-        small: columns of short lines of whole words, which one call may fill.
+        arrays: of each column, by name.
+        all: number, column and array of each.
+        large: of these, those that `fill_small` does not fill: their lines are long, or not of whole words.
+        small: numbers of the others.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns, self.lines, self.steps = columns, 0, 0
         self._rooms: dict[str, NDArray[np.int64]] = {}
-        self.targets: list[Target] = []
+        self.all: list[tuple[int, Column, Target]] = []
+        self.large: list[tuple[int, Column, Target]] = []
         self.arrays: Arrays = {}
         self.small: list[int] = []
 
@@ -119,7 +121,9 @@ class _Outputs:
         line = [which * lines + np.arange(lines) for which in self.small]
         self._line = np.repeat(np.concatenate(line), np.concatenate(each)) if each else np.zeros(0, np.int64)
         self._word = np.concatenate([np.tile(np.arange(words[which]), lines) for which in self.small] or [self._line])
-        self.targets = [Target(self.arrays[name]) for name in names[:-2]]
+        targets = [Target(self.arrays[name]) for name in names[:-2]]
+        self.all = list(zip(range(len(targets)), self._columns, targets, strict=True))
+        self.large = [one for one in self.all if one[0] not in self.small]
         self.lines, self.steps = lines, steps
 
     def fill_small(self, memory: Memory, begin: Ints) -> None:
@@ -129,7 +133,7 @@ class _Outputs:
             memory: to copy from.
             begin: address of each column's lines, `[columns, lines]`.
         """
-        memory.copy_words(self._words, (begin.ravel() // WORD)[self._line] + self._word)
+        memory.copy_words(self._words, (begin.ravel() >> WORD.bit_length() - 1)[self._line] + self._word)
 
     def _room(self, name: str, size: int) -> NDArray[np.int64]:
         """Memory for so many bytes."""
@@ -155,6 +159,7 @@ class Gatherer:
         self._rows = rows
         self._places = np.zeros((len(self.columns), 64), np.int64)  # by column and row, as `Memory` counts
         self._bits = [0 for _ in self.columns]  # set in any of them: by how much all of them are aligned
+        self._is_odd = False  # whether some line begins within a word
         self._per_step = np.array([[c.itemsize if c.per_step else 0] for c in self.columns], np.int64)
         self._memory = Memory()
         self._outputs = [_Outputs(self.columns) for _ in range(buffers)]
@@ -184,6 +189,7 @@ class Gatherer:
             places = base + first * itemsize
             self._places[which, slots] = places
             self._bits[which] |= int(np.bitwise_or.reduce(places, initial=0))
+            self._is_odd = any(bits % WORD for bits in self._bits)
 
     def gather(self, pieces: Pieces, longest: int | None = None) -> Arrays:
         """Copy pieces into arrays.
@@ -210,18 +216,16 @@ class Gatherer:
         outputs = self._outputs[self._turn]
         if outputs.lines != pieces.lines or outputs.steps != steps:
             outputs.fit(pieces.lines, steps)
-        begin, bits, done = self._places.take(row, 1), self._bits, set[int]()
+        begin, left = self._places.take(row, 1), outputs.all
         if moves:
             begin += start * self._per_step
-            bits = [own | column.itemsize * column.per_step for own, column in zip(bits, self.columns, strict=True)]
-        if is_even and not any(bits[which] % WORD for which in outputs.small):
+        if is_even and not (moves or self._is_odd):
             outputs.fill_small(self._memory, begin)
-            done.update(outputs.small)
-        for which, (column, out) in enumerate(zip(self.columns, outputs.targets, strict=True)):
-            if which in done:
-                continue
+            left = outputs.large
+        for which, column, out in left:
             if is_even or not column.per_step:
-                self._memory.copy_lines(out, begin[which], bits[which])
+                bits = self._bits[which] | (column.itemsize if moves and column.per_step else 0)
+                self._memory.copy_lines(out, begin[which], bits)
             else:
                 places = self._places[which, pieces.row] + pieces.start * column.itemsize
                 self._copy_pieces(out, column, places, pieces, missing)

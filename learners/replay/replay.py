@@ -221,7 +221,7 @@ class Replay:
             learner_version: version of the weights that are about to learn.
         """
         state = self._state
-        stale = len(too_stale(state, learner_version))
+        stale = 0 if self.config.max_staleness is None else len(too_stale(state, learner_version))
         there = len(state.sampler) - stale
         if there < size and (state.config.max_times_sampled is not None or there < 1):
             reasons = [f"{there} of {size} {self.config.unit}s are there to be sampled"]
@@ -269,8 +269,7 @@ class Replay:
             most = self._limiter.largest_sample
         if not 1 <= size <= most:
             raise ValueError(f"got a size of {size} items; expected 1 to {most:g}, what capacity and limiter allow")
-        stale = too_stale(state, learner_version)
-        if len(stale):
+        if self.config.max_staleness is not None and len(stale := too_stale(state, learner_version)):
             self._remove(stale, DropReason.STALE)
             self._retention.tidy()
         if self.why_not(size, learner_version):

@@ -32,3 +32,11 @@ def test_times_that_stray_do_not_decide():
     for number in range(3000):
         found += chosen(faster, costs[number % 3], 1)
     assert found[1500:].count(1) > 1000
+
+
+def test_a_way_that_is_held_up_once_is_not_given_up():
+    faster = Faster()
+    chosen(faster, (1.0, 0.6), 500)
+    for _ in range(50):
+        assert chosen(faster, (1.0, 0.6), 40).count(1) >= 36
+        chosen(faster, (20.0, 20.0), 1)
