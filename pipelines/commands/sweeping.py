@@ -28,10 +28,10 @@ def sweep(
     """Search settings with Ray Tune: each trial is a run of `train`, those that do worse are stopped early.
 
     A key takes a list, of which each value is tried, or uniform(low,high), loguniform(low,high), randint(low,high) or
-    choice(a,b), of which it is drawn. Besides what `train` takes: samples=1 (draws for each point of the lists),
-    metric=episode_return (a key of metrics.jsonl), mode=max (or min), pruner=asha (or
-    none), concurrent=0 (most trials at once; 0: as many as there are cores for), name=NAME (of the sweep), and
-    resume=NAME (go on with one).
+    choice(a,b), of which it is drawn; in quotes, because shells read parentheses and brackets themselves. Besides what
+    `train` takes: samples=1 (draws for each point of the lists), metric=episode_return (a key of metrics.jsonl),
+    mode=max (or min), pruner=asha (or none), concurrent=0 (most trials at once; 0: as many as there are cores for),
+    name=NAME (of the sweep), and resume=NAME (go on with one).
     """
     from pipelines.sweeps.sweep import Settings, resume_sweep, start_sweep
 

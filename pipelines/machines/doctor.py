@@ -108,7 +108,9 @@ def print_findings(findings: Sequence[Finding], console: Console | None = None) 
         The exit code: 1 where something required is missing, else 0.
     """
     console = console or Console()
-    table = Table("", "check", "got", "expected", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "check", "got", "expected"):
+        table.add_column(name, overflow="fold")  # of an address or a path no end is cut off
     for finding in findings:
         sign = "[green]ok[/]" if finding.ok else "[red]missing[/]" if finding.required else "[yellow]advice[/]"
         table.add_row(sign, *map(escape, (finding.name, finding.got, finding.expected)))
