@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.jobs import ENDED, Jobs
+from cluster.jobs import ADDRESS, ENDED, Jobs
 from cluster.manifests.deployment import holds_secret
 from cluster.secrecy import plain_line
 from cluster.session import ClusterUnavailable
@@ -170,12 +170,23 @@ def follow(ident: str, jobs: Jobs, say: Callable[[str], None] = print) -> int:
     Raises:
         ClusterUnavailable: the cluster is gone.
     """
+    words = typed(ident, jobs)
     try:
         asyncio.run(_show(ident, jobs, say))
-        return exit_code(ident, jobs)
+        code = exit_code(ident, jobs)
     except KeyboardInterrupt:
-        say(f"detached; the job goes on: guerdon jobs logs {ident}, guerdon jobs stop {ident}")
+        say(f"detached; the job goes on: guerdon jobs logs {words}, guerdon jobs stop {words}")
         return DETACHED
+    # What the job itself says is meant for a shell on the cluster. Code 2 is a mistake: it would only come again.
+    if code not in (0, 2):
+        what = "was stopped" if code == STOPPED else f"ended with code {code}"
+        say(f"job {ident} {what}; to go on with its run from here: guerdon jobs resume {words}")
+    return code
+
+
+def typed(ident: str, jobs: Jobs) -> str:
+    """What a command about a job is given from here."""
+    return ident if jobs.address == ADDRESS else f"{ident} address={jobs.address}"
 
 
 async def _heard(ident: str, jobs: Jobs) -> AsyncIterator[str]:
@@ -213,7 +224,7 @@ async def _show(ident: str, jobs: Jobs, say: Callable[[str], None]) -> None:
     except (RuntimeError, OSError, aiohttp.ClientError) as error:
         raise ClusterUnavailable(
             f"the cluster at {jobs.address} was lost while job {ident} ran ({type(error).__name__}); once it is back: "
-            f"guerdon jobs resume {ident}"
+            f"guerdon jobs resume {typed(ident, jobs)}"
         ) from None
     if rest:
         say(plain_line(rest))

@@ -35,6 +35,15 @@ def test_lines_are_put_together_from_pieces_and_cleaned():
     assert said == ["red line", "api_key=… x", "50 %", "100 %", "last\N{REPLACEMENT CHARACTER}"]
 
 
+def test_whoever_followed_a_job_that_did_not_come_to_its_end_is_told_how_to_go_on_from_where_they_are():
+    said, jobs = [], Saying(status="STOPPED")
+    assert follow("job-1", jobs, said.append) == 143
+    assert said == ["job job-1 was stopped; to go on with its run from here: guerdon jobs resume job-1"]
+    jobs.address = "https://elsewhere:9"
+    follow("job-1", jobs, said.append)
+    assert said[-1].endswith("guerdon jobs resume job-1 address=https://elsewhere:9")
+
+
 def test_a_line_without_an_end_is_not_kept_for_ever():
     said = []
     follow("job", Saying("x" * 150_000, "y\n"), said.append)
