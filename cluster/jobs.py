@@ -140,6 +140,11 @@ class Jobs:
                 raise ClusterUnavailable(
                     f"there is no such job at {self.address}; `guerdon jobs list` shows those that it remembers"
                 ) from None
+            if "Failed to connect to Ray" in text:  # it was seen to listen
+                raise ClusterUnavailable(
+                    f"what listens at {self.address} is no jobs server of Ray; expected the cluster's dashboard, such "
+                    f"as {ADDRESS}: its port is 8265 where nobody chose another, and not that of Ray itself (6379)"
+                ) from None
             raise ClusterUnavailable(f"the jobs server at {self.address} answers: {text[:300]}") from None
 
 

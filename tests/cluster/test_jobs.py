@@ -12,9 +12,9 @@ from cluster.jobs import Jobs
 from cluster.session import ClusterUnavailable
 
 
-@pytest.fixture
-def silent():
-    """A server that accepts connections, and says nothing."""
+@pytest.fixture(params=[False])
+def silent(request):
+    """A server that accepts connections, and says nothing; or hangs up, as one of another kind does."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held, stop = [], threading.Event()
         server.settimeout(0.1)
@@ -23,6 +23,8 @@ def silent():
             while not stop.is_set():
                 try:
                     held.append(server.accept()[0])
+                    if request.param:
+                        held[-1].close()
                 except TimeoutError:
                     continue
 
@@ -33,6 +35,13 @@ def silent():
         thread.join()
         for one in held:
             one.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silent", [True], indirect=True)
+def test_what_is_no_jobs_server_is_said_to_be_none(silent):
+    with pytest.raises(ClusterUnavailable, match=f"what listens at {silent} is no jobs server of Ray"):
+        Jobs(silent)
 
 
 @pytest.mark.slow
