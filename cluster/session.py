@@ -14,7 +14,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,7 +87,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                 _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
             else:
                 _probe(config.address, config.start_timeout_s)
-                context = ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+                with _loopback() if _keeps_to_loopback(config.address) else nullcontext():
+                    context = ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         except ClusterUnavailable:
             ray.shutdown()
             raise
@@ -165,6 +166,21 @@ def _refuse_an_open_bind(gcs_address: str) -> None:
             f"Ray listens at {gcs_address}, which others reach, and RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} asks "
             "for no token; expected a token or a loopback address: unset RAY_AUTH_MODE"
         )
+
+
+def _keeps_to_loopback(address: str) -> bool:
+    """Whether a cluster at a loopback address listens there alone: Ray would look for it at the machine's own."""
+    import ray
+
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or not is_loopback(host):
+        return False
+    own = ray.util.get_node_ip_address()
+    try:
+        with socket.create_connection((own, int(port)), timeout=5.0):
+            return False
+    except OSError:
+        return True
 
 
 def _probe(address: str, timeout_s: float) -> None:

@@ -9,8 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray.util import get_node_ip_address
 
-from cluster.session import ClusterUnavailable, Config, _refuse_an_open_bind, is_loopback, ray_session
+from cluster.session import (
+    ClusterUnavailable,
+    Config,
+    _keeps_to_loopback,
+    _refuse_an_open_bind,
+    is_loopback,
+    ray_session,
+)
 from cluster.weights import WeightsBoard
 
 
@@ -58,6 +66,16 @@ def test_the_board_hands_out_what_is_newer_and_only_rises():
 )
 def test_loopback_is_what_no_other_machine_reaches(host, loopback):
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(("bound", "alone"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_a_cluster_that_listens_on_loopback_alone_is_looked_for_there(bound, alone):
+    if is_loopback(get_node_ip_address()):
+        pytest.skip("this machine has no other address than loopback")
+    with socket.create_server((bound, 0)) as server:
+        port = server.getsockname()[1]
+        assert _keeps_to_loopback(f"127.0.0.1:{port}") is alone
+        assert not _keeps_to_loopback(f"192.0.2.99:{port}") and not _keeps_to_loopback("auto")
 
 
 def test_an_open_bind_without_a_token_is_refused(monkeypatch):
