@@ -37,6 +37,11 @@ class Config(BaseModel):
 REACHABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
+# Ray's switch: how often a process that joins asks for the control store. It would ask twenty times, a quarter of an
+# hour, where something else listens.
+ASKS, TRY_S = "RAY_gcs_server_port_wait_time_s", 45.0
+
+
 class ClusterUnavailable(ConnectionError):
     """Ray could not be started or joined; the message names the remedy."""
 
@@ -87,7 +92,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                 _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
             else:
                 _probe(config.address, config.start_timeout_s)
-                with _loopback() if _keeps_to_loopback(config.address) else nullcontext():
+                here = _loopback() if _keeps_to_loopback(config.address) else nullcontext()
+                with here, _tries(max(1, int(config.start_timeout_s // TRY_S))):
                     context = ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
         except ClusterUnavailable:
             ray.shutdown()
@@ -136,6 +142,19 @@ def _loopback() -> Iterator[None]:
         os.environ.pop(REACHABLE)
         if before is not None:
             os.environ[REACHABLE] = before
+
+
+@contextmanager
+def _tries(count: int) -> Iterator[None]:
+    """Let Ray ask for a control store so often, where nobody has said how often it may."""
+    if ASKS in os.environ:
+        yield
+        return
+    os.environ[ASKS] = str(count)
+    try:
+        yield
+    finally:
+        del os.environ[ASKS]
 
 
 def is_loopback(host: str) -> bool:
