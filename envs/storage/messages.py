@@ -14,7 +14,7 @@ from envs.storage.writers import Key
 MAGIC = b"ARROW1\0\0"
 """What an Arrow IPC file begins with; a stream follows."""
 
-_SMALL = 4096  # parts below are joined: a copy costs less than a call
+_SMALL = 2**16  # parts below are joined: a copy costs less than a call of the system
 
 
 def header(schema: pa.Schema) -> bytes:
@@ -57,7 +57,7 @@ class Encoder:
         self._sink.parts = []
 
     def encode(self, batch: pa.RecordBatch, key: Key, meta: Mapping[str, Any]) -> list[Bytes]:
-        """The message of a batch, with its key and meta as custom metadata. The parts share the memory of the batch.
+        """The message of a batch, with its key and meta as custom metadata. Large parts share the memory of the batch.
 
         Raises:
             ValueError: the meta is no JSON.
