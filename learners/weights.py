@@ -53,6 +53,19 @@ def named_weights(module: torch.nn.Module, name: str) -> dict[str, Tensor]:
     return {f"{name}.{key}": value.detach().clone() for key, value in module.state_dict().items()}
 
 
+@torch.no_grad()
+def follow(target: torch.nn.Module, module: torch.nn.Module, rate: float) -> None:
+    """Move the parameters of a target network a share of the way to those of the network that it follows, in place.
+
+    Args:
+        target: of the same architecture.
+        module: what is trained.
+        rate: share of the way, in (0, 1]; Polyak averaging (Lillicrap et al. 2015).
+    """
+    for old, new in zip(target.parameters(), module.parameters(), strict=True):
+        old.lerp_(new, rate)
+
+
 def load_named_weights(module: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     """Take a module's weights out of a state.
 

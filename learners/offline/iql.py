@@ -25,7 +25,7 @@ from learners.descent import Descent
 from learners.learner import LearnerModule
 from learners.losses import weighted_mean
 from learners.offline.behaviour_cloning import advantage_weights
-from learners.weights import fitting_state, load_named_weights, named_weights, pack_weights, unpack_weights
+from learners.weights import fitting_state, follow, load_named_weights, named_weights, pack_weights, unpack_weights
 
 
 class Config(descent.Config):
@@ -133,7 +133,7 @@ class Iql:
         policy_loss = -weighted_mean(factor * policy.logprob, weight)
 
         if self._critic_descent.step(value_loss + q_loss) is not None:
-            self._move_target()
+            follow(self._target, self._critic, self.config.target_rate)
         grad_norm = self._policy_descent.step(policy_loss)
         self._version += 1
         return {
@@ -153,11 +153,6 @@ class Iql:
             "version": float(self._version),
             "skipped_updates": float(self._policy_descent.skipped + self._critic_descent.skipped),
         }
-
-    @torch.no_grad()
-    def _move_target(self) -> None:
-        for old, new in zip(self._target.parameters(), self._critic.parameters(), strict=True):
-            old.lerp_(new, self.config.target_rate)
 
     def weights(self) -> bytes:
         """The policy's weights as a safetensors blob."""

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.methods.experiment import Check
 from benchmarks.methods.worlds.lookups import MARK, NUMBER, THINK, THOUGHTS, Ints, Reader, taught, texts
+from learners.weights import follow
 from rewards.sources.information import thought_gain
 
 
@@ -60,9 +61,7 @@ def thoughtful(seed: int, think: bool, updates: int = 200, groups: int = 16, mem
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
         optimiser.step()
-        with torch.no_grad():
-            for old, new in zip(slow.parameters(), policy.parameters(), strict=True):
-                old.lerp_(new, 0.001)
+        follow(slow, policy, 0.001)
     given, follows, useful = asked(np.random.default_rng(9000 + seed), 1000)
     written = policy.think(given, generator) if think else torch.full((1000, THOUGHTS), MARK)
     with torch.no_grad():
