@@ -55,7 +55,7 @@ class Config(BaseModel):
 
 
 class Foretold(NamedTuple):
-    """What is said at each step: logits of the actions `[B, T, A]`, and the vector that they are made from `[B, T, H]`."""
+    """Of each step, logits of the actions `[B, T, A]`, and the vector that they are made from `[B, T, H]`."""
 
     logits: Tensor
     vector: Tensor
@@ -109,9 +109,7 @@ class DecisionTransformer(nn.Module):
         layer = nn.TransformerEncoderLayer(
             hidden, config.heads, 4 * hidden, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
-        self.attention = nn.TransformerEncoder(
-            layer, config.layers, nn.LayerNorm(hidden), enable_nested_tensor=False
-        )
+        self.attention = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(hidden), enable_nested_tensor=False)
         self.head = nn.Linear(hidden, config.actions)
 
     def balanced(self, returns: Tensor, user: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ The index is docs/methods.yaml, one entry a paper; docs/methods.md is made from 
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 import textwrap
 from collections import Counter
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.errors import UserError
 from pipelines.results import Result, read_result
+from rewards.views.layout import Level
+from rewards.views.view import Config as ViewConfig
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 INDEX, PAGE = DOCS / "methods.yaml", DOCS / "methods.md"
@@ -39,7 +42,9 @@ class Method(BaseModel):
         part: dotted path of what computes it, `module:Name`.
         preset: of that part, where it has presets.
         maps: how the paper's mechanism maps to the part, and what was chosen where the paper does not say.
-        config: how it is written in a recipe, as YAML or Python.
+        config: how it is written in a recipe, as YAML or Python; parts of a view as a list of them.
+        run: of a view, which kind of run has the columns that it reads; None: a loop of one's own.
+        columns: of a view for a loop of one's own, what each column is of where that is no step.
         identity: the test that holds it to numbers worked by hand, `tests/…/test_x.py::test_name`.
         check: dotted path of its experiment.
         evidence: the result of that, below docs/results/.
@@ -57,6 +62,8 @@ class Method(BaseModel):
     preset: str | None = None
     maps: str | None = None
     config: str | None = None
+    run: Literal["language", "environment"] | None = None
+    columns: dict[str, Level] = {}
     identity: str | None = None
     check: str | None = None
     evidence: str | None = None
@@ -72,6 +79,23 @@ class Method(BaseModel):
         if lacking := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"row {self.n} is {self.status!r} without {', '.join(lacking)}")
         return self
+
+    @property
+    def parts(self) -> list[Any] | None:
+        """The list of parts that its config shows, as data; None where that is something else."""
+        lines = [line for line in (self.config or "").splitlines() if not line.startswith("guerdon ")]
+        return yaml.safe_load("\n".join(lines)) if any(line.startswith("- ") for line in lines) else None
+
+    @property
+    def view(self) -> ViewConfig | None:
+        """The view that its config shows; None where that is something else.
+
+        Raises:
+            ValidationError: parts that there are not, or that do not take these settings.
+        """
+        if self.parts is None:
+            return None
+        return ViewConfig.model_validate({"name": self.name, "components": self.columns, "parts": self.parts})
 
     @property
     def result(self) -> Result | None:
@@ -127,6 +151,30 @@ def listing(methods: Sequence[Method]) -> str:
     return "\n".join(f"{m.n:4}  {m.status:8} {m.kind:13} {m.name:42} {m.paper}"[:150] for m in methods)
 
 
+def trial(method: Method) -> str | None:
+    """The command that shows its view in a run, where a run has what it reads; None where none has.
+
+    What no run brings along is a function of the user's own: `my_lab.rewards:NAME` or `my_lab.columns:NAME`.
+    """
+    from pipelines.language.reward_view import OF, WORLD
+
+    if method.run is None or (view := method.view) is None:
+        return None
+    shown = {"name": method.name, "parts": method.parts}
+    if method.run == "language":
+        own = {name: f"my_lab.rewards:{name}" for name in view.inputs if name not in {*OF, WORLD, "right"}}
+        values = {"rewards.functions": own, "rewards.view": shown}
+    else:
+        own = {name: f"my_lab.columns:{name}" for name in view.inputs if name != "extrinsic"}
+        values = {"reward.observed": own, "reward.view": shown}
+    words = ["guerdon", "train", "rlvr" if method.run == "language" else "catch"]
+    for key, value in values.items():
+        if value:
+            text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1 << 20).strip()
+            words.append(f"{key}={shlex.quote(text)}")
+    return " ".join([*words, "--dry-run"])
+
+
 def card(method: Method) -> str:
     """All that is known of one method."""
     lines = [f"{method.n}  {method.paper}", f"{method.kind}: {method.name}  ({method.status})"]
@@ -137,6 +185,11 @@ def card(method: Method) -> str:
             lines += textwrap.wrap(f"{key:9} {text}", 110, subsequent_indent=" " * 10)
     if method.config:
         lines += ["config", textwrap.indent(method.config.rstrip(), "    ")]
+    if command := trial(method):
+        lines.append(f"try       {command}")
+    elif method.view is not None:
+        levels = ", ".join(f"{name} of each {level}" for name, level in method.columns.items())
+        lines.append(f"use       in a loop of your own, by rewards.views.view.RewardView; columns: {levels}")
     if method.identity:
         lines.append(f"identity  {method.identity}")
     if (result := method.result) is not None:

@@ -7,7 +7,8 @@ v_t(g) is the vector of a prediction: it shall be near the embedding e of the ac
 vectors that other wanted returns g' give for the same history. Without the contrast, and with one reward, it is the
 objective of Decision Transformer.
 
-Source: DT4IER (Liu et al. 2024); temperature 0.07 as in its code, where the contrast stands, and is left out of the loss.
+Source: DT4IER (Liu et al. 2024); temperature 0.07 as in its code, where the contrast stands beside
+the loss.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def contrast(vector: Tensor, positive: Tensor, negatives: Tensor, temperature: f
     """
     if vector.shape != positive.shape or negatives.shape[1:] != vector.shape or not temperature > 0:
         raise ValueError(
-            f"got vectors {tuple(vector.shape)}, positives {tuple(positive.shape)}, negatives {tuple(negatives.shape)}, "
-            f"temperature {temperature}; expected […, H], […, H], [M, …, H], and above 0"
+            f"got vectors {tuple(vector.shape)}, positives {tuple(positive.shape)}, negatives "
+            f"{tuple(negatives.shape)}, temperature {temperature}; expected […, H], […, H], [M, …, H], and above 0"
         )
     near = cosine_similarity(vector, positive, -1)[None]
     far = cosine_similarity(vector[None], negatives, -1)

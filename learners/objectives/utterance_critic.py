@@ -10,13 +10,13 @@ Low level, on-policy, over the tokens of utterances that the policy writes now, 
     A(s, a) = min_k Q_k(s, a) − min_k V_k(s)
     L_π = − mean_a Σ_h (A(s, a) − Ṽ(s, a_<h)) log π(a_h | s, a_<h)  +  mean (A(s, a) − Ṽ(s, a_<h))²
 
-Ṽ is a baseline of tokens, and may be left out. τ = ½ is the mean; above it V leans to the best of what is done, and then
-a' may come from the replay too (implicit Q-learning). The critic is updated several times for each update of the
+Ṽ is a baseline of tokens, and may be left out. τ = ½ is the mean; above it V leans to the best of what is done, and
+then a' may come from the replay too (implicit Q-learning). The critic is updated several times for each update of the
 policy, and alone at first.
 
 Source: ArCHer, Training Language Model Agents via Hierarchical Multi-Turn RL (Zhou et al. 2024). γ = 0.9, the rate
-0.1 of the targets, three critic updates and 20 rounds of warming up stand in its released code; there each V follows the
-Q of its own number, as here.
+0.1 of the targets, three critic updates and 20 rounds of warming up stand in its released code; there each V follows
+the Q of its own number, as here.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class UtteranceCritic(BaseModel):
         Raises:
             ValueError: shapes that do not fit.
         """
-        if not (q.shape == value.shape == next_value.shape == q_now.shape and reward.shape == ended.shape == q[0].shape):
+        if not (
+            q.shape == value.shape == next_value.shape == q_now.shape and reward.shape == ended.shape == q[0].shape
+        ):
             raise ValueError(
                 f"got Q {tuple(q.shape)}, V {tuple(value.shape)}, V̄ {tuple(next_value.shape)}, Q̄ {tuple(q_now.shape)}, "
                 f"rewards {tuple(reward.shape)} and ends {tuple(ended.shape)}; expected [K, N] four times and [N] twice"

@@ -68,11 +68,13 @@ def train(
             resume = continued(runs, named)
     language = resolve_language(recipe, values, runs, resume) if source is None else None
     if language is not None:
-        if dry_run:
-            print(yaml.safe_dump(language.model_dump(mode="json"), sort_keys=False), end="")
-            return
+        from pipelines.language.train import check
         from pipelines.language.train import train as train_language
 
+        if dry_run:
+            check(language)  # task, rewards and view fit each other
+            print(yaml.safe_dump(language.model_dump(mode="json"), sort_keys=False), end="")
+            return
         display.end(train_language(language, runs, resume, display.say, display.open, named), summary)
         return
     if source is None:

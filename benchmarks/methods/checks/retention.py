@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ PEOPLE, UPDATES, BATCH, OTHERS = 3000, 500, 64, 2
 
 
 class Stored(NamedTuple):
-    """What was seen: users `[N, 2]`, states `[N, T, LEVELS]`, items `[N, T]`, both rewards of each visit `[N, T, 2]`."""
+    """Users `[N, 2]`, states `[N, T, LEVELS]`, items `[N, T]`, and both rewards of each visit `[N, T, 2]`."""
 
     user: Tensor
     states: Tensor
@@ -131,7 +132,7 @@ def recommended(seed: int, how: str) -> Mapping[str, float]:
     stored = seen(seed)
     model = trained(seed, how, stored)
     ends = [lived(model, how, pair, seed) for pair in wishes(stored)]
-    ordered = all(a[0] < b[0] and a[1] > b[1] for a, b in zip(ends, ends[1:], strict=False))
+    ordered = all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(ends))
     both = lived(model, how, balanced(stored), seed)
     return {
         "worse return": float(both.min()),

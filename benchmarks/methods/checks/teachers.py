@@ -1,4 +1,4 @@
-"""Check of rewards that a teacher designs for a learner, once or as he goes, and of those a learner makes for himself."""
+"""Check of rewards that a teacher designs for a learner, once or on the way, and of those he makes for himself."""
 
 from __future__ import annotations
 
@@ -183,9 +183,7 @@ EXPRD = Check(
     claim="With a key to be fetched before a door opens, a policy gradient comes to 95 % of the best return in fewer "
     "episodes with the reward of EXPRD (five more states) than with the sparse one, and in no more with EXPADARD; on "
     "a chain with a long side road EXPLORS needs fewer than a bonus of counts alone.",
-    arms={
-        how: (lambda seed, how=how: both(seed, how)) for how in ("sparse", "counts", "EXPLORS", "EXPRD", "EXPADARD")
-    },
+    arms={how: (lambda seed, how=how: both(seed, how)) for how in ("sparse", "counts", "EXPLORS", "EXPRD", "EXPADARD")},
     holds=_teachers_and_self,
     units={"episodes, key and door": "episodes", "episodes, chain": "episodes"},
 )

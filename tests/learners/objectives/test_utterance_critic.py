@@ -95,9 +95,7 @@ def test_targets_follow_and_the_policy_waits_for_the_critic():
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="four times"):
-        ARCHER.critic_loss(
-            row(1.0), row(1.0, 2.0), torch.ones(1), row(1.0), torch.zeros(1, dtype=torch.bool), row(1.0)
-        )
+        ARCHER.critic_loss(row(1.0), row(1.0, 2.0), torch.ones(1), row(1.0), torch.zeros(1, dtype=torch.bool), row(1.0))
     with pytest.raises(ValueError, match="expected \\[N, T\\] twice"):
         ARCHER.token_loss(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool), torch.zeros(3))
     with pytest.raises(ValueError, match="less than 1"):
