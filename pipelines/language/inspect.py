@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 
 from envs.language.trajectory import TokenTrajectory, from_batch, to_batch
 from envs.storage.store import open_store
 from pipelines.errors import UserError
-from pipelines.language.reward_view import WORLD, advantage_of_answers
+from pipelines.language.reward_view import WORLD, advantage_of_answers, layout_of
+from pipelines.language.rewards import RewardSet
 from pipelines.language.stored import stored_rewards
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.evidence import printable
 from pipelines.stored.stored_experience import one_line
+from rewards.columns import Column
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Verdict
+from rewards.views.view import ADVANTAGE, REWARD
 
 NAMED = 6  # answers named where one is not found
 
@@ -47,7 +51,7 @@ def inspect_language(directory: RunDirectory, episode: str, episodes: int) -> It
 
 
 def explain_language(directory: RunDirectory, row: str) -> Iterator[str]:
-    """What paid one answer, beside the others of its group: every component, the reward, and the advantage.
+    """What paid one answer, beside the others of its group; and which component and part put what into it.
 
     Args:
         directory: the run.
@@ -80,6 +84,24 @@ def explain_language(directory: RunDirectory, row: str) -> Iterator[str]:
             cells.append(_cell(advantage.values[place], bool(advantage.valid[place])))
         mark = "→" if one is chosen else " "
         yield f" {mark} " + "".join(cell.rjust(12) for cell in cells) + f"   {printable(one.completion)}"
+    yield from _put_in(rewards, rows, columns, group.index(chosen))
+
+
+def _put_in(rewards: RewardSet, rows: pa.Table, columns: Mapping[str, Column], place: int) -> Iterator[str]:
+    """What each component and part puts into the reward and the advantage of one answer; the terms sum to it."""
+    terms, seen, layout = rewards.attribute(rows, columns), rewards.seen(rows, columns), layout_of(rows)
+    reward = Column(seen.reward, seen.weight > 0)
+    for name, column in ((REWARD, reward), (ADVANTAGE, seen.advantage)):
+        if column is None:
+            continue
+        level = seen.levels[name]
+        own = column.valid & (layout.owner(level, "episode") == place)
+        if not own.any():
+            yield f"{name} NULL"
+            continue
+        parts = [f"{term} {values[own].mean():.6g}" for term, values in terms[name].items() if np.any(values[own])]
+        mean = "" if level == "episode" else f", mean of {int(own.sum())} {level}s"
+        yield f"{name} {column.values[own].mean(dtype=np.float64):.6g}{mean} = {' + '.join(parts) or '0'}"
 
 
 def stored_answers(directory: RunDirectory) -> list[TokenTrajectory]:

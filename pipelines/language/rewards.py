@@ -30,6 +30,7 @@ from rewards.columns import Column
 from rewards.functions import RewardFunction, load_reward
 from rewards.judges.judge import Answer, Judge, question
 from rewards.verdicts import Status, Verdict, details_json
+from rewards.views.part import Terms
 from rewards.views.view import RewardView, ViewResult
 
 JUDGE = "judge"
@@ -186,8 +187,15 @@ class RewardSet:
             columns: what `columns` made of them.
             learn: whether running statistics of the view see these answers first.
         """
-        facts = {name: fact(rows, name) for name in self.view.inputs if name in OF}
-        return self.view.apply({**columns, **facts}, layout_of(rows), learn=learn)
+        return self.view.apply(self._given(rows, columns), layout_of(rows), learn=learn)
+
+    def attribute(self, rows: pa.Table, columns: Mapping[str, Column]) -> dict[str, Terms]:
+        """What each component and each part has put into the columns of the view; see `RewardView.attribute`."""
+        return self.view.attribute(self._given(rows, columns), layout_of(rows))
+
+    def _given(self, rows: pa.Table, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """All that the view may read."""
+        return {**columns, **{name: fact(rows, name) for name in self.view.inputs if name in OF}}
 
     def _view(self, world: float, advantage: str | None) -> RewardView:
         """How components become a reward and, by an estimator, an advantage."""

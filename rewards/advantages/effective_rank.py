@@ -43,7 +43,7 @@ class EffectiveRankBonus(Reshape):
     velocity: str = "velocity"
     acceleration: str = "acceleration"
     gain: float = Field(2.0, ge=0, allow_inf_nan=False)
-    bound: float = Field(2.0, gt=1)
+    bound: float = Field(2.0, gt=1, allow_inf_nan=True)
     rate: float = Field(0.3, gt=0, le=1)
 
     @property

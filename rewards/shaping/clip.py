@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from rewards.columns import Column
 from rewards.views.part import Reshape, State, Table
@@ -21,8 +21,8 @@ class Clip(Reshape):
     example: ClassVar[Mapping[str, Any]] = {"of": "r", "low": 0.2, "high": 0.7}
 
     part: Literal["clip"] = "clip"
-    low: float
-    high: float
+    low: float = Field(allow_inf_nan=True)  # an infinite one limits on the other side alone
+    high: float = Field(allow_inf_nan=True)
 
     @model_validator(mode="after")
     def _ordered(self) -> Clip:

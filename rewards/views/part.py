@@ -116,7 +116,7 @@ class Part(BaseModel, ABC):
             0 and 1, of steps unless `levels` says otherwise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     stage: ClassVar[Stage]
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "stays"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -58,6 +58,12 @@ def same(one, other):
     return sorted(one) == sorted(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def summed(line):
+    """What a line of `explain` says of a reward or an advantage, and the sum of what it says was put in."""
+    said, _, terms = line.partition(" = ")
+    return float(said.split()[1].rstrip(",")), sum(float(term.split()[-1]) for term in terms.split(" + "))
+
+
 def test_a_run_learns_balances_and_can_be_looked_at(tmp_path, capsys):
     directory = run(tmp_path, evaluate_every=2)
     assert is_language(directory)
@@ -75,7 +81,9 @@ def test_a_run_learns_balances_and_can_be_looked_at(tmp_path, capsys):
     (shown,) = inspect_language(directory, "", 1)
     assert "assistant │" in shown and "right" in shown
     explained = list(explain_language(directory, "last"))
-    assert "advantage" in explained[-5] and sum(line.startswith(" →") for line in explained) == 1
+    assert "advantage" in explained[-7] and sum(line.startswith(" →") for line in explained) == 1
+    assert explained[-2].startswith("reward ") and explained[-1].startswith("advantage ")
+    assert all(said == pytest.approx(put_in, abs=1e-5) for said, put_in in map(summed, explained[-2:]))
     with pytest.raises(UserError, match="expected one of the 48 stored ones"):
         list(inspect_language(directory, "nothing", 1))
     page = directory.report.read_text()
@@ -163,7 +171,10 @@ def test_a_view_of_the_user_s_own_pays_goes_on_after_a_stop_and_is_explained(tmp
     _, tree, _ = checkpoint.load(whole.checkpoints)
     assert stored_rewards(whole).view.state_dict() == tree["roles"]["learner"]["view"]
     assert tree["roles"]["learner"]["view"]["parts"][0]["z"] != [0.0]
-    assert any("w₀·[right]" in line for line in explain_language(whole, "last"))
+    explained = list(explain_language(whole, "last"))
+    assert any("w₀·[right]" in line for line in explained) and "right " in explained[-2]
+    said, put_in = summed(explained[-2])
+    assert said == pytest.approx(put_in, abs=1e-5)
     assert "could not be made" not in whole.report.read_text()
 
 
