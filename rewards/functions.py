@@ -9,11 +9,11 @@ function's own defaults. What the function gives, and what becomes of it:
 
 | the function | the answer |
 |---|---|
-| returns a finite number, or a truth value | ok, with that value |
+| returns a finite number that float32 can hold, or a truth value | ok, with that value |
 | returns None: it abstains | NULL, unparseable |
 | raises `PolicyFault` | NULL, policy_fault: the policy made something that cannot be scored |
 | raises `TimeoutError` | NULL, timeout |
-| raises anything else, returns NaN, infinity or no number | NULL, judge_fault, with the cause |
+| raises anything else, returns NaN, infinity, more than that, or no number | NULL, judge_fault, with the cause |
 | returns an `Answer` | that answer, for rewards that know their tokens or another status |
 
 Abstaining is "unparseable" because that status blames nobody and is final: a fault of the judge would be asked again
@@ -33,7 +33,6 @@ import hashlib
 import importlib
 import inspect
 import json
-import math
 import re
 import textwrap
 import time
@@ -52,6 +51,8 @@ Subject = Literal["caption", "pair", "response", "trajectory", "step", "turn", "
 
 ABSTAINED = "the reward function abstained"
 CAUSE_LENGTH = 300
+LARGEST = float(np.finfo(np.float32).max)
+"""Rewards are learnt from as float32."""
 
 
 class PolicyFault(Exception):
@@ -247,17 +248,29 @@ def load_reward(path: str) -> RewardFunction:
 def answer_of(value: Any, latency_s: float = 0.0) -> Answer:
     """What a reward function returned, as an answer."""
     if isinstance(value, Answer):
-        finite = value.value is not None and math.isfinite(value.value)
+        finite = value.value is not None and _usable(value.value)
         if (value.status is Status.OK) != finite or (value.status is not Status.OK and value.value is not None):
             cause = f"returned status {value.status.value} with value {value.value}; expected a value exactly when ok"
             return Answer(Status.JUDGE_FAULT, cause=cause, latency_s=latency_s)
         return value
     if value is None:
         return Answer(Status.UNPARSEABLE, cause=ABSTAINED, latency_s=latency_s)
-    if isinstance(value, (Real, np.bool_)) and math.isfinite(float(value)):
+    if isinstance(value, (Real, np.bool_)) and _usable(value):
         return Answer(Status.OK, float(value), latency_s=latency_s)
-    got = f"{value!r}"[:CAUSE_LENGTH]
-    return Answer(Status.JUDGE_FAULT, cause=f"returned {got}; expected a finite number or None", latency_s=latency_s)
+    try:
+        got = f"{value!r}"[:CAUSE_LENGTH]
+    except Exception:  # of a whole number with thousands of digits, or by whatever the user's object does
+        got = f"a {type(value).__name__}"
+    cause = f"returned {got}; expected a finite number, at most {LARGEST:.1e} in size, or None"
+    return Answer(Status.JUDGE_FAULT, cause=cause, latency_s=latency_s)
+
+
+def _usable(value: Any) -> bool:
+    """Whether a real number can be a reward."""
+    try:
+        return abs(float(value)) <= LARGEST  # NaN is not
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def fault(error: Exception, latency_s: float = 0.0) -> Answer:

@@ -55,11 +55,16 @@ def test_it_is_still_the_function_that_it_was() -> None:
         (None, Status.UNPARSEABLE, None),
         (math.nan, Status.JUDGE_FAULT, None),
         (math.inf, Status.JUDGE_FAULT, None),
+        (1e300, Status.JUDGE_FAULT, None),  # no float32
+        (10**400, Status.JUDGE_FAULT, None),  # no float
+        (10**5000, Status.JUDGE_FAULT, None),  # and no text either
+        (-3e38, Status.OK, -3e38),
         ("0.5", Status.JUDGE_FAULT, None),
         ([1.0], Status.JUDGE_FAULT, None),
         (Answer(Status.TIMEOUT, cause="slow", tokens=7), Status.TIMEOUT, None),
         (Answer(Status.OK, 0.25, tokens=7), Status.OK, 0.25),
         (Answer(Status.OK, math.nan), Status.JUDGE_FAULT, None),
+        (Answer(Status.OK, 1e39), Status.JUDGE_FAULT, None),
         (Answer(Status.TIMEOUT, 0.0), Status.JUDGE_FAULT, None),
     ],
 )
