@@ -89,6 +89,7 @@ def q_learning(
     rate: float = 0.5,
     epsilon: float = 0.1,
     shaped: Callable[[int, int, int, float, bool], float] | None = None,
+    enough: Callable[[Floats], bool] | None = None,
 ) -> tuple[Floats, list[float]]:
     """Tabular Q-learning; gives the table `[S, A]` and the true discounted return of each episode.
 
@@ -100,12 +101,15 @@ def q_learning(
         rate: of learning.
         epsilon: of acting at random; ties are broken at random too.
         shaped: (state, action, next state, reward, ended) to the reward that is learnt from.
+        enough: asked with the table before each episode; True: no more of them.
     """
     random = np.random.default_rng(seed)
     states, actions = mdp.expected.shape
     table, returns = np.zeros((states, actions)), []
     cumulative = mdp.transition.cumsum(-1)
     for _ in range(episodes):
+        if enough is not None and enough(table):
+            break
         state, total, discount = int(random.choice(states, p=mdp.start)), 0.0, 1.0
         for _ in range(longest):
             best = np.flatnonzero(table[state] == table[state].max())
