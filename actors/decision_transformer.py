@@ -73,7 +73,8 @@ class SoftBuckets(nn.Module):
 
     def shares(self, numbers: Tensor) -> Tensor:
         """How much of each bucket, `[…, buckets]`, of numbers `[…, inputs]`."""
-        return (self.score(numbers) / self.temperature).softmax(-1)
+        found: Tensor = (self.score(numbers) / self.temperature).softmax(-1)
+        return found
 
     def forward(self, numbers: Tensor) -> Tensor:
         """`[…, hidden]` of numbers `[…, inputs]`."""
@@ -123,7 +124,8 @@ class DecisionTransformer(nn.Module):
             raise ValueError(f"got {'no user' if user is None else 'users'}; expected {expected}, as the config says")
         if self.balance is None:
             return returns
-        return returns * (self.config.rewards * self.balance(user).softmax(-1))[:, None]
+        weights: Tensor = self.config.rewards * self.balance(user).softmax(-1)
+        return returns * weights[:, None]
 
     def forward(self, returns: Tensor, states: Tensor, actions: Tensor, user: Tensor | None = None) -> Foretold:
         """What to do at each step, from what stands before it.
