@@ -76,7 +76,7 @@ def test_a_dry_run_of_a_language_model_refuses_a_view_that_its_rewards_do_not_fi
 
 
 @pytest.mark.parametrize("method", PYTHON, ids=named)
-def test_python_runs_as_it_stands_or_where_names_are_left_open_fits_what_it_calls(method):
+def test_python_runs_as_it_stands_or_where_names_are_left_open_fits_what_it_calls(method, tmp_path, monkeypatch):
     tree = ast.parse(method.config)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     given = {a.name: getattr(importlib.import_module(node.module), a.name) for node in imports for a in node.names}
@@ -86,7 +86,9 @@ def test_python_runs_as_it_stands_or_where_names_are_left_open_fits_what_it_call
     bound |= {a.asname or a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
     if {node.id for node in names} <= bound:
         torch.manual_seed(0)
-        exec(compile(tree, method.name, "exec"), {})
+        (tmp_path / f"shown_{method.n}.py").write_text(method.config, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        importlib.import_module(f"shown_{method.n}")
         return
     for call in ast.walk(tree):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in given):
