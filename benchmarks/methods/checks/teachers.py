@@ -170,5 +170,6 @@ EXPRD = Check(
     "a chain with a long side road EXPLORS needs fewer than a bonus of counts alone.",
     arms={how: (lambda seed, how=how: both(seed, how)) for how in ("sparse", "counts", "EXPLORS", "EXPRD", "EXPADARD")},
     holds=_teachers_and_self,
+    seeds=10,
     units={"episodes, key and door": "episodes", "episodes, chain": "episodes"},
 )
