@@ -15,7 +15,7 @@ from benchmarks.methods.experiment import Check, Found
 from learners.objectives.return_conditioned import conditioned_loss, contrast, returns_to_go
 
 VISITS, ITEMS, LEVELS = 8, 4, 5
-PEOPLE, UPDATES, BATCH, OTHERS = 3000, 500, 64, 2
+PEOPLE, UPDATES, BATCH, OTHERS = 3000, 400, 64, 2
 
 
 class Stored(NamedTuple):
@@ -120,11 +120,22 @@ def wishes(stored: Stored) -> list[tuple[float, float]]:
     return found
 
 
-def balanced(stored: Stored) -> tuple[float, float]:
-    """A pair that is high in both: the mean of the hundredth of people whose worse return was best."""
+def balanced(stored: Stored) -> list[tuple[float, float]]:
+    """Pairs that are high in both: means of those shares of people whose worse return was best."""
     returns = stored.rewards.sum(1)
-    best = returns[returns.min(1).values.topk(PEOPLE // 100).indices].mean(0)
-    return float(best[0]), float(best[1])
+    order = returns.min(1).values.argsort(descending=True)
+    means = [returns[order[: int(share * PEOPLE)]].mean(0) for share in (0.01, 0.1, 0.3, 0.6)]
+    return [(float(one[0]), float(one[1])) for one in means]
+
+
+def both_wanted(model: DecisionTransformer, how: str, stored: Stored, seed: int) -> float:
+    """The worse return when both are wanted, with the wish that serves this policy best with other people.
+
+    The best that some people had by luck is more than can be had on average; how much may be asked for is found out.
+    """
+    pairs = balanced(stored)
+    tried = [float(lived(model, how, pair, 5000 + seed).min()) for pair in pairs]
+    return float(lived(model, how, pairs[int(np.argmax(tried))], seed).min())
 
 
 def recommended(seed: int, how: str) -> Mapping[str, float]:
@@ -133,9 +144,8 @@ def recommended(seed: int, how: str) -> Mapping[str, float]:
     model = trained(seed, how, stored)
     ends = [lived(model, how, pair, seed) for pair in wishes(stored)]
     ordered = all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(ends))
-    both = lived(model, how, balanced(stored), seed)
     return {
-        "worse return": float(both.min()),
+        "worse return": both_wanted(model, how, stored, seed),
         "at once, from end to end": float(ends[-1][0] - ends[0][0]),
         "later, from end to end": float(ends[0][1] - ends[-1][1]),
         "in order": float(ordered),
@@ -159,5 +169,6 @@ DT4IER = Check(
         for how in ("cloning", "DT, sum", "DT4IER without contrast", "DT4IER")
     },
     holds=_trades_and_serves_both,
+    seeds=3,
     units={"in order": "share of runs"},
 )
