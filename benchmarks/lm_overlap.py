@@ -6,7 +6,8 @@
 The same experiment on Ray in lockstep (`max_staleness=0`) and asynchronously, to the same number of updates, with a
 reward that takes 0.2 to 2 s for each group, as one behind a network does. Beside them stand the stages run alone:
 writing with nothing else to do, and learning from what is there already. Perfect overlap takes as long as the slower of
-the two, U seconds an update.
+the two, U seconds an update. What the slower one takes while the other runs beside it, with nothing between them, is
+told as well: cores share memory and cache.
 
 Whether that can be reached at all is arithmetic. While a group waits up to D = 2 s for its reward, D / U batches are on
 their way; one is being written, one drawn ahead, one learnt from. With `max_staleness` S admission lets S + 1 batches
@@ -14,9 +15,11 @@ be out at once, so that S >= D / U + 2 is needed, and one more because batches a
 ceil(D / U) + 3, from the U that was measured. With updates of a tenth of a second it would be 23, and no learner would
 bear that: a batch has so many prompts here that U is about a second. Engine and learner have a thread each; what is
 left of two cores is 2 U less the work of both stages, and in that the driver, the replay and the process of the plain
-reward have to find room: two stages that are equally slow leave nothing. Weights reach the engine between its calls:
-in flight they would have it read all that is under way again, which is work that the stage alone does not have. Until
-the pipeline is filled and what was written ahead is learnt from, S + 2 updates, nothing is timed.
+reward have to find room: two stages that are equally slow would leave nothing. The learner takes all answers, also
+those that move no weight (`skip_idle=false`): else it would have more to do the more is learnt, and than it had alone.
+Weights reach the engine between its calls: in flight they would have it read all that is under way again, which is work
+that the stage alone does not have. Until the pipeline is filled and what was written ahead is learnt from, S + 2
+updates, nothing is timed.
 Other keys: prompts, tokens, work, results.
 """
 
@@ -88,6 +91,7 @@ def experiment_of(values: Mapping[str, Any], staleness: int, updates: int) -> La
         max_staleness=staleness,
         runner="distributed",
         learner=LearnerConfig(learning_rate=1e-4),
+        skip_idle=False,
         engines=EnginesConfig(in_flight=False),
         sampling=SamplingConfig(max_tokens=values["tokens"]),
         rewards=RewardsConfig(weights={"letters": 0.0}, functions={"slow": "benchmarks.lm_overlap:slow_letters"}),
