@@ -300,6 +300,11 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 def _norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside; without a weight, what it is to scale."""
+    if x.dtype == torch.float32 and x.device.type == "cpu":
+        # What `rms_norm` does there in nine small steps; of few rows each step takes longer to begin than to do.
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scaled: Tensor = x * length.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+        return scaled if weight is None else scaled.mul_(weight)
     if x.dtype == torch.float32:
         return F.rms_norm(x, x.shape[-1:], weight, eps)
     y = x.float()

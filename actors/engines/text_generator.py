@@ -140,7 +140,10 @@ class TextGenerator:
         """Advance all replies by a stride of tokens; returns those that finished."""
         self._admit()
         if self._rows:
-            self._advance(min(self._stride, max(row.limit - len(row.tokens) for row in self._rows)))
+            left = self._stride
+            if left > 1:
+                left = min(left, max(row.limit - len(row.tokens) for row in self._rows))
+            self._advance(left)
         finished, self._finished = self._finished, []
         return finished
 
