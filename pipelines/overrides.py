@@ -108,7 +108,12 @@ def _of_nodes(path: Sequence[str]) -> bool:
 def explain(error: ValidationError) -> str:
     """A validation error in one line: where, what was got, what was expected."""
     lines = []
-    for item in error.errors():
+    found = error.errors()
+    for item in found:
+        if item["type"] == "too_short" and any(
+            o is not item and o["loc"][: len(item["loc"])] == item["loc"] for o in found
+        ):
+            continue  # pydantic counts an item that was refused as one that is missing
         where = ".".join(str(part) for part in item["loc"] if part not in KINDS)
         got = item.get("input")
         shown = "" if isinstance(got, (dict, BaseModel)) else f"got {got!r}; "

@@ -9,13 +9,14 @@ A family of mechanisms is one class with parameters; what papers call their own 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from rewards.columns import Column
 from rewards.views.layout import LEVELS, Layout, Level
@@ -27,6 +28,8 @@ Terms = dict[str, NDArray[np.float64]]
 
 ROUNDING = 1e-5
 """Relative error of a sum of float32 numbers that is put down to rounding."""
+LARGEST = float(np.finfo(np.float32).max)
+"""No reward is larger than this."""
 
 
 class Table(Mapping[str, Column]):
@@ -124,6 +127,15 @@ class Part(BaseModel, ABC):
     levels: ClassVar[Mapping[str, Level]] = {}
 
     part: str
+
+    @model_validator(mode="after")
+    def _fits_float32(self) -> Part:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            for one in value.values() if isinstance(value, Mapping) else [value]:
+                if isinstance(one, float) and LARGEST < abs(one) < math.inf:
+                    raise ValueError(f"{name}: got {one:g}; expected at most {LARGEST:.1e}: rewards are float32")
+        return self
 
     @property
     @abstractmethod

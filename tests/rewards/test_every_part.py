@@ -39,6 +39,16 @@ def test_parts_have_names_of_their_own():
     assert len(NAMES) == len(KINDS)
 
 
+def test_a_number_that_no_reward_can_be_is_refused():
+    with pytest.raises(ValueError, match=r"factor: got 1e\+39; expected at most 3.4e\+38"):
+        part_of({"part": "scale", "of": "r", "factor": 1e39})
+    with pytest.raises(ValueError, match="coefficients: got -1e"):
+        part_of({"part": "weighted_sum", "coefficients": {"r": -1e39}})
+    with pytest.raises(ValueError, match="finite number"):
+        part_of({"part": "scale", "of": "r", "factor": float("inf")})
+    assert part_of({"part": "clip", "of": "r", "low": 0, "high": float("inf")}).high == float("inf")
+
+
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_every_preset_builds(name, preset):
     assert part_of({**NAMES[name].example, "part": name, "preset": preset}).part == name
