@@ -348,9 +348,9 @@ class LearnerRole:
         """
         if self._experiment.runner == "local":
             return Tensors(self.learner.version, self.learner.weights())
-        told = self._seat.rank == 0 and self._experiment.engines.sync == "object_store"
-        tensors = self.learner.weights() if told or self._sharded else {}
-        return Weights(self.learner.version, pack(tensors) if told else b"")
+        first, stored = self._seat.rank == 0, self._experiment.engines.sync == "object_store"
+        tensors = self.learner.weights() if stored and (first or self._sharded) else {}
+        return Weights(self.learner.version, pack(tensors) if stored and first else b"")
 
     def first_weights(self) -> tuple[int, Weights | Tensors]:
         """The current weights beside their version."""
