@@ -25,16 +25,7 @@ def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
     place, actors = experiment.placement, experiment.actors
     learner_gpus = GPU_SHARE if experiment.learner_device == "cuda" else 0.0
     asks = {
-        "replay": Ask.of(
-            "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
-        ),
-        "learner": Ask.of(
-            "learner",
-            experiment.scaling.learners.around(experiment.learners)[0],
-            place.learner,
-            gpus=learner_gpus,
-            strategy=place.learners,
-        ),
+        **_replay_and_learner(experiment, node, learner_gpus),
         "actors": Ask.of("actors", experiment.scaling.actors.around(actors.count)[0], place.actors),
     }
     if actors.inference == "server":
@@ -52,20 +43,23 @@ def language_asks(experiment: LanguageExperiment, node: str | None = None) -> di
     place, engines = experiment.placement, experiment.engines
     gpus = experiment.learner_gpus or (GPU_SHARE if experiment.learner_device.startswith("cuda") else 0.0)
     return {
-        "replay": Ask.of(
-            "replay", experiment.replay.shards, place.replay, node=None if place.replay_anywhere else node
-        ),
-        "learner": Ask.of(
-            "learner",
-            experiment.scaling.learners.around(experiment.learners)[0],
-            place.learner,
-            gpus=gpus,
-            strategy=place.learners,
-        ),
+        **_replay_and_learner(experiment, node, gpus),
         "rewards": Ask.of("rewards", experiment.scaling.rewards.around(experiment.rewards.workers)[0], place.rewards),
         "engines": Ask.of(
             "engines", experiment.scaling.engines.around(engines.count)[0], place.engines, gpus=engines.gpus
         ),
+    }
+
+
+def _replay_and_learner(
+    experiment: Experiment | LanguageExperiment, node: str | None, learner_gpus: float
+) -> dict[str, Ask]:
+    """What runs of both kinds ask for: the replay where the run's directory is, and the fewest learners."""
+    place, learners = experiment.placement, experiment.scaling.learners.around(experiment.learners)[0]
+    beside = None if place.replay_anywhere else node
+    return {
+        "replay": Ask.of("replay", experiment.replay.shards, place.replay, node=beside),
+        "learner": Ask.of("learner", learners, place.learner, gpus=learner_gpus, strategy=place.learners),
     }
 
 
