@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+LARGEST = float(np.finfo(np.float32).max)
+"""No reward is larger than this: rewards are learnt from as float32."""
+
 
 @dataclass(frozen=True)
 class Column:

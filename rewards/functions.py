@@ -44,6 +44,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from rewards.columns import LARGEST
 from rewards.judges.judge import Answer
 from rewards.verdicts import Status
 
@@ -51,8 +52,6 @@ Subject = Literal["caption", "pair", "response", "trajectory", "step", "turn", "
 
 ABSTAINED = "the reward function abstained"
 CAUSE_LENGTH = 300
-LARGEST = float(np.finfo(np.float32).max)
-"""Rewards are learnt from as float32."""
 
 
 class PolicyFault(Exception):

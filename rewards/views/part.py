@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from rewards.columns import Column
+from rewards.columns import LARGEST, Column
 from rewards.views.layout import LEVELS, Layout, Level
 
 State = Mapping[str, Any]
@@ -28,8 +28,6 @@ Terms = dict[str, NDArray[np.float64]]
 
 ROUNDING = 1e-5
 """Relative error of a sum of float32 numbers that is put down to rounding."""
-LARGEST = float(np.finfo(np.float32).max)
-"""No reward is larger than this."""
 
 
 class Table(Mapping[str, Column]):
