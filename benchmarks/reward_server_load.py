@@ -7,11 +7,11 @@ All judge with the same model in one thread. Askers wait for each answer before 
 called in this process with as many questions in a batch as there are askers (the ceiling), or one at a time (serial);
 an HTTP server in the shape of OpenRLHF's remote reward (benchmarks/apparatus/http_reward_server.py), asked one question
 at a time by each asker, or in batches; and ours, an `Annotator` in front of one Ray Serve replica, with some share of
-questions repeated. Of all models the builtin one is the cheapest: what stands around it weighs most. A larger one, of
-random weights, is measured at `at` askers.
+questions repeated. Of all models the builtin one is the cheapest: what stands around it weighs most. Two larger ones,
+of random weights, are measured at `at` askers: of 3 million parameters, and of 19, which is still little for a judge.
 
-The rounds alternate all of these. About five minutes on two cores. Other keys: repeated, at, larger_hidden,
-larger_layers, price (of a million tokens), work, results.
+The rounds alternate all of these. About twelve minutes on two cores. Other keys: repeated, at, price (of a million
+tokens), work, results.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from rewards.prices import Prices
 
 NAME = "reward-server-load"
 ASKERS, REPEATED, AT, ROUNDS, SECONDS, WARM_UP_S = (1, 8, 64, 512), (0.0, 0.5, 0.95), 64, 3, 2.5, 0.5
-LARGER_HIDDEN, LARGER_LAYERS = 256, 4
+LARGER = {"larger": (256, 4), "largest": (512, 6)}  # hidden size and layers
 PRICE = 1.0
 HTTP_BATCH = 32
 OF_CEILING, OF_SERIAL = 0.9, 10.0  # what is aimed at, at `AT` askers
@@ -170,7 +170,7 @@ class Sides:
 def plan(model: str, askers: Sequence[int], repeated: Sequence[float], at: int) -> list[tuple[str, int, float]]:
     """What one round measures of a model: (way, askers, repeated). Those that are compared stand side by side."""
     batches = [("http, batches", at, 0.0)]
-    if model == "larger":
+    if model in LARGER:
         return [("in process", 1, 0.0), ("in process", at, 0.0), ("ours", at, 0.0), ("http", at, 0.0), *batches]
     steps: list[tuple[str, int, float]] = []
     for count in askers:
@@ -183,7 +183,7 @@ def overheads(took: Mapping[str, Sequence[tuple[float, float]]], at: int) -> dic
     """What stands around a judge, as time a question, and from which judge on it is small enough.
 
     If it took the same around any judge, one that takes g a question would come to g / (g + overhead) of its ceiling,
-    and to the share that is aimed at from g = overhead · share / (1 - share) on. The larger model says whether it does.
+    and to the share that is aimed at from g = overhead · share / (1 - share) on. The larger models say whether it does.
 
     Args:
         took: µs a question in process and served, of each model in each round.
@@ -196,8 +196,9 @@ def overheads(took: Mapping[str, Sequence[tuple[float, float]]], at: int) -> dic
     around = [ours - own for own, ours in took["builtin"]]
     needed = [max(0.0, one) * OF_CEILING / (1 - OF_CEILING) for one in around]
     figures[f"judge's time a question from which on {OF_CEILING:.0%} is expected, {at} askers"] = figure(needed, "µs")
-    expected = [own / (own + one) for one, (own, _) in zip(around, took["larger"], strict=True)]
-    figures[f"of the ceiling, larger, {at} askers, expected from builtin"] = figure(expected, "ratio")
+    for model in LARGER:
+        expected = [own / (own + one) for one, (own, _) in zip(around, took[model], strict=True)]
+        figures[f"of the ceiling, {model}, {at} askers, expected from builtin"] = figure(expected, "ratio")
     return figures
 
 
@@ -225,24 +226,23 @@ def report(rows: Sequence[Mapping[str, Any]], at: int, command: str, results: Pa
                 (1e6 / rate[model, "in process", at, 0.0][seed], 1e6 / found)
                 for seed, found in sorted(rate[model, "ours", at, 0.0].items())
             ]
-            for model in ("builtin", "larger")
+            for model in ("builtin", *LARGER)
         },
         at,
     )
     for share in sorted({row["repeated"] for row in rows}):
         found = [row["cost_per_1000"] for row in rows if row["way"] == "ours" and row["repeated"] == share]
         figures[f"cost of 1,000 annotations, {share:.0%} repeated"] = figure(found, "currency")
-    of_ceiling, over_serial = (
-        [figures[f"{what}, {model}, {at} askers, 0% repeated"].value for model in ("builtin", "larger")]
-        for what in ("of the ceiling", "over serial")
-    )
+    where = f"{at} askers, 0% repeated"
+    of_ceiling = [figures[f"of the ceiling, {model}, {where}"].value for model in ("builtin", *LARGER)]
+    over_serial = figures[f"over serial, builtin, {where}"].value
     return write_result(
         results / f"{NAME}.json",
         NAME,
         f"With {at} askers and no question repeated, one replica of the reward server gives at least {OF_CEILING:.0%} "
-        f"of the annotations/s of the same model called in process with batches of {at}, and at least {OF_SERIAL:g} "
-        "times those of a serial judge, with the builtin judge and with a larger one.",
-        min(of_ceiling) >= OF_CEILING and min(over_serial) >= OF_SERIAL,
+        f"of the annotations/s of the same model called in process with batches of {at}, with the builtin judge and "
+        f"with two larger ones, and with the builtin one at least {OF_SERIAL:g} times those of a serial judge.",
+        min(of_ceiling) >= OF_CEILING and over_serial >= OF_SERIAL,
         command,
         figures,
         rows,
@@ -272,14 +272,13 @@ def main(arguments: Sequence[str]) -> int:
     askers, repeated = values.pop("askers", ASKERS), values.pop("repeated", REPEATED)
     at, rounds = int(values.pop("at", AT)), int(values.pop("rounds", ROUNDS))
     seconds, price = float(values.pop("seconds", SECONDS)), float(values.pop("price", PRICE))
-    hidden, layers = int(values.pop("larger_hidden", LARGER_HIDDEN)), int(values.pop("larger_layers", LARGER_LAYERS))
     work, results = Path(values.pop("work", f"runs/{NAME}")).resolve(), Path(values.pop("results", "docs/results"))
     if values or 1 not in askers or at not in askers or 0.0 not in repeated:
         raise UserError(
             f"got {sorted(values)} and at={at}, askers={askers}, repeated={repeated}; expected the keys that the file "
             "names, 1 and `at` among the askers, and 0.0 among the shares repeated"
         )
-    models = {"builtin": ensure_model(), "larger": larger_model(work, hidden, layers)}
+    models = {"builtin": ensure_model()} | {name: larger_model(work, *size) for name, size in LARGER.items()}
     settings, rows = ServingConfig(), []
     with ray_session(RayConfig(object_store_mb=100), 4):
         for name, model in models.items():
