@@ -11,16 +11,17 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 from pipelines.errors import UserError
+from pipelines.followed import Followed, Line
 from pipelines.run_directory import RunDirectory
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -89,11 +90,12 @@ def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int,
     found = []
     with _running(words, runs) as process:
         directory = _directory(process, runs)
-        first = _line(process, directory, lambda line: line["learnt_frames"] > 0, 0.0)
-        opens = _moved(process, directory, first["elapsed_s"] + warm_up_s, warm_up_s)
+        lines = _Lines(process, directory)
+        first = lines.until(lambda _, line: line["learnt_frames"] > 0, 0.0)
+        opens = lines.until(just_moved(first["elapsed_s"] + warm_up_s), warm_up_s)
         before = _spent(process, directory)
         for _ in range(windows):
-            closes = _moved(process, directory, opens["elapsed_s"] + window_s, window_s)
+            closes = lines.until(just_moved(opens["elapsed_s"] + window_s), window_s)
             after = _spent(process, directory)
             found.append(compared(opens, closes, before, after))
             opens, before = closes, after
@@ -127,11 +129,11 @@ def update_rate(words: Sequence[str], window_s: float) -> UpdateRate:
     with tempfile.TemporaryDirectory(prefix="guerdon-trial-") as scratch:
         runs = Path(scratch)
         with _running(words, runs, "updates") as process:
-            directory = _directory(process, runs)
-            begun = _line(process, directory, lambda line: "updates" in line, 0.0)["updates"]
-            opens = _line(process, directory, lambda line: line["updates"] > begun, 0.0)  # it has just become more
-            due = _line(process, directory, lambda line: line["elapsed_s"] >= opens["elapsed_s"] + window_s, window_s)
-            closes = _line(process, directory, lambda line: line["updates"] > due["updates"], window_s)
+            lines = _Lines(process, _directory(process, runs))
+            begun = lines.until(lambda _, line: "updates" in line, 0.0)["updates"]
+            opens = lines.until(lambda _, line: line["updates"] > begun, 0.0)  # it has just become more
+            due = lines.until(lambda _, line: line["elapsed_s"] >= opens["elapsed_s"] + window_s, window_s)
+            closes = lines.until(lambda _, line: line["updates"] > due["updates"], window_s)
     return rate_between(opens, closes)
 
 
@@ -222,37 +224,23 @@ def _directory(process: psutil.Popen, runs: Path) -> RunDirectory:
     raise UserError(f"the run did not begin within {START_TIMEOUT_S:.0f} s; its last words: {_said_last(runs)}")
 
 
-Line = dict[str, float]
+def just_moved(at_s: float) -> Callable[[Line | None, Line], bool]:
+    """Whether a line of metrics, from a moment on, has learnt from more than the one before."""
+    return lambda before, line: (
+        before is not None and line["elapsed_s"] >= at_s and line["learnt_frames"] > before["learnt_frames"]
+    )
 
 
-def just_moved(lines: Iterable[Line], at_s: float) -> Line | None:
-    """The first line of metrics from a moment on that has learnt from more than the one before; None: there is none."""
-    for before, line in pairwise(lines):
-        if line["elapsed_s"] >= at_s and line["learnt_frames"] > before["learnt_frames"]:
-            return line
-    return None
+class _Lines:
+    """The metrics of a run that is watched, as they come."""
 
+    def __init__(self, process: psutil.Popen, directory: RunDirectory) -> None:
+        self._followed = Followed(directory.metrics)
+        self._alive = partial(_expect_alive, process, directory.root.parent)
 
-def _moved(process: psutil.Popen, directory: RunDirectory, at_s: float, within_s: float) -> Line:
-    """Where the learner has just moved, from a moment on, once it has."""
-    return _awaited(process, directory, lambda lines: just_moved(lines, at_s), within_s)
-
-
-def _line(process: psutil.Popen, directory: RunDirectory, wanted: Callable[[Line], bool], within_s: float) -> Line:
-    """The first line of metrics that is wanted, once it is there: within so long, and what a start takes."""
-    return _awaited(process, directory, lambda lines: next(filter(wanted, lines), None), within_s)
-
-
-def _awaited(
-    process: psutil.Popen, directory: RunDirectory, find: Callable[[Iterable[Line]], Line | None], within_s: float
-) -> Line:
-    deadline = time.monotonic() + START_TIMEOUT_S + within_s
-    while time.monotonic() < deadline:
-        if (found := find(directory.lines(directory.metrics))) is not None:
-            return found
-        _expect_alive(process, directory.root.parent)
-        time.sleep(LOOK_S)
-    raise UserError(f"the run did not learn within {START_TIMEOUT_S:.0f} s; see {directory.root}")
+    def until(self, wanted: Callable[[Line | None, Line], bool], within_s: float) -> Line:
+        """The next line that is wanted: within so long, and what a start takes."""
+        return self._followed.until(wanted, START_TIMEOUT_S + within_s, LOOK_S, self._alive)
 
 
 def _expect_alive(process: psutil.Popen, runs: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from ray import tune
 
+from pipelines.followed import Followed, Line
 from pipelines.run_directory import RunDirectory
 from pipelines.sweeps.space import word
 from pipelines.tracking import PARENT_RUN
@@ -38,7 +39,7 @@ def without_ray(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if not key.startswith("RAY_") or key.startswith(KEPT)}
 
 
-def unseen(lines: list[dict[str, Any]], after: float, time_key: str, metric: str) -> dict[str, Any] | None:
+def unseen(lines: list[Line], after: float, time_key: str, metric: str) -> dict[str, Any] | None:
     """The first line of metrics that holds the metric and is further than `after`, in steps; None where none is."""
     for line in lines:
         if line.get(metric) is not None and line.get(time_key, -1) > after:
@@ -82,6 +83,7 @@ class RunTrial(tune.Trainable):
         self._metric, self._time_key, self._horizon = config["metric"], config["time_key"], config["horizon"]
         runs, name = Path(config["runs"]), trial_name(self.trial_id)
         self._directory, self._log = RunDirectory(runs / name), runs / f"{name}.log"
+        self._followed, self._lines = Followed(self._directory.metrics), list[Line]()
         self._reached = -1.0
         environment = without_ray(os.environ)
         if config["parent"]:
@@ -108,17 +110,17 @@ class RunTrial(tune.Trainable):
         deadline = time.monotonic() + STEP_TIMEOUT_S
         while time.monotonic() < deadline:
             code = self._process.poll()  # before the lines, so that none comes between
-            lines = list(self._directory.lines(self._directory.metrics))
+            self._lines += self._followed.new()
             if code is not None:
-                return self._ended(code, lines)
-            line = unseen(lines, self._reached, self._time_key, self._metric)
+                return self._ended(code, self._lines)
+            line = unseen(self._lines, self._reached, self._time_key, self._metric)
             # A run that has all its frames ends by itself: it is not pruned at the goal.
             if line is not None and (self._horizon is None or line[self._time_key] < self._horizon):
                 return self._told(line, finished=False)
             time.sleep(LOOK_S)
         raise RuntimeError(f"no new metrics within {STEP_TIMEOUT_S:.0f} s; see {self._log}")
 
-    def _ended(self, code: int, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _ended(self, code: int, lines: list[Line]) -> dict[str, Any]:
         if code != 0:
             said = [text for text in self._log.read_text(errors="replace").splitlines() if text.strip()]
             raise RuntimeError(f"the run ended with {code}: {said[-1] if said else 'it said nothing'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from rich.console import Console
 
@@ -34,8 +36,11 @@ def test_a_window_worked_by_hand():
 
 def test_a_window_begins_where_the_learner_has_just_moved():
     lines = [line(second, learnt) for second, learnt in [(1, 100), (2, 200), (3, 200), (4, 200), (5, 300), (6, 400)]]
-    assert just_moved(lines, 1.0) == lines[1] and just_moved(lines, 2.5) == just_moved(lines, 5.0) == lines[4]
-    assert just_moved(lines, 6.5) is None and just_moved(lines[:1], 0.0) is None
+
+    def found(at_s):
+        return [one["elapsed_s"] for before, one in pairwise([None, *lines]) if just_moved(at_s)(before, one)]
+
+    assert found(1.0) == [2, 5, 6] and found(2.5) == found(5.0) == [5, 6] and found(6.5) == []
 
 
 def test_stages_are_told_in_the_order_of_a_frames_way():
