@@ -103,6 +103,7 @@ class GradientSteps(Generic[Scores]):
         world: World = ALONE,
         run: nn.Module | None = None,
         unit: int = 1,
+        whole: bool = False,
     ) -> None:
         """Start at version 0.
 
@@ -113,9 +114,10 @@ class GradientSteps(Generic[Scores]):
             world: the processes that share a batch.
             run: the DDP around the module.
             unit: so many consecutive sequences are never parted.
+            whole: whether tokens are run that no own token comes after.
         """
         self.module, self.config, self.world = module, config, world
-        self.passes = Passes(score, config.micro_batch_tokens, config.style or "padded", world, unit)
+        self.passes = Passes(score, config.micro_batch_tokens, config.style or "padded", world, unit, whole)
         self.version = 0
         self.fault = ""
         self._run = run

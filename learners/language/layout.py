@@ -28,7 +28,7 @@ class Layout(NamedTuple):
     Attributes:
         input_ids: `[R, L]`.
         position_ids: `[R, L]`, from 0 in each sequence.
-        place: where each token of the flat batch lies in the flattened rectangle, `[N]`.
+        place: where each token of the flat batch lies in the flattened rectangle, `[N]`; -1: it was left out.
         segments: of a shared row, who sees whom; None: each token sees what stands before it in its sequence.
     """
 
@@ -82,7 +82,12 @@ def deal(lengths: Tensor, max_tokens: int, style: Style = "padded", unit: int = 
 
 
 def lay_out(
-    token_ids: Tensor, lengths: Tensor, loss_mask: Tensor, style: Style = "padded", max_tokens: int = 0
+    token_ids: Tensor,
+    lengths: Tensor,
+    loss_mask: Tensor,
+    style: Style = "padded",
+    max_tokens: int = 0,
+    whole: bool = True,
 ) -> Layout:
     """Tokens in a rectangle.
 
@@ -92,7 +97,13 @@ def lay_out(
         loss_mask: the policy's own tokens, `[N]`; what stands before the first one of a sequence is its prompt.
         style: one sequence a row, or as many as fit, or equal prompts once.
         max_tokens: packed: how long a row may be; the longest sequence at least.
+        whole: whether all tokens are wanted; else those that no own token comes after are left out, such as the last
+            of each sequence: nothing is chosen in their states.
     """
+    if not whole:
+        kept, sizes = _before_own_ones(lengths, loss_mask)
+        inner = lay_out(token_ids[kept], sizes, loss_mask[kept], style, max_tokens)
+        return inner._replace(place=torch.full_like(token_ids, -1).masked_scatter_(kept, inner.place))
     if style == "shared":
         return Layout(*lay_out_shared(token_ids, lengths, loss_mask))
     device = token_ids.device
@@ -124,3 +135,12 @@ def lay_out(
     position_ids[place] = within
     shape = (len(filled), width)
     return Layout(input_ids.view(shape), position_ids.view(shape), place)
+
+
+def _before_own_ones(lengths: Tensor, loss_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Which tokens have an own one of their sequence behind them, or are its first, `[N]`; how many are left, `[B]`."""
+    ends = lengths.cumsum(0)
+    seen = loss_mask.cumsum(0)
+    kept = seen < seen[ends - 1].repeat_interleave(lengths)
+    kept[ends - lengths] = True
+    return kept, kept.cumsum(0)[ends - 1].diff(prepend=lengths.new_zeros(1))

@@ -64,19 +64,18 @@ def chosen(
     """
 
     def one(states: Tensor, tokens: Tensor, *other: Tensor) -> tuple[Tensor, ...]:
-        logits = head(states).float()
+        logits = head(states)
         if temperature != 1.0:
-            logits = logits / temperature
-        normaliser = logits.logsumexp(-1)
-        log_probs = logits.gather(-1, tokens[:, None]).squeeze(-1) - normaliser
+            logits = logits.float() / temperature
+        log_p = logits.log_softmax(-1, dtype=torch.float32)
+        log_probs = log_p.gather(-1, tokens[:, None]).squeeze(-1)
         with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
-            log_p = logits - normaliser[:, None]
             entropy = -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)
         if comparison is None:
             return log_probs, entropy
         with torch.no_grad():
             reference = comparison.head(other[0]).float() / temperature
-        return log_probs, entropy, exact(logits, reference, comparison.divergence)
+        return log_probs, entropy, exact(log_p, reference, comparison.divergence)
 
     parts = []
     several = len(targets) > chunk

@@ -25,6 +25,7 @@ class Passes(Generic[Scores]):
         style: Style = "padded",
         world: World = ALONE,
         unit: int = 1,
+        whole: bool = False,
     ) -> None:
         """Nothing is run yet.
 
@@ -34,8 +35,10 @@ class Passes(Generic[Scores]):
             style: of the layout.
             world: the processes that share each batch.
             unit: so many consecutive sequences are never parted.
+            whole: whether tokens are run that no own token comes after.
         """
         self._score, self._max_tokens, self._style, self._world, self._unit = score, max_tokens, style, world, unit
+        self._whole = whole
 
     def deal(self, batch: TokenBatch) -> list[tuple[Tensor, bool]]:
         """Which sequences share a pass, and whether they count.
@@ -49,7 +52,7 @@ class Passes(Generic[Scores]):
 
     def score(self, batch: TokenBatch) -> Scores:
         """Scores of a few sequences in one pass, with gradient where torch makes one."""
-        layout = lay_out(batch.token_ids, batch.lengths, batch.loss_mask, self._style, self._max_tokens)
+        layout = lay_out(batch.token_ids, batch.lengths, batch.loss_mask, self._style, self._max_tokens, self._whole)
         return self._score(layout, batch)
 
     @torch.no_grad()

@@ -58,7 +58,7 @@ class RewardModelLearner(Student[Tensor]):
         self.scorer = SequenceScorer(
             model, autocast=config.autocast_on(device), gradient_checkpointing=config.gradient_checkpointing
         )
-        super().__init__(model, self.scorer, self._score, config, world=world, wrap=wrap, unit=self.unit)
+        super().__init__(model, self.scorer, self._score, config, world=world, wrap=wrap, unit=self.unit, whole=True)
 
     @torch.no_grad()
     def rewards(self, batch: TokenBatch) -> Tensor:

@@ -76,6 +76,7 @@ class Student(Generic[Scores]):
         world: World = ALONE,
         wrap: Wrap | None = None,
         unit: int = 1,
+        whole: bool = False,
     ) -> None:
         """Start at version 0.
 
@@ -87,11 +88,12 @@ class Student(Generic[Scores]):
             world: the processes that share each batch.
             wrap: spreads the scorer over them.
             unit: so many consecutive sequences are never parted.
+            whole: whether tokens are run that no own token comes after.
         """
         self.model = model
         run = scorer if wrap is None else wrap(scorer)
         self.steps: GradientSteps[Scores] = GradientSteps(
-            scorer, lambda layout, batch: score(layout, batch, run), config, world, run, unit
+            scorer, lambda layout, batch: score(layout, batch, run), config, world, run, unit, whole
         )
 
     @property

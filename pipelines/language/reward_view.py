@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -126,6 +126,30 @@ def spread_over_tokens(advantage: Column, level: Level, rows: pa.Table, layout: 
 def per_token(rows: pa.Table, name: str) -> list[NDArray[Any]]:
     """A column of one number a token as one array an answer."""
     return np.split(_flat(rows, name), np.cumsum(_sizes(rows, name))[:-1])
+
+
+class OwnTokens(NamedTuple):
+    """Which tokens of all answers, one behind another, the policy wrote.
+
+    Attributes:
+        mask: bool `[N]`.
+        answer: the place of each token's answer, `[N]`.
+        answers: how many there are.
+    """
+
+    mask: NDArray[np.bool_]
+    answer: NDArray[np.int64]
+    answers: int
+
+    def per_answer(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many tokens of each answer are chosen, `[B]`."""
+        return np.bincount(self.answer[chosen], minlength=self.answers)
+
+
+def own_tokens(rows: pa.Table) -> OwnTokens:
+    """Which tokens the policy wrote."""
+    answer = np.repeat(np.arange(rows.num_rows), _sizes(rows, "loss_mask"))
+    return OwnTokens(_flat(rows, "loss_mask").astype(np.bool_), answer, rows.num_rows)
 
 
 def advantage_of_answers(seen: ViewResult, rows: pa.Table) -> Column | None:

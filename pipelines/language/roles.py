@@ -31,19 +31,16 @@ from learners.language.presets import preset
 from learners.language.scorer import ValueHead
 from learners.language.sharding import replicated, sharded
 from learners.language.student import Wrap
-from learners.language.token_batch import TokenBatch, build_token_batch
 from pipelines.driver.seats import ONLY, Seat, join
 from pipelines.language.channels import Sending, Taking, Tensors
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder, in_order
 from pipelines.language.models import causal_model, engine_for, pack
-from pipelines.language.reward_view import layout_of, per_token, spread_over_tokens
-from pipelines.language.rewards import RewardSet, Values
+from pipelines.language.rewards import Values
 from pipelines.language.success import Success, success_of
 from pipelines.language.tasks import task_of
-from pipelines.trust.watching import of_answers
+from pipelines.language.teaching import Teaching
 from rewards.monitors.observation import Observation
-from rewards.views.view import ADVANTAGE
 
 LOG = logging.getLogger(__name__)
 
@@ -209,11 +206,11 @@ class LearnerRole:
         self._device = torch.device(experiment.learner_device)
         if experiment.learner_device == "cuda" and seat.size > 1:
             self._device = torch.device("cuda", seat.rank % torch.cuda.device_count())
-        self._rewards = RewardSet(experiment, task_of(experiment))
         found = preset(experiment.method, experiment.sampling.max_tokens)
         config = experiment.learner.model_copy(
             update={"loss": found.loss, "temperature": experiment.sampling.temperature or 1.0, "seed": experiment.seed}
         )
+        self._teaching = Teaching(experiment, config, seat)
         policy = causal_model(model, str(self._device))
         needs_reference = config.kl is not None and config.kl.to == "reference"
         self.learner = LanguageLearner(
@@ -227,7 +224,7 @@ class LearnerRole:
         if state is not None:
             self.learner.load_state_dict(state["learner"])
             if "view" in state:
-                self._rewards.view.load_state_dict(state["view"])
+                self._teaching.rewards.view.load_state_dict(state["view"])
         engines = experiment.engines
         self._sending: Sending | None = None
         if experiment.runner == "distributed" and engines.sync != "object_store" and seat.rank == 0:
@@ -254,80 +251,14 @@ class LearnerRole:
             rows: of the groups, in any order; all learners' rows, for rewards are computed of all.
             values: the verdicts on them.
         """
-        batch, metrics, seen = self.batch(in_order(rows), values)
+        taught = self._teaching.of(in_order(rows), values, self.learner.version)
         steps = self.learner.steps
         skipped = steps.skipped
-        metrics = self.learner.update(self._own(self._of_use(batch))) | metrics
+        metrics = self.learner.update(taught.batch) | taught.metrics
         self._hold()
         LOG.info("update", extra={"version": self.learner.version, "answers": int(sum(map(len, rows)))})
-        seen = replace(seen, entropy=metrics.get("entropy"))
+        seen = replace(taught.seen, entropy=metrics.get("entropy"))
         return Update(metrics, steps.fault if steps.skipped > skipped else "", seen), self.weights()
-
-    def _of_use(self, batch: TokenBatch) -> TokenBatch:
-        """Sequences that can move a weight, where the advantage alone decides: those of a group of equals cannot.
-
-        What is left is scaled, so that the gradient is that of the whole batch.
-        """
-        config = self.learner.config
-        idle_moves = "advantages" not in batch.streams or config.kl is not None or config.entropy_coefficient > 0
-        if idle_moves or not self._experiment.skip_idle:
-            return batch
-        moves = batch.loss_mask & (batch.weights > 0) & (batch.streams["advantages"].nan_to_num() != 0)
-        chosen = torch.unique(batch.sequence[moves])
-        fewest = self._seat.size * self.learner.config.minibatches  # so many sequences can still be dealt to all
-        if not fewest <= len(chosen) < len(batch.lengths):
-            return batch
-        part = batch.select(chosen)
-        if config.loss.aggregation.by == "token":
-            share = float(part.weights.sum() / batch.weights.sum())
-        else:
-            share = len(chosen) / len(torch.unique(batch.sequence[batch.loss_mask & (batch.weights > 0)]))
-        return part.with_streams(advantages=part.streams["advantages"] * share)
-
-    def _own(self, batch: TokenBatch) -> TokenBatch:
-        """The share of this learner; neighbours stay together, for answers to one prompt are cheaper so."""
-        if self._seat.size == 1:
-            return batch
-        return batch.select(torch.arange(len(batch.lengths)).tensor_split(self._seat.size)[self._seat.rank])
-
-    def batch(self, rows: pa.Table, values: Values) -> tuple[TokenBatch, dict[str, float], Observation]:
-        """Rows of whole groups with their rewards, as the learner takes them; and what is to be told of them."""
-        columns = self._rewards.columns(rows, values)
-        size = self._experiment.group_size
-        seen = self._rewards.seen(rows, columns, learn=True)
-        known = seen.weight > 0
-        groups = zip(seen.reward.reshape(-1, size), known.reshape(-1, size), strict=True)
-        ids, own = per_token(rows, "token_ids"), [mask.astype(np.bool_) for mask in per_token(rows, "loss_mask")]
-        metrics = {
-            "answers": float(rows.num_rows),
-            "tokens": float(sum(map(len, ids))),
-            "own_tokens": float(sum(int(one.sum()) for one in own)),  # of all answers
-            "reward_nulls": float((~known).sum()),
-            "staleness_max": float(self.learner.version - min(rows.column("policy_version_min").to_pylist())),
-            "groups_without_signal": float(np.mean([len(np.unique(reward[valid])) < 2 for reward, valid in groups])),
-        }
-        if known.any():
-            metrics["reward"] = float(seen.reward[known].mean())
-        for name, column in columns.items():
-            if column.valid.any():
-                metrics[f"reward_{name}"] = float(column.values[column.valid].mean())
-        given: dict[str, Any] = {"rewards": np.where(known, seen.reward, np.nan)}
-        if seen.advantage is not None:
-            level, advantages = seen.levels[ADVANTAGE], seen.advantage
-            fine = level != "episode"
-            given = {
-                "advantages": spread_over_tokens(advantages, level, rows, layout_of(rows))
-                if fine
-                else advantages.values
-            }
-        batch = build_token_batch(
-            ids,
-            own,
-            streams={name: per_token(rows, name) for name in ("behaviour_log_probs", "token_versions")},
-            row_ids=rows.column("row_id").to_pylist(),
-            **given,
-        )
-        return batch, metrics, of_answers(seen, columns, self._rewards.paying, self._rewards.gold, metrics)
 
     def offer(self, engine: int) -> Address | None:
         """Open a channel to an engine, which is to come to this address; None: another learner has the channels."""
@@ -369,4 +300,4 @@ class LearnerRole:
         Sharded, all must call.
         """
         state = dict(self.learner.state_dict()) if self._seat.rank == 0 or self._sharded else {}
-        return {} if self._seat.rank else {"learner": state, "view": self._rewards.view.state_dict()}
+        return {} if self._seat.rank else {"learner": state, "view": self._teaching.rewards.view.state_dict()}

@@ -54,7 +54,11 @@ class LogTamed(Several):
             ValueError: a reward is negative: a logarithm has no damping to offer it.
         """
         if (values < 0).any():
-            raise ValueError(f"got {values.min():g} in {list(self.of)}; expected rewards of at least 0")
+            lowest = self.of[int(values.min(1).argmin())]
+            raise ValueError(
+                f"log_tamed: got {values.min():g} in {lowest!r}; expected rewards of at least 0: put the part "
+                f"{{part: clip, of: {lowest}, low: 0, high: .inf}} before it, or take `weighted_sum` instead"
+            )
         h = self.volatility(values, known)
         bound = {"mean": h.mean(), "median": np.median(h)}.get(str(self.threshold), self.threshold)
         # Equal volatilities differ from their mean by rounding.

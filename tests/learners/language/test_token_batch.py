@@ -104,3 +104,24 @@ def test_every_token_lies_in_its_place_and_positions_begin_again(lengths, budget
         assert found.input_ids.shape == (len(lengths), max(lengths))
     else:
         assert found.input_ids.shape[1] <= max(budget, *lengths)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from([(1,), (1, 2), (3, 1)]), st.lists(st.booleans(), max_size=5)), min_size=1
+    ),
+    style=st.sampled_from(["padded", "packed", "shared"]),
+)
+def test_what_no_own_token_comes_after_is_left_out_and_every_own_one_has_its_state(rows, style):
+    masks = [[False] * len(prompt) + own for prompt, own in rows]
+    ids = torch.tensor([token for prompt, own in rows for token in (*prompt, *range(10, 10 + len(own)))])
+    sizes, mask = torch.tensor([len(one) for one in masks]), torch.tensor([one for row in masks for one in row])
+    found = lay_out(ids, sizes, mask, style, 16, whole=False)
+    states, before = found.states(mask), mask.nonzero()[:, 0] - 1
+    within = torch.cat([torch.arange(n) for n in sizes.tolist()])
+    assert found.input_ids.flatten()[states].tolist() == ids[before].tolist()
+    assert found.position_ids.flatten()[states].tolist() == within[before].tolist()
+    needed = [max(1, max((place for place, own in enumerate(one) if own), default=0)) for one in masks]
+    left = [place < n for one, n in zip(masks, needed, strict=True) for place in range(len(one))]
+    assert (found.place >= 0).tolist() == left
+    assert found.input_ids.shape[1] <= max(needed) or style != "padded"

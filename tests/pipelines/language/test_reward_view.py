@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from envs.language.trajectory import TokenTrajectory, to_batch
+sys.path.insert(0, str(Path(__file__).parent))
+from answers import answer
+
+from envs.language.trajectory import to_batch
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.reward_view import advantage_of_answers, fact, layout_of, spread_over_tokens
@@ -21,32 +27,6 @@ from rewards.views.view import ADVANTAGE
 def neat(completion: str) -> float:
     """A second reward."""
     return float(len(completion))
-
-
-def answer(group, member, mask, ends, paid, finish="stop"):
-    own = np.array(mask, np.bool_)
-    return TokenTrajectory(
-        row_id=f"0/0/{group}/{member}",
-        task="t",
-        prompt_id="p",
-        group_id=f"g{group}",
-        member=member,
-        actor=0,
-        epoch=0,
-        sequence=group,
-        policy_version_min=0,
-        policy_version_max=0,
-        token_ids=np.arange(len(mask), dtype=np.int32),
-        loss_mask=own,
-        behaviour_log_probs=np.where(own, -np.arange(len(mask)), 0).astype(np.float32),
-        token_versions=np.where(own, 0, -1).astype(np.int32),
-        turn_ends=np.array(ends, np.int32),
-        env_rewards=tuple(paid),
-        finish=finish,
-        messages=({"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}),
-        columns={},
-        completion="!",
-    )
 
 
 # Two groups of two: the first answer has two replies of 1 and 2 tokens with the world's words between, the last broke.
