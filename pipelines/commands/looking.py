@@ -58,9 +58,9 @@ def inspect(
     Keys: episode=ID (default: the last whole one), episodes=1, steps=40, first=0, all=false, runs=DIRECTORY.
     Of a language run, conversations: episode=ID, episodes=1.
     """
-    from pipelines.language.inspect import inspect_language
+    from pipelines.language.shown import inspect_language
     from pipelines.language.stored import is_language
-    from pipelines.stored.inspect import inspect_run
+    from pipelines.stored.shown import inspect_run
 
     directory, values = run_and_values(run, settings)
     if is_language(directory):
@@ -81,7 +81,7 @@ def explain(
 
     Keys: runs=DIRECTORY.
     """
-    from pipelines.language.inspect import explain_language
+    from pipelines.language.shown import explain_language
     from pipelines.language.stored import is_language
     from pipelines.stored.explain import explain_row
 

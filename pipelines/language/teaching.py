@@ -1,4 +1,4 @@
-"""`Teaching`: what a learner takes of a batch of answers: rewards are made of all of them, tokens are read of its share.
+"""`Teaching`: what a learner takes of a batch of answers: rewards are made of all, tokens are read of its share.
 
 An advantage is measured within a group, and statistics of the view see every answer, so each learner that shares a
 batch needs the verdicts on all of it. The tokens it needs are those of its own share, and of answers that can move a
@@ -103,7 +103,8 @@ class Teaching:
             counted, moving = own.per_answer(counts), own.per_answer(counts & (flat != 0))
         chosen, share = self._of_use(counted, moving)
         mine = self._own(chosen)
-        return Taught(_batch(rows, mine, advantages=[given[place] * np.float32(share) for place in mine]), metrics, told)
+        advantages = [given[place] * np.float32(share) for place in mine]
+        return Taught(_batch(rows, mine, advantages=advantages), metrics, told)
 
     def _of_use(self, counted: NDArray[np.int64], moving: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
         """Answers that can move a weight, where the advantage alone decides: those of a group of equals cannot.

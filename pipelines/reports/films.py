@@ -20,8 +20,8 @@ from pipelines.reports.markup import clean, data_block, text
 from pipelines.reports.sampling import newest_batches
 from pipelines.reward_stage import layout_of
 from pipelines.stored.evidence import Evidence
-from pipelines.stored.inspect import Episode, action_name, episodes_in, row_is_last
 from pipelines.stored.records import number_text, plural
+from pipelines.stored.shown import Episode, action_name, episodes_in, row_is_last
 from pipelines.stored.stored_experience import one_line
 from rewards.questions import judged_texts
 from rewards.views.view import REWARD

@@ -107,9 +107,7 @@ def test_every_token_lies_in_its_place_and_positions_begin_again(lengths, budget
 
 
 @given(
-    rows=st.lists(
-        st.tuples(st.sampled_from([(1,), (1, 2), (3, 1)]), st.lists(st.booleans(), max_size=5)), min_size=1
-    ),
+    rows=st.lists(st.tuples(st.sampled_from([(1,), (1, 2), (3, 1)]), st.lists(st.booleans(), max_size=5)), min_size=1),
     style=st.sampled_from(["padded", "packed", "shared"]),
 )
 def test_what_no_own_token_comes_after_is_left_out_and_every_own_one_has_its_state(rows, style):

@@ -23,7 +23,7 @@ from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines import checkpoint
 from pipelines.language.experiment import EnginesConfig, RewardsConfig
-from pipelines.language.inspect import inspect_language
+from pipelines.language.shown import inspect_language
 from pipelines.language.train import train
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.stored.replay_tools import ledger_report, verify_stores

@@ -19,11 +19,11 @@ from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
 from pipelines.language.experiment import RewardsConfig, SamplingConfig
-from pipelines.language.inspect import explain_language, inspect_language, stored_answers
 from pipelines.language.kept_models import model_of
 from pipelines.language.models import save_tokenizer
 from pipelines.language.policy import chat, evaluate_language
 from pipelines.language.roles import LearnerRole
+from pipelines.language.shown import explain_language, inspect_language, stored_answers
 from pipelines.language.stored import is_language, resolve_language, stored_rewards
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.language.tiny_model import reward_model_of

@@ -1,4 +1,4 @@
-"""What each learner takes of a batch: shares that make the whole, and the gradient of the whole where idle answers go."""
+"""What each learner takes of a batch: shares that make the whole, and its gradient also where idle answers go."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from pipelines.evaluate import evaluate_run
 from pipelines.recipes.catch import catch
 from pipelines.roles import task_of
 from pipelines.run_directory import RunDirectory
-from pipelines.stored.inspect import inspect_run
 from pipelines.stored.offline import (
     JOINED,
     OfflineLearner,
@@ -27,6 +26,7 @@ from pipelines.stored.offline import (
     resolve_offline,
     spec_difference,
 )
+from pipelines.stored.shown import inspect_run
 from pipelines.stored.stored_run import StoredRun
 from pipelines.train import check, resolve, train
 from rewards.questions import caption_question

@@ -14,7 +14,7 @@ from pipelines.local import run_local
 from pipelines.recipes.catch import catch
 from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
-from pipelines.stored.inspect import Episode, inspect_run, read_episodes
+from pipelines.stored.shown import Episode, inspect_run, read_episodes
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status
 
