@@ -96,7 +96,7 @@ def guerdon(model: str, seconds: float, threads: int, skip_idle: bool = True) ->
         engines=EnginesConfig(threads=threads),
         sampling=SamplingConfig(max_tokens=LENGTH),
         tracking=TrackingConfig(enabled=False),
-        report_every_s=0.2,
+        report_every_s=1.0,
     )
     with tempfile.TemporaryDirectory() as runs:
         directory = train(experiment, Path(runs), say=lambda text: None)

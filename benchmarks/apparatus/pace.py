@@ -9,7 +9,9 @@ from pipelines.run_directory import RunDirectory
 
 
 def under_way(directory: RunDirectory, after: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The first report of at least `after` updates, when what is slow once is over, and the last one.
+    """The first report of at least `after` updates, when what is slow once is over, and the first with all of them.
+
+    Reports without another update in them tell how long a run takes to save itself and end.
 
     Raises:
         UserError: there are no two such reports that differ in their updates, so nothing can be divided by.
@@ -21,4 +23,4 @@ def under_way(directory: RunDirectory, after: int) -> tuple[dict[str, Any], dict
             f"{directory.root} came to {last} updates; the first {after} are left out, and the speed of what is left "
             "cannot be told: give it more updates or more time, or look at its report for why it stopped"
         )
-    return lines[0], lines[-1]
+    return lines[0], next(line for line in lines if line["updates"] == lines[-1]["updates"])
