@@ -101,8 +101,8 @@ def lay_out(
             of each sequence: nothing is chosen in their states.
     """
     if not whole:
-        kept, sizes = _before_own_ones(lengths, loss_mask)
-        inner = lay_out(token_ids[kept], sizes, loss_mask[kept], style, max_tokens)
+        kept, left = _before_own_ones(lengths, loss_mask)
+        inner = lay_out(token_ids[kept], left, loss_mask[kept], style, max_tokens)
         return inner._replace(place=torch.full_like(token_ids, -1).masked_scatter_(kept, inner.place))
     if style == "shared":
         return Layout(*lay_out_shared(token_ids, lengths, loss_mask))
