@@ -45,6 +45,11 @@ class Fault(Exception):
         self.index, self.text = index, text
 
 
+def _raised(error: Exception) -> str:
+    """An error of an environment's own in one line; its traceback goes along as the cause."""
+    return " ".join(f"it raised {type(error).__name__}: {error}".split())[:500]
+
+
 def episode_seed(seed: int, env_index: int, episode: int) -> int:
     """The 31-bit seed of one episode, a fixed function of its arguments."""
     return int(np.random.SeedSequence((seed, env_index, episode)).generate_state(1)[0] >> 1)
@@ -83,14 +88,24 @@ class OneByOne:
 
     def reset(self, indices: Sequence[int], seeds: Sequence[int]) -> list[TimeStep]:
         """Begin episodes, one after another."""
-        steps = [self.environments[index].reset(seed) for index, seed in zip(indices, seeds, strict=True)]
+        steps: list[TimeStep] = []
+        try:
+            for index, seed in zip(indices, seeds, strict=True):
+                steps.append(self.environments[index].reset(seed))
+        except Exception as error:  # whatever the environment's own code raises
+            raise Fault(indices[len(steps)], _raised(error)) from error
         self._keep(indices, steps)
         return steps
 
     def step(self, actions: NDArray[Any]) -> Outcome:
         """Act in one after another."""
         choices = actions.tolist() if actions.ndim == 1 else actions
-        steps = [env.step(choice) for env, choice in zip(self.environments, choices, strict=True)]
+        steps: list[TimeStep] = []
+        try:
+            for env, choice in zip(self.environments, choices, strict=True):
+                steps.append(env.step(choice))
+        except Exception as error:  # as above
+            raise Fault(len(steps), _raised(error)) from error
         self._keep(range(len(steps)), steps)
         last = np.array([t.step_type is StepType.LAST for t in steps])
         return Outcome(
@@ -160,7 +175,13 @@ class _Ears:
         said = {}
         for index in self._to_ask():
             step = outcome.steps[index] if outcome.steps else self._step(index, outcome)
-            if caption := self._captioners[index].caption(step):
+            try:
+                caption = self._captioners[index].caption(step)
+            except Exception as error:  # whatever the captioner's own code raises
+                raise Fault(index, f"the captioner: {_raised(error)}") from error
+            if not isinstance(caption, str):
+                raise Fault(index, f"got a caption of type {type(caption).__name__}; expected a str, '' if none")
+            if caption:
                 said[index] = caption
         return said
 
@@ -241,7 +262,7 @@ class VectorEnvironment:
         """Begin a new episode in every environment.
 
         Raises:
-            ContractViolation: an environment's first step is not as its spec says.
+            ContractViolation: an environment raised something, or its first step is not as its spec says.
         """
         self._start(list(range(self.num_envs)))
 
@@ -266,7 +287,8 @@ class VectorEnvironment:
             What they said; `observation` is updated, with final observations where episodes ended.
 
         Raises:
-            ContractViolation: a reward or an observation is not as the spec says.
+            ContractViolation: an environment or its captioner raised something, or a reward, an observation or a caption
+                is not as it should be.
             RuntimeError: an episode ended and `reset_finished` was not called.
         """
         if self._ended.any():
@@ -278,10 +300,13 @@ class VectorEnvironment:
         try:
             outcome = self.ensemble.step(actions)
         except Fault as fault:
-            raise self._violation(fault.index, fault.text) from None
+            raise self._violation(fault.index, fault.text) from fault.__cause__
         self._check(outcome)
         self._ended[:] = outcome.last
-        captions = self._ears.captions(outcome)
+        try:
+            captions = self._ears.captions(outcome)
+        except Fault as fault:
+            raise self._violation(fault.index, fault.text) from fault.__cause__
         ids, counts = np.zeros(self.num_envs, np.int64), np.zeros(self.num_envs, np.int32)
         for index, caption in captions.items():
             ids[index] = identity = caption_id(caption)
@@ -321,7 +346,7 @@ class VectorEnvironment:
         try:
             steps = self.ensemble.reset(indices, seeds)
         except Fault as fault:
-            raise self._violation(fault.index, fault.text) from None
+            raise self._violation(fault.index, fault.text) from fault.__cause__
         self._check(None)
         self._ears.begin(indices, steps)
         for index in indices:

@@ -182,10 +182,11 @@ def train(
 
 
 def _finish(run: Run | LanguageRun, display: Display, status: str, say: Callable[[str], None]) -> None:
-    """Write the ledger and the report, whatever happened.
+    """Write the ledger and the report, and send the mirror its last, whatever happened and whatever of it fails.
 
     Raises:
         UserError: of a run that went well, something could not be written. Where it failed, that is what is told.
+        Exception: of a run that went well, one of these steps has a fault of ours.
     """
     from pipelines.reports.page import write_report
 
@@ -194,7 +195,8 @@ def _finish(run: Run | LanguageRun, display: Display, status: str, say: Callable
             run.tracker.artifact(path)
         run.tracker.finish(status)
 
-    problems = []
+    problems: list[str] = []
+    faults: list[Exception] = []
     report = partial(write_report, [run.directory], run.directory.report)
 
     def mirror() -> None:
@@ -206,7 +208,13 @@ def _finish(run: Run | LanguageRun, display: Display, status: str, say: Callable
             step()
         except (OSError, UserError) as error:
             problems.append(str(error))
-    if problems and status != "FAILED":
+        except Exception as error:  # a report that cannot be drawn must not cost the copy of the run
+            faults.append(error)
+    if status == "FAILED":
+        return
+    if faults:
+        raise faults[0]
+    if problems:
         raise UserError("; ".join(problems))
 
 

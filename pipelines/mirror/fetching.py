@@ -117,14 +117,17 @@ def _is_older(directory: RunDirectory, standing: Standing, uri: str) -> bool:
 def _fetch(place: Remote, standing: Standing, runs: Path, root: Path) -> None:
     manifest, claim = standing.manifest, standing.claim
     assert manifest is not None and claim is not None
-    runs.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(kept.stored for kept in manifest.files.values()), shutil.disk_usage(runs).free
-    if needed + MIN_FREE_MB * 2**20 > free:
-        raise UserError(
-            f"{place.uri} holds {needed / 2**20:,.0f} MB, and {free / 2**20:,.0f} MB are free below {runs}; make room "
-            "or set runs=DIRECTORY"
-        )
-    folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.fetching-", dir=runs))
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        needed, free = sum(kept.stored for kept in manifest.files.values()), shutil.disk_usage(runs).free
+        if needed + MIN_FREE_MB * 2**20 > free:
+            raise UserError(
+                f"{place.uri} holds {needed / 2**20:,.0f} MB, and {free / 2**20:,.0f} MB are free below {runs}; make "
+                "room or set runs=DIRECTORY"
+            )
+        folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.fetching-", dir=runs))
+    except OSError as error:  # of this machine, and not of the storage
+        raise UserError(f"cannot make a run directory below {runs}: {error.strerror}; set runs=DIRECTORY") from None
     try:
         _fetch_files(place, manifest, folder)
         directory = RunDirectory(folder)

@@ -60,7 +60,7 @@ class Writer:
 
         Raises:
             Fenced: a newer claim is there.
-            OSError: the storage or the disk failed.
+            OSError: the storage or the disk failed, or the storage holds this claim no more.
         """
         self._require_newest()
         if self._sequence == 0:
@@ -82,6 +82,11 @@ class Writer:
         newest = highest_generation(self._remote)
         if newest > self._claim.generation:
             raise Fenced(f"generation {newest} of its mirror has begun, this is {self._claim.generation}")
+        if newest < self._claim.generation:
+            # An empty folder where a disk was mounted: what was sent before is not there, and a manifest would name it.
+            raise StorageFailed(
+                f"{self._claim.path} is there no more; was the storage unmounted, or the mirror deleted? Bring it back"
+            )
 
     def _keep(self, path: Path) -> Kept:
         """Send a file unless its bytes are there."""

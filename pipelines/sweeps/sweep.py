@@ -156,30 +156,46 @@ def start_sweep(
     except OSError as error:
         raise UserError(f"{root} cannot be made: {error.strerror}") from None
     asked = {"recipe": recipe, "words": list(words), "settings": asdict(settings), "cwd": os.getcwd()}
-    RunDirectory(root).write_json(root / "sweep.json", {"asked": asked, "mlflow_run": "", "trials": []})
-    return _run(plan, root, asked, None, say)
+    record = {"asked": asked, "mlflow_run": "", "trials": []}
+    RunDirectory(root).write_json(root / "sweep.json", record)
+    return _run(plan, root, record, say)
 
 
 def resume_sweep(name: str, runs: Path, say: Callable[[str], None] = print) -> Path:
     """Go on with a sweep: what has ended stays, what has not goes on from its run's newest checkpoint.
 
     Raises:
-        UserError: there is none of this name, or no trial ended well.
+        UserError: there is none of this name, it goes on already, or no trial ended well.
     """
     root = runs / name
     if not NAME.fullmatch(name) or not (root / "sweep.json").is_file():
         raise UserError(f"got resume={name}; there is no sweep {root}")
     try:
-        stored = json.loads((root / "sweep.json").read_text())
-        asked, settings = stored["asked"], Settings(**stored["asked"]["settings"])
+        record = json.loads((root / "sweep.json").read_text())
+        asked, settings = record["asked"], Settings(**record["asked"]["settings"])
         plan = plan_sweep(asked["recipe"], asked["words"], runs, settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{root / 'sweep.json'} cannot be read: {error}") from None
-    return _run(plan, root, asked, stored.get("mlflow_run") or None, say)
+    return _run(plan, root, record, say)
 
 
-def _run(plan: Plan, root: Path, asked: dict[str, Any], mlflow_run: str | None, say: Callable[[str], None]) -> Path:
-    """Let Tune run it, whatever is there of it, and tell what came of it."""
+def _run(plan: Plan, root: Path, record: dict[str, Any], say: Callable[[str], None]) -> Path:
+    """Let Tune run it, whatever is there of it, and tell what came of it.
+
+    Raises:
+        UserError: another process runs it, it was interrupted, or no trial ended well.
+    """
+    directory = RunDirectory(root)
+    directory.lock()  # two that run one sweep would each end the trials of the other
+    try:
+        return _run_locked(plan, directory, record, say)
+    finally:
+        directory.unlock()
+
+
+def _run_locked(plan: Plan, directory: RunDirectory, record: dict[str, Any], say: Callable[[str], None]) -> Path:
+    """`_run`, where nobody else does."""
+    root, asked = directory.root, record["asked"]
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     from pipelines.sweeps.trial import running, stop
@@ -187,18 +203,20 @@ def _run(plan: Plan, root: Path, asked: dict[str, Any], mlflow_run: str | None, 
     stop(running(root))  # left by a sweep that was killed
     number, settings = points(plan.space, plan.settings.samples), plan.settings
     flat = {"recipe": asked["recipe"], "space": " ".join(asked["words"]), **asdict(settings), "metric": plan.metric}
+    mlflow_run = record.get("mlflow_run") or None
     tracker = start_tracker(plan.experiment.tracking, root.parent, root.name, flat, mlflow_run)
     status = "FAILED"
     try:
-        RunDirectory(root).write_json(root / "sweep.json", {"asked": asked, "mlflow_run": tracker.run_id, "trials": []})
+        # Of one that goes on, what is known of its trials stays until more is.
+        record = {"asked": asked, "mlflow_run": tracker.run_id, "trials": record.get("trials", [])}
+        directory.write_json(root / "sweep.json", record)
         say(f"sweep {root}: {number} trials of {plan.cpus} cores each, {settings.mode} {plan.metric}")
         try:
             with ray_session(RayConfig(object_store_mb=STORE_MB), max(cores(), plan.cpus)):
                 rows, whole = _tune(plan, root, tracker.run_id, tracker.uri)
         except ClusterUnavailable as error:
             raise UserError(str(error)) from None
-        record = {"asked": asked, "mlflow_run": tracker.run_id, "metric": plan.metric, "trials": rows}
-        RunDirectory(root).write_json(root / "sweep.json", record)
+        directory.write_json(root / "sweep.json", {**record, "metric": plan.metric, "trials": rows})
         _show(rows, plan)
         if not whole:
             status = "KILLED"

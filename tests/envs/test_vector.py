@@ -1,3 +1,4 @@
+import pickle
 from functools import partial
 
 import numpy as np
@@ -180,6 +181,67 @@ def test_a_broken_contract_names_task_environment_episode_and_step(options, prob
         vector.reset()
         for _ in range(3):
             vector.step(zeros(2))
+
+
+class Crashing(Scripted):
+    """Raises in the step, or the reset, of which it is told."""
+
+    def __init__(self, at, episode=0):
+        super().__init__()
+        self.crash, self.episode = at, episode
+
+    def reset(self, seed):
+        if self.crash == 0 and len(self.seeds) == self.episode:
+            raise KeyError("no such level")
+        return super().reset(seed)
+
+    def step(self, action):
+        if self.at + 1 == self.crash:
+            raise RuntimeError("the simulator\nhas gone")
+        return super().step(action)
+
+
+@pytest.mark.parametrize(
+    ("crash", "said"),
+    [
+        ({"at": 0}, "episode 0 .*step 0: it raised KeyError: 'no such level'"),
+        ({"at": 0, "episode": 1}, "episode 1 .*step 0: it raised KeyError"),
+        ({"at": 2}, r"episode 0 \(seed \d+\), step 2: it raised RuntimeError: the simulator has gone"),
+    ],
+)
+def test_what_an_environment_raises_is_told_with_where_and_the_cause_goes_along(crash, said):
+    makes = iter([Scripted, partial(Crashing, **crash)])
+    vector = VectorEnvironment(Task("scripted", "", lambda: next(makes)(), NoCaptions), 2, seed=0, first=4)
+    with pytest.raises(ContractViolation, match=f"task 'scripted', environment 5, {said}") as caught:
+        vector.reset()
+        for _ in range(5):
+            vector.step(zeros(2))
+            vector.reset_finished()
+    assert isinstance(caught.value.__cause__, (KeyError, RuntimeError))
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+class Speechless(NoCaptions):
+    """Has no words for the second step, or the wrong ones."""
+
+    def __init__(self, wrong=False):
+        self.wrong = wrong
+
+    def caption(self, timestep):
+        if int(timestep.observation["x"][1]) < 2:
+            return "once"
+        return b"twice" if self.wrong else {}["twice"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(False, "the captioner: it raised KeyError: 'twice'"), (True, "got a caption of type bytes")]
+)
+def test_what_a_captioner_raises_is_told_with_where(wrong, said):
+    vector = VectorEnvironment(scripted(partial(Speechless, wrong)), 2, seed=0)
+    vector.reset()
+    vector.step(zeros(2))
+    with pytest.raises(ContractViolation, match=f"environment 0, episode 0 .*, step 2: {said}"):
+        vector.step(zeros(2))
 
 
 def test_a_missing_observation_is_a_broken_contract():

@@ -65,6 +65,15 @@ class LateNan(Catch):
         timestep = super().step(action)
         return timestep._replace(reward=float("nan")) if LateNan.steps > 600 else timestep
 
+class LateCrash(Catch):
+    """Keeps the contract while it is looked at."""
+    steps = 0
+    def step(self, action):
+        LateCrash.steps += 1
+        if LateCrash.steps > 600:
+            raise OSError("the simulator has gone")
+        return super().step(action)
+
 class Unseeded(Catch):
     """By how many episodes there were, not by the seed: the first and the second begin apart."""
     episodes = 0
@@ -250,6 +259,20 @@ def test_a_tiny_run_trains_reports_and_is_resumed(guerdon, tmp_path):
     assert [p.name for p in (tmp_path / "runs").iterdir() if p.is_dir()] == [directory.root.name]
 
 
+def test_a_report_that_cannot_be_drawn_costs_neither_the_books_nor_the_copy(guerdon, tmp_path, monkeypatch):
+    def bug(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("pipelines.reports.page.write_report", bug)
+    monkeypatch.setattr(sys, "argv", ["guerdon", "train", *TINY, "run=mine", f"storage={tmp_path / 'there'}"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+    assert guerdon("fetch", tmp_path / "there" / "mine", "runs=elsewhere")[0] == 0
+    copy = RunDirectory(tmp_path / "elsewhere" / "mine")
+    assert json.loads(copy.ledger.read_text())["balanced"]
+    assert (copy.logs / "driver.jsonl").is_file()  # logs go at the end, and not before
+
+
 # Bad input ----------------------------------------------------------------------------------------------------------
 
 
@@ -314,12 +337,17 @@ def test_an_environment_that_breaks_the_contract_is_refused(refused, tmp_path, m
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_environment_that_breaks_it_late_ends_the_run_in_one_line_and_saves_it(refused, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("world", "what"), [("LateNan", "got reward nan"), ("LateCrash", "it raised OSError: the simulator has gone")]
+)
+def test_an_environment_that_breaks_it_late_ends_the_run_in_one_line_and_saves_it(
+    refused, tmp_path, monkeypatch, world, what
+):
     (tmp_path / "broken_worlds.py").write_text(WORLDS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "broken_worlds", raising=False)
-    said = refused("train", *tiny(frames=100000), "task=broken_worlds:LateNan")
-    assert "environment" in said and "got reward nan" in said
+    said = refused("train", *tiny(frames=100000), f"task=broken_worlds:{world}")
+    assert "environment" in said and what in said
     directory = RunDirectory.existing("last", tmp_path / "runs")
     assert directory.report.is_file() and json.loads(directory.ledger.read_text())["balanced"]
     assert list(directory.checkpoints.iterdir())

@@ -76,6 +76,22 @@ def test_a_name_that_is_taken_and_a_sweep_that_is_not_there_are_refused(tmp_path
         resume_sweep("../nets", tmp_path)
 
 
+def test_a_sweep_that_goes_on_is_not_gone_on_with_by_another(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("pipelines.sweeps.sweep._tune", lambda *_: started.append(1))
+    root = tmp_path / "nets"
+    root.mkdir()
+    row = {"trial": "trial-00000", "status": "finished"}
+    asked = {"recipe": "catch", "words": ["seed=[1,2]", "runner=local"], "settings": {"name": "nets"}}
+    (root / "sweep.json").write_text(json.dumps({"asked": asked, "mlflow_run": "", "trials": [row]}))
+    holder = RunDirectory(root)
+    holder.lock()
+    with pytest.raises(UserError, match="another process is writing to"):
+        resume_sweep("nets", tmp_path)
+    assert not started and json.loads((root / "sweep.json").read_text())["trials"] == [row]
+    holder.unlock()
+
+
 def test_a_trial_asks_for_the_cores_of_its_largest_run(tmp_path):
     def cpus(*words):
         return plan_sweep("catch", words, tmp_path, Settings()).cpus
