@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cluster.manifests.deployment import SECRET_URL
 from pipelines.errors import UserError
 
 AnyExperiment = TypeVar("AnyExperiment", bound=BaseModel)
@@ -73,8 +74,15 @@ def apply(experiment: AnyExperiment, values: dict[str, Any]) -> AnyExperiment:
     """The experiment with some values replaced.
 
     Raises:
-        UserError: a key or a value does not fit; the message names the nearest key.
+        UserError: a key or a value does not fit; the message names the nearest key. Or a value holds a password.
     """
+    for key, value in values.items():
+        if SECRET_URL.search(str(value)):
+            raise UserError(
+                f"{key} holds a user and a password, and a run's config can be read by many; give them to the "
+                "environment, as the library behind it expects: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "the variable of judge.api_key_env, the keys of a cloud, ~/.pgpass"
+            )
     tree = experiment.model_dump()
     paths = {key: (key if isinstance(value, dict) else SHORT.get(key, key)).split(".") for key, value in values.items()}
     # The kind of judge comes first, wherever it was given: it decides which settings there are.

@@ -18,6 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cluster.manifests.deployment import SECRET_URL
+from cluster.secrecy import redacted
 from pipelines.errors import UserError
 
 PARENT_RUN = "GUERDON_MLFLOW_PARENT"  # environment variable: the MLflow run below which a new one is shown
@@ -26,6 +28,12 @@ AT_ONCE = 1000  # metrics that MLflow takes in one call
 SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 History = Callable[[], Iterable[tuple[float, int, Mapping[str, Any]]]]  # time, step, numbers
+
+
+def is_secret(name: str, value: Any) -> bool:
+    """Whether a setting smells of a secret: by its name, unless it is a number of something, or by a URL's password."""
+    named = SECRET.search(name) is not None and not isinstance(value, int | float | None)
+    return named or SECRET_URL.search(str(value)) is not None
 
 
 class Config(BaseModel):
@@ -59,7 +67,7 @@ class Tracker:
             config: where.
             runs: directory of the runs, for the default SQLite file.
             name: of the run.
-            parameters: flat parameters; values of names that smell of secrets are left out.
+            parameters: flat parameters; values that smell of secrets are left out.
             resume: id of an MLflow run to go on with; where the store has none of it, another one is begun.
             history: what that one is told first.
 
@@ -94,7 +102,7 @@ class Tracker:
                 if before is not None:
                     tags[CONTINUES] = before
                 self.run_id = self._client.create_run(ident, run_name=name, tags=tags).info.run_id
-                params = [Param(k, str(v)[:500]) for k, v in parameters.items() if not SECRET.search(k)]
+                params = [Param(k, str(v)[:500]) for k, v in parameters.items() if not is_secret(k, v)]
                 for start in range(0, len(params), 100):
                     self._client.log_batch(self.run_id, params=params[start : start + 100])
             else:
@@ -102,9 +110,9 @@ class Tracker:
                 self._client.update_run(resume, status="RUNNING")
             self._tag = RunTag
         except Exception as error:  # MLflow's own, its database's, or the network's
-            first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            first = redacted((str(error).splitlines() or [type(error).__name__])[0][:200])
             raise UserError(
-                f"the MLflow store at {self.uri} does not answer: {first}; mend tracking.uri "
+                f"the MLflow store at {redacted(self.uri)} does not answer: {first}; mend tracking.uri "
                 "or set tracking.enabled=false"
             ) from None
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue(maxsize=256)

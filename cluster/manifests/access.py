@@ -29,17 +29,29 @@ def runs_claim(deployment: Deployment) -> dict[str, Any]:
 
 
 def network_policy(deployment: Deployment) -> dict[str, Any]:
-    """Pods of a deployment talk to each other; Prometheus may read; out go only DNS and the ports that are named."""
+    """Pods of a deployment talk to each other; Prometheus may read; out go only DNS and the ports that are named.
+
+    Whoever is in the namespace, or in one of `callers`, may call the reward that is served: it asks for its token.
+    """
     own = {"podSelector": {"matchLabels": labels(deployment)}}
     prometheus = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": deployment.prometheus_namespace}}
     }
-    operator = {
+    operator = {  # its name differs between Helm and kustomize, its component does not
         "namespaceSelector": {},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "kuberay-operator"}},
     }
-    submitter = {"podSelector": {"matchLabels": {"ray.io/originated-from-crd": "RayJob"}}}
-    dashboard = [{"port": PORTS["dashboard"], "protocol": "TCP"}, {"port": PORTS["serve"], "protocol": "TCP"}]
+    # The pod of the Job that submits: as KubeRay labels it, and as Kubernetes does, whatever version of KubeRay it is.
+    submitters = [
+        {"podSelector": {"matchLabels": {"ray.io/originated-from-crd": "RayJob"}}},
+        {"podSelector": {"matchLabels": {"batch.kubernetes.io/job-name": f"{deployment.name}-train"}}},
+    ]
+    callers = [
+        {"podSelector": {}},
+        *({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}} for name in deployment.callers),
+    ]
+    serve = [{"port": PORTS["serve"], "protocol": "TCP"}]
+    dashboard = [{"port": PORTS["dashboard"], "protocol": "TCP"}, *serve]
     outside: list[dict[str, Any]] = [{"port": port, "protocol": "TCP"} for port in deployment.egress_ports]
     egress: list[dict[str, Any]] = [{"to": [own]}, {"ports": DNS}]
     if outside:  # a rule without ports would be one for all ports
@@ -55,7 +67,8 @@ def network_policy(deployment: Deployment) -> dict[str, Any]:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {"from": [own]},
-                {"from": [operator, submitter], "ports": dashboard},
+                {"from": [operator, *submitters], "ports": dashboard},
+                {"from": callers, "ports": serve},
                 {"from": [prometheus], "ports": [{"port": PORTS["metrics"], "protocol": "TCP"}]},
             ],
             "egress": egress,

@@ -141,6 +141,7 @@ class Deployment(Part):
         drain_grace_s: how long a node that is going away may take; GCP gives 30 s, AWS two minutes.
         egress_ports: TCP ports outside that pods may reach: 443 for storage and judges, 6443 for the API.
         prometheus_namespace: from where metrics may be read.
+        callers: namespaces, beside the deployment's own, from which the reward that is served may be called.
         retries: how often the job is submitted again, each time to a new cluster, before it counts as failed.
         ttl_s: how long the cluster of a finished job stays.
         deadline_s: after which the job is ended; None: never.
@@ -169,6 +170,7 @@ class Deployment(Part):
     drain_grace_s: int = Field(default=25, ge=5, le=600)
     egress_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443, 6443)
     prometheus_namespace: Name = "monitoring"
+    callers: tuple[Name, ...] = ()
     retries: int = Field(default=3, ge=0)
     ttl_s: int = Field(default=600, ge=0)
     deadline_s: int | None = Field(default=None, ge=60)

@@ -53,9 +53,16 @@ def chosen(root: Path, max_mb: float = MAX_MB) -> Packed:
     """The files of a checkout that are not ignored.
 
     Raises:
-        UserError: they are too large, one looks like a secret, or a link leads out of the checkout.
+        UserError: they are too large, one looks like a secret or cannot be read, or a link leads out of the checkout.
     """
-    root = root.resolve()
+    try:
+        return _chosen(root.resolve(), max_mb)
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError until Python 3.13
+        what = " ".join(str(error).split())
+        raise UserError(f"the checkout cannot be read: {what}; mend it, or name it in .guerdonignore") from None
+
+
+def _chosen(root: Path, max_mb: float) -> Packed:
     files = tuple(sorted(_walk(root, Path(), ())))
     sizes = {file: (root / file).stat().st_size for file in files}
     total = sum(sizes.values())

@@ -126,8 +126,14 @@ def submit(order: Order, jobs: Jobs, records: Path, say: Callable[[str], None] =
         metadata = {"guerdon": json.dumps(asdict(order))}
         libraries = runtime_environment(order.environment)
         jobs.submit(order.command(), ident, Path(folder), libraries, {JOB: "1"}, metadata)
-    keep(ident, order, records)
     say(f"job {ident}: {len(packed.files)} files, {packed.size_bytes / 2**20:.1f} MB, run {order.run} in {order.runs}")
+    try:
+        keep(ident, order, records)
+    except OSError as error:  # the job runs: that its record could not be written must not hide it
+        say(
+            f"{records} cannot be written ({error.strerror}), so that this machine will not remember the job; where the "
+            f"cluster forgets it too, submit it again with run={order.run} runs={order.runs}"
+        )
     return ident
 
 

@@ -209,6 +209,58 @@ def test_no_port_outside_is_no_rule_rather_than_one_for_all_ports(tmp_path):
     assert len(egress) == 2 and all(rule.get("to") or rule.get("ports") for rule in egress)
 
 
+def reaches(policy, port, namespace, pod):
+    """Whether a pod with these labels, in a namespace, may come in at a port: by the words of NetworkPolicy."""
+
+    def fits(peer):
+        spaces, pods = peer.get("namespaceSelector"), peer.get("podSelector", {})
+        own = policy["metadata"]["namespace"]
+        here = namespace == own if spaces is None else named({"kubernetes.io/metadata.name": namespace}, spaces)
+        return here and named(pod, pods)
+
+    def named(labels, selector):
+        return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+    rules = [r for r in policy["spec"]["ingress"] if "ports" not in r or port in [one["port"] for one in r["ports"]]]
+    return any(fits(peer) for rule in rules for peer in rule["from"])
+
+
+def test_whoever_has_to_comes_in_and_nobody_else(tmp_path):
+    write_manifests({"name": "lab", "namespace": "ours", "callers": ["trainers"]}, tmp_path / "m")
+    found = resources(tmp_path / "m")
+    policy = found["NetworkPolicy"]
+    own = found["RayJob"]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["metadata"]["labels"]
+    assert named_own(policy, own)
+    operator = {"app.kubernetes.io/component": "kuberay-operator"}
+    submitter = {"batch.kubernetes.io/job-name": found["RayJob"]["metadata"]["name"]}
+    for port in (6379, 8265, 8000, 8080, 10001):
+        assert reaches(policy, port, "ours", own)
+        assert reaches(policy, port, "kuberay", operator) == (port in (8265, 8000))
+        assert reaches(policy, port, "ours", submitter) == (port in (8265, 8000))
+        assert reaches(policy, port, "ours", {"app": "trainer"}) == (port == 8000)
+        assert reaches(policy, port, "trainers", {"app": "trainer"}) == (port == 8000)
+        assert reaches(policy, port, "monitoring", {"app": "prometheus"}) == (port == 8080)
+        assert not reaches(policy, port, "elsewhere", {"app": "trainer"})
+
+
+def named_own(policy, labels):
+    return policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_served_reward_has_its_token_from_a_secret_and_training_has_not(tmp_path):
+    write_manifests({"name": "lab"}, tmp_path / "m")
+    found = resources(tmp_path / "m")
+
+    def tokens(kind):
+        variables = [v for t in templates(found[kind]) for v in t["spec"]["containers"][0]["env"]]
+        return [v["valueFrom"]["secretKeyRef"] for v in variables if v["name"] == "GUERDON_REWARD_TOKEN"]
+
+    served = tokens("RayService")
+    assert served and all(one == {"name": "lab-reward-token", "key": "token"} for one in served)
+    assert tokens("RayJob") == []
+    assert "NAME-reward-token" in (HOUSE / "docs/operations.md").read_text()
+
+
 def test_a_number_of_tokens_is_no_secret(tmp_path):
     assert not holds_secret("rates.tokens_per_minute=1000") and not holds_secret("judge.api_key_env=MINE")
     assert not holds_secret("sampling.max_tokens=64") and holds_secret("judge.api_key=x")

@@ -116,6 +116,14 @@ def test_a_value_that_does_not_fit_is_said_with_its_key(text, said):
     assert said in refused(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["tracking.uri=postgresql://me:word@host/mlflow", "judge.url=https://me:word@judge/v1"]
+)
+def test_a_password_in_an_address_does_not_get_into_a_config(text):
+    said = refused("judge=openai", text)
+    assert "can be read by many" in said and "word" not in said.replace("password", "")
+
+
 def test_a_key_given_twice_is_refused():
     assert "'seed' twice" in refused("seed=1", "seed=2")
 

@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipelines.errors import UserError
-from pipelines.tracking import CONTINUES, SECRET, CallTracer, Config, NoTracker, start_tracker
+from pipelines.tracking import CONTINUES, CallTracer, Config, NoTracker, is_secret, start_tracker
 
 
 def test_tracking_can_be_switched_off(tmp_path):
@@ -21,7 +21,12 @@ def test_tracking_can_be_switched_off(tmp_path):
 
 @pytest.mark.parametrize("name", ["judge.api_key_env", "ray.auth_token", "x.PASSWORD", "client_secret"])
 def test_names_that_smell_of_secrets_are_known(name):
-    assert SECRET.search(name)
+    assert is_secret(name, "value")
+
+
+def test_a_number_of_tokens_is_no_secret_and_a_password_in_an_address_is_one():
+    assert not is_secret("sampling.max_tokens", 64) and not is_secret("rates.tokens_per_minute", None)
+    assert not is_secret("tracking.uri", "http://mlflow:5000") and is_secret("tracking.uri", "http://me:word@mlflow")
 
 
 @pytest.mark.slow

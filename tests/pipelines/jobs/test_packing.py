@@ -158,3 +158,14 @@ def test_this_checkout_can_be_packed():
     assert {"pipelines/cli.py", "constraints.txt", "envs/catch.py"} <= found
     assert packed.size_bytes < 30 * 2**20 and not any(name.startswith(("runs/", "tests/", ".venv/")) for name in found)
     assert not looks_secret(CHECKOUT / "pipelines" / "jobs" / "packing.py")
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, monkeypatch):
+    write(tmp_path, **{"a.py": ""})
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pipelines.jobs.packing.looks_secret", closed)
+    with pytest.raises(UserError, match=r"the checkout cannot be read: .*Permission denied.*a\.py.*\.guerdonignore"):
+        chosen(tmp_path)

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from pipelines.errors import UserError
+from pipelines.jobs import submission
 from pipelines.jobs.submission import Order, code_of, keep, order_of, remembered, runtime_environment
 
 OWN = {"run": "mine", "runs": "/shared/runs", "environment": "cluster", "max_mb": 50.0}
@@ -82,6 +83,30 @@ def test_an_order_is_remembered_here_when_the_cluster_has_forgotten_it(tmp_path)
     keep("mine-1", order, tmp_path)
     assert remembered("mine-1", None, tmp_path) == order
     assert [path.name for path in tmp_path.iterdir()] == ["mine-1.json"]
+
+
+class Taking:
+    """A jobs server that takes everything."""
+
+    address, in_clear = "http://127.0.0.1:8265", False
+
+    def __init__(self):
+        self.taken = []
+
+    def submit(self, entrypoint, ident, *rest):
+        self.taken.append(ident)
+
+
+def test_a_job_that_was_sent_is_told_where_its_record_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "code.py").write_text("x = 1")
+    monkeypatch.setattr(submission, "CHECKOUT", tmp_path / "checkout")
+    (tmp_path / "file").touch()
+    jobs, said = Taking(), []
+    order = Order(("catch",), run="mine", runs="/shared/runs", environment="cluster")
+    ident = submission.submit(order, jobs, tmp_path / "file" / "jobs", said.append)
+    assert jobs.taken == [ident] and f"job {ident}: 1 files" in said[0]
+    assert "will not remember the job" in said[1] and "run=mine runs=/shared/runs" in said[1]
 
 
 @pytest.mark.parametrize("ident", ["../mine", "a/b", "", ".x"])
