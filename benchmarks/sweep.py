@@ -34,7 +34,7 @@ from pipelines.judging.judges import prepare_judge
 from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.table import find_recipe
-from pipelines.results import commit
+from pipelines.results import commit_at_start
 from pipelines.roles import task_of
 from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
@@ -87,7 +87,7 @@ class Outcome:
         curve: environment frames, success rate and return over the last 100 episodes; None before there are 100.
         final_success: over the episodes that ended in the last tenth of the frames.
         final_return: likewise.
-        commit: of the checkout when it ended.
+        commit: of the checkout when it began.
         judge: fingerprint of the judge that answered.
     """
 
@@ -194,7 +194,7 @@ def run_here(folder: Path, experiment: Experiment) -> Outcome:
         questions=books.asked,
         verdicts=books.ok,
         ledger_balanced=bool(accounts["balanced"]),
-        commit=commit(),
+        commit=commit_at_start(),
         judge=run.verdict_log[0].judge_fingerprint if run.verdict_log else None,
     )
 

@@ -99,6 +99,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
             ray.shutdown()
             raise
         except Exception as error:
+            ray.shutdown()  # what of it has begun would live as long as this process
             where = f"join Ray at {config.address!r}" if config.address else "start Ray on this machine"
             raise ClusterUnavailable(
                 f"could not {where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "

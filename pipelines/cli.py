@@ -6,6 +6,8 @@ mend is said in one line, with exit code 2. A command is a function in a file of
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -25,6 +27,18 @@ from pipelines.commands import (
     trusting,
 )
 from pipelines.errors import UserError
+
+OF_THE_DISK = {
+    errno.EACCES: "expected a place that you may read and write: change its rights, or choose another",
+    errno.EPERM: "expected a place that you may read and write: change its rights, or choose another",
+    errno.EROFS: "expected a place that can be written: choose another, or mount it so",
+    errno.ENOTDIR: "expected a folder: choose another name, or take the file away",
+    errno.ENOSPC: "make room, or choose another place",
+    errno.EDQUOT: "make room within your quota, or choose another place",
+    errno.EIO: "the disk or the server behind it fails: mend it, or choose another place",
+    errno.ESTALE: "the server behind it has changed: mount it again",
+}
+"""What of the disk a person can mend, and how."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,6 +69,7 @@ def main() -> NoReturn:
     try:
         check_house()
         code = app(standalone_mode=False)  # what typer.Exit was raised with, or None
+        sys.stdout.flush()  # here, where it is known what to make of it if nobody reads
     except UserError as error:
         print(f"guerdon: {error}", file=sys.stderr)
         sys.exit(2)
@@ -63,6 +78,14 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         print("guerdon: interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # `guerdon … | head`: nobody reads on, and that is no mistake
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says so when it ends
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in OF_THE_DISK or error.filename is None:
+            raise
+        print(f"guerdon: {error.filename}: {error.strerror}; {OF_THE_DISK[error.errno]}", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         if hasattr(error, "format_message"):  # usage errors of the command line itself
             if message := error.format_message():  # empty where the help was printed instead

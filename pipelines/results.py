@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import metadata
@@ -121,6 +122,8 @@ def write_result(
 ) -> Result:
     """Complete a result with date, commit, machine and versions, check it, and write it in one piece.
 
+    The commit is the one with which a benchmark began, however long it took.
+
     Args:
         path: docs/results/NAME.json; its folder is made where it is missing.
         name: the file's name without its ending.
@@ -145,7 +148,7 @@ def write_result(
         holds=holds,
         command=" ".join(word for word in command.split(" ") if not word.startswith(PLACES)),
         date=date.today(),
-        commit=commit(),
+        commit=commit_at_start(),
         machine=Machine.here(),
         versions=versions(),
         figures=dict(figures),
@@ -207,3 +210,17 @@ def _git(root: Path, *arguments: str) -> str:
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=60
     )
     return answer.stdout.strip()
+
+
+def _of_a_benchmark() -> str | None:
+    """The checkout as a benchmark begins (`python -m benchmarks.NAME`); None in other processes, which need not ask."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return commit() if spec is not None and spec.name.startswith("benchmarks.") else None
+
+
+_at_start = _of_a_benchmark()
+
+
+def commit_at_start() -> str:
+    """The commit that this process runs: a benchmark of an hour does not run what is committed meanwhile."""
+    return _at_start or commit()

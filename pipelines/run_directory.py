@@ -155,8 +155,8 @@ class RunDirectory:
             UserError: there is none, or it is not a run.
         """
         if text == "last":
-            found = sorted(
-                (p for p in runs.glob("*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime
+            found = sorted(  # a hidden one is on its way here from its mirror
+                (p for p in runs.glob("[!.]*") if (p / "config.yaml").is_file()), key=lambda p: p.stat().st_mtime
             )
             if not found:
                 raise UserError(
@@ -204,9 +204,13 @@ class RunDirectory:
             )
 
     def append_line(self, path: Path, record: Mapping[str, Any]) -> None:
-        """Add one JSON line."""
-        with path.open("a") as file:
-            file.write(json.dumps(record, allow_nan=False, default=str) + "\n")
+        """Add one JSON line; behind one that was cut short, by a process that died or a full disk, a new one begins."""
+        line = json.dumps(record, allow_nan=False, default=str).encode() + b"\n"
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
 
     def lines(self, path: Path) -> Iterator[dict[str, Any]]:
         """The JSON lines of a file; a last line that was cut short is left out."""

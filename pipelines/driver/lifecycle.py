@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from pipelines.display import Display
+from pipelines.errors import UserError
 from pipelines.run_directory import RunDirectory
 
 
@@ -62,6 +64,17 @@ def restored_or_left(run: Resumable) -> Restored:
         run.display.close()
         run.directory.unlock()
         raise
+
+
+def told_of_disk(error: OSError, directory: RunDirectory) -> UserError | None:
+    """What a person can mend of a disk that failed while a run went on; None where it is something else."""
+    go_on = f"go on with resume={directory.root}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"no space is left below {directory.root}; make room and {go_on}")
+    if error.errno in (errno.EIO, errno.ESTALE, errno.EROFS):
+        what = f"{error.filename or directory.root}: {error.strerror}"
+        return UserError(f"the disk of the run, or the server behind it, fails ({what}); mend or mount it and {go_on}")
+    return None
 
 
 def write_config(experiment: BaseModel, directory: RunDirectory) -> None:

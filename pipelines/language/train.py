@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, restored_or_left, write_config
+from pipelines.driver.lifecycle import graceful_stop, restored_or_left, told_of_disk, write_config
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
@@ -188,10 +187,8 @@ def train(
     except (LearningDiverged, RoleFailing, ConnectionError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"no space is left below {directory.root}; make room and go on with resume={directory.root}"
-            ) from error
+        if (told := told_of_disk(error, directory)) is not None:
+            raise told from error
         raise
     finally:
         _finish(run, display, status, say)

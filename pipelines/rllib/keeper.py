@@ -14,7 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cluster.nodes import node_here
 from cluster.serving import Service, ServiceUnavailable, serving
 from pipelines.errors import UserError
 from pipelines.judging.asking import annotator_for, examine_judge
@@ -215,8 +217,10 @@ def keeping(run: Run, states: Mapping[str, Any] | None = None) -> Iterator[Keepe
             serve = experiment.serving
             judge, goal = experiment.judge, task_of(experiment).goal
             factory = partial(served_judge, judge, goal, serve.threads, serve.batch_tokens, experiment.fallback_judge)
-            service = stack.enter_context(serving("judge", factory, "ask", serve))
-        desk: Any = ray.remote(num_cpus=0)(Desk).remote()
+            service = stack.enter_context(serving("judge", factory, "ask", serve, experiment.placement.judge))
+        # Beside the driver: a node that may go must not take along what nobody has fetched yet.
+        beside = NodeAffinitySchedulingStrategy(node_here(), soft=False)
+        desk: Any = ray.remote(num_cpus=0, scheduling_strategy=beside)(Desk).remote()
         stack.callback(ray.kill, desk)
         keeper = Keeper(run, desk, service, states)
         try:

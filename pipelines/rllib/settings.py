@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cluster.placement import Config as PlacementConfig
+from cluster.placement import Place
+
 if TYPE_CHECKING:
     from pipelines.experiment import Experiment
 
@@ -35,6 +38,14 @@ def unsupported(experiment: Experiment) -> str | None:
             "reward.on_null=omit: RLlib's V-trace ends the return where the loss is masked; rllib-ppo can mask",
         ),
         (experiment.scaling.learners.around(experiment.learners)[1] > 1, "learners=1, and no more by scaling.learners"),
+        (
+            len({*experiment.scaling.actors.around(experiment.actors.count)}) > 1,
+            "no scaling.actors: RLlib's env runners keep their number",
+        ),
+        (
+            experiment.placement.model_copy(update={"judge": Place()}) != PlacementConfig(),
+            "no placement.* but placement.judge: RLlib places what is its own",
+        ),
         (experiment.learner_device != "cpu", "learner_device=cpu"),
         (experiment.actors.inference == "server", "actors.inference=actor"),
         (experiment.replay.shards > 1, "replay.shards=1: RLlib keeps no replay"),

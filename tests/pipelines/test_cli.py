@@ -237,6 +237,23 @@ def test_an_error_of_ours_keeps_its_traceback(guerdon, monkeypatch):
         cli.main()
 
 
+def test_what_the_disk_refuses_is_one_line_with_its_path(refused, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").write_text("a file")
+    said = refused("train", *TINY, "run=mine")
+    assert os.path.join("runs", "mine") in said and "expected a folder" in said
+
+
+@pytest.mark.slow
+def test_whoever_reads_no_further_is_no_error(tmp_path):
+    command = [sys.executable, "-m", "pipelines.cli", "train", "--dry-run"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=250)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 # A run, from the first word to the report ---------------------------------------------------------------------------
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines import results
 from pipelines.results import Figure, commit, figure, read_result, versions, write_result
 
 CLAIM = "Judging costs less than a tenth of the frames per second."
@@ -108,6 +111,17 @@ def test_the_commit_says_whether_the_checkout_was_changed(tmp_path):
     assert len(commit(tmp_path)) == 40
     (tmp_path / "code.py").write_text("x = 2\n")
     assert commit(tmp_path).endswith("-modified")
+
+
+def test_a_benchmark_says_with_which_commit_it_began(tmp_path, monkeypatch):
+    def begin(module):
+        monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=SimpleNamespace(name=module)))
+        return results._of_a_benchmark()
+
+    monkeypatch.setattr(results, "commit", lambda: "a" * 40)
+    assert begin("benchmarks.capacity") == "a" * 40 and begin("pipelines.cli") is None
+    monkeypatch.setattr(results, "_at_start", "b" * 40)  # and then somebody has committed something
+    assert write(tmp_path).commit == "b" * 40
 
 
 def test_a_library_that_is_not_installed_has_no_version():

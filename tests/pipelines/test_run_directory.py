@@ -40,6 +40,8 @@ def test_a_run_is_found_by_path_by_name_and_as_the_last(tmp_path):
     os.utime(two.root, (1, 1))
     (tmp_path / "mlflow.db").touch()
     (tmp_path / "not-a-run").mkdir()
+    (tmp_path / ".three.fetching-x").mkdir()
+    (tmp_path / ".three.fetching-x" / "config.yaml").touch()
     assert RunDirectory.existing(str(one.root), tmp_path / "elsewhere").root == one.root
     assert RunDirectory.existing(two.root.name, tmp_path).root == two.root
     assert RunDirectory.existing("last", tmp_path).root == one.root
@@ -118,6 +120,17 @@ def test_lines_are_read_up_to_one_that_was_cut_short(tmp_path):
             records[: whole[:end].count(b"\n")],
             records[: whole[: end + 1].count(b"\n")],
         )
+
+
+def test_a_line_that_was_cut_short_does_not_take_the_next_with_it(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.append_line(directory.events, {"what": "died"})
+    with directory.events.open("a") as file:
+        file.write('{"what": "reco')  # and there the process was killed
+    for what in ("resumed", "started"):
+        directory.append_line(directory.events, {"what": what})
+    assert [line["what"] for line in directory.lines(directory.events)] == ["died", "resumed", "started"]
+    assert directory.events.read_text().count("\n") == 4
 
 
 def test_numbers_that_json_does_not_have_are_refused(tmp_path):
