@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
+
+import pyarrow as pa
+from ray.exceptions import RayError
 
 from cluster.crew import Crew
 from cluster.events import RoleLost
@@ -166,8 +170,34 @@ class Writing:
             else:
                 admission.lost()
         shares.stands(index, standing)
-        for number, (report, rows) in enumerate(zip(reports, of_groups(await reference, reports), strict=True)):
-            if report.group in new:
-                self._judgement.begin(index, report, rows)
+        fresh = [report for report in reports if report.group in new]
+        within_s, stored_rows = self._ground.experiment.role_deadline_s, partial(shares.call, index, "rows")
+        rows = await rows_of(reference, reports, fresh, within_s, stored_rows)
+        for number, report in enumerate(fresh):
+            self._judgement.begin(index, report, rows[report.group])
             if number % BUNDLE == BUNDLE - 1:
                 await asyncio.sleep(0)  # hundreds at a time would make the learner wait
+
+
+async def rows_of(
+    reference: Awaitable[pa.RecordBatch],
+    reports: Sequence[GroupReport],
+    wanted: Sequence[GroupReport],
+    within_s: float,
+    stored: Callable[[list[tuple[int, int, int]]], Awaitable[list[pa.RecordBatch]]],
+) -> dict[int, pa.RecordBatch]:
+    """The rows of groups by number: as they came, or, where they are gone with their engine's node, as they are stored.
+
+    Args:
+        reference: the rows of all `reports`, one group behind the other.
+        reports: of the groups in it.
+        wanted: those of which rows are needed; each is stored.
+        within_s: how long the rows may take to come.
+        stored: gives rows by the keys of their groups.
+    """
+    try:
+        batch = await asyncio.wait_for(reference, within_s)
+    except (RayError, asyncio.TimeoutError):
+        batches = await stored([report.key for report in wanted])
+        return {report.group: rows for report, rows in zip(wanted, batches, strict=True)}
+    return {report.group: rows for report, rows in zip(reports, of_groups(batch, reports), strict=True)}
