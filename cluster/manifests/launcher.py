@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cluster.jobs import STOP_WAIT_S
 from cluster.manifests.deployment import Deployment, Pool, pieces
 
 TOKEN = "~/.ray/auth_token"
-START = "ulimit -n 65536; RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ray start"
+START = (
+    f"ulimit -n 65536; RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S} ray start"
+)
 HEAD_AWS, HEAD_GCP = "m7i.xlarge", "n2-standard-4"
 IMAGE_GCP = "projects/deeplearning-platform-release/global/images/family/common-cu129-ubuntu-2204-nvidia-570"
 

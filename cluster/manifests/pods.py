@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.jobs import STOP_WAIT_S
 from cluster.manifests.deployment import Deployment, Pool
 
 USER = 10001  # of the image; a number, so that Kubernetes can see that it is not root
@@ -24,19 +25,14 @@ PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080
 
 def head(deployment: Deployment) -> dict[str, Any]:
     """The group of the head: it coordinates, drives the run, and offers no CPU to actors."""
-    return {
-        "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
-        "template": _template(deployment, "ray-head", deployment.head_cpu, deployment.head_memory, 0, tuple(PORTS)),
-    }
+    template = _template(deployment, "ray-head", deployment.head_cpu, deployment.head_memory, 0, tuple(PORTS))
+    return {"rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"}, "template": template}
 
 
 def workers(deployment: Deployment, pool: Pool) -> dict[str, Any]:
     """The group of a pool."""
     template = _template(deployment, "ray-worker", pool.cpu, pool.memory, pool.gpu, ("metrics", "serve"))
     spec = template["spec"]
-    # A pod that is told to go tells Ray first: nothing new comes, and who watches its node moves away.
-    spec["containers"][0]["lifecycle"] = {"preStop": {"exec": {"command": ["/bin/sh", "-c", leaving(deployment)]}}}
-    spec["terminationGracePeriodSeconds"] = deployment.drain_grace_s + 5
     tolerations = []
     if pool.spot:
         own = tuple(taint.partition("=")[::2] for taint in deployment.tolerate)
@@ -90,6 +86,9 @@ def _template(
         "env": environment(deployment),
         "resources": {"requests": dict(amount), "limits": dict(amount)},
         "securityContext": security(),
+        # A pod that is told to go tells Ray first: nothing new comes, who watches its node moves away, and the run of a
+        # head that goes is saved.
+        "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", leaving(deployment)]}}},
         "volumeMounts": [
             {"name": "runs", "mountPath": RUNS},
             {"name": "ray", "mountPath": "/tmp/ray"},
@@ -99,6 +98,7 @@ def _template(
     spec: dict[str, Any] = {
         "automountServiceAccountToken": name == "ray-head",  # only the autoscaler speaks to the API
         "restartPolicy": "Never",  # the autoscaler replaces nodes, and must not meet one again
+        "terminationGracePeriodSeconds": deployment.drain_grace_s + 5,
         "securityContext": {"fsGroup": USER},
         "containers": [container],
         "volumes": [
@@ -121,6 +121,7 @@ def environment(deployment: Deployment) -> list[dict[str, Any]]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "GUERDON_CACHE": f"{RUNS}/.cache",
         "RAY_worker_register_timeout_seconds": "120",
+        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),  # Ray's own 3 s are too few to save a run
     }
     found: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items()]
     for entry in deployment.secret_env:

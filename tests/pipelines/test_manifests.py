@@ -20,6 +20,7 @@ import yaml
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from typer.testing import CliRunner
 
+from cluster.jobs import STOP_WAIT_S
 from cluster.manifests.deployment import holds_secret, pieces
 from pipelines.cli import app
 from pipelines.errors import UserError
@@ -279,6 +280,19 @@ def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
     command = spot["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
     grace_s = int(re.search(r"--deadline-remaining-seconds (\d+)", command)[1])
     assert grace_s < spot["terminationGracePeriodSeconds"]
+
+
+def test_a_run_that_is_told_to_stop_has_time_to_save(tmp_path):
+    write_manifests(EVERYTHING, tmp_path / "m")
+    found = resources(tmp_path / "m")
+    for template in templates(found["RayJob"]):
+        (container,) = template["spec"]["containers"]
+        assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(STOP_WAIT_S)} in container["env"]
+        assert "ray drain-node" in container["lifecycle"]["preStop"]["exec"]["command"][2], "the head, too"
+        assert template["spec"]["terminationGracePeriodSeconds"] == 30
+    for cloud in ("aws", "gcp"):
+        started = yaml.safe_load((tmp_path / f"m/launcher/{cloud}.yaml").read_text())["head_start_ray_commands"][1]
+        assert f"RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S} ray start" in started
 
 
 def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
