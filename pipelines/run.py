@@ -20,7 +20,7 @@ from envs.storage.errors import StoreBusy
 from envs.trajectory import Fragment
 from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
-from pipelines.display import Display
+from pipelines.display import Display, progress
 from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.verdict_wait import Waited
@@ -393,6 +393,7 @@ class Run:
             **self.mirror.numbers(),
         }
         numbers = {k: float(v) for k, v in numbers.items() if v == v and abs(v) != float("inf")}
+        numbers["progress"] = progress(numbers, self.experiment.frames, self.experiment.minutes)
         self.display.show(numbers, self._lines())
         self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
         for what, why in self.mirror.news():

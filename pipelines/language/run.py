@@ -20,7 +20,7 @@ from envs.storage.errors import StoreBusy
 from envs.storage.store import Config as StoreConfig
 from learners.replay.ledger import ReplayLedger, combined
 from pipelines import checkpoint
-from pipelines.display import Display
+from pipelines.display import Display, progress
 from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
 from pipelines.errors import UserError
@@ -253,6 +253,7 @@ class LanguageRun:
             **{f"deaths/{role}": float(n) for role, n in deaths_by_role(self.status.deaths).items()},
             **self.mirror.numbers(),
         }
+        numbers["progress"] = progress(numbers, self.experiment.updates, self.experiment.minutes, "updates")
         failures = ", ".join(f"{k} {v}" for k, v in sorted(self._failures.items())) or "none"
         lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
         if self.status.deaths:

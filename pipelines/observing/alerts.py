@@ -36,10 +36,11 @@ ALERTS = (
     Alert(
         "GuerdonRunSilent",
         "max by (run) (max_over_time(ray_guerdon_frames_per_s[30m])) unless on (run) "
-        "max by (run) (ray_guerdon_frames_per_s)",
+        "max by (run) (ray_guerdon_frames_per_s) unless on (run) "
+        "max by (run) (max_over_time(ray_guerdon_progress_ratio[30m])) > 0.95",
         5,
         "page",
-        "The run reported within the last half hour, and does not report any more.",
+        "The run reported within the last half hour, was not near its end, and does not report any more.",
     ),
     Alert(
         "GuerdonLedgerImbalance",

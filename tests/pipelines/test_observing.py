@@ -36,6 +36,13 @@ def test_alerts_ask_for_metrics_that_there_are():
         assert asked_for(alert.expression) and asked_for(alert.expression) <= EXPORTED, alert.name
 
 
+def test_a_run_that_came_to_its_end_wakes_nobody():
+    silent = next(alert for alert in ALERTS if alert.name == "GuerdonRunSilent")
+    rest, done = str(promql_parser.parse(silent.expression)).rsplit("unless on (run)", 1)
+    assert "ray_guerdon_progress_ratio[30m]" in done and "> 0.95" in done, "a comparison binds closer than unless"
+    assert rest.count("unless on (run)") == 1 and "progress" not in rest
+
+
 def test_a_name_that_is_not_exported_is_noticed():
     assert not asked_for("max by (run) (ray_guerdon_frames_pers) > 1") <= EXPORTED
     with pytest.raises(ValueError):
