@@ -26,7 +26,7 @@ from pipelines.commands import (
     training,
     trusting,
 )
-from pipelines.errors import UserError
+from pipelines.errors import Unfinished, UserError
 
 OF_THE_DISK = {
     errno.EACCES: "expected a place that you may read and write: change its rights, or choose another",
@@ -73,6 +73,9 @@ def main() -> NoReturn:
     except UserError as error:
         print(f"guerdon: {error}", file=sys.stderr)
         sys.exit(2)
+    except Unfinished as error:
+        print(f"guerdon: {error}", file=sys.stderr)
+        sys.exit(75)
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -43,6 +43,10 @@ MIN_FREE_MB = 200
 LOGS, MODELS = "logs", "models"
 
 
+class RunBusy(UserError):
+    """Another process writes to a run."""
+
+
 class RunDirectory:
     """One run on disk."""
 
@@ -173,15 +177,22 @@ class RunDirectory:
         """Keep other runs out until this process ends.
 
         Raises:
-            UserError: another process writes here.
+            RunBusy: another process writes here.
+            UserError: the disk cannot keep others out.
         """
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RunBusy(
+                f"another process is writing to {self.root}; wait for it, stop it, or start a new run"
+            ) from None
+        except OSError as error:  # some mounts of buckets and of the network know no locks
             os.close(descriptor)
             raise UserError(
-                f"another process is writing to {self.root}; wait for it, stop it, or start a new run"
+                f"{self.root} is where files cannot be locked ({error.strerror}); set runs=DIRECTORY to a disk of this "
+                "machine or an NFS that locks, and keep a copy with storage="
             ) from None
         self._lock = descriptor
 

@@ -17,7 +17,7 @@ from envs.contract import ContractViolation, check_environment
 from learners.descent import LearningDiverged
 from pipelines.display import EXPERIENCE, Display, open_display
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, restored_or_left, told_of_disk, write_config
+from pipelines.driver.lifecycle import graceful_stop, restored_or_left, tell_stop, told_of_disk, write_config
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
 from pipelines.judging.judges import build_judge, judge_identity, prepare_judge
@@ -102,6 +102,7 @@ def train(
 
     Raises:
         UserError: something that a person can mend.
+        Unfinished: its node went away; it is saved.
     """
     check_storage(experiment.storage)
     logged = log_level()
@@ -172,9 +173,7 @@ def train(
         _finish(run, display, status, say)
         open_log(None, "driver")
         directory.unlock()
-    if run.stopping:
-        saved = f"saved at {run.status.learnt_frames:,} frames"
-        say(f"stopped by {run.stopping}; {saved}: go on with resume={directory.root}")
+    tell_stop(run, f"{run.status.learnt_frames:,} frames", directory, say)
     return directory
 
 

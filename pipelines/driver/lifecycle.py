@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -14,8 +14,12 @@ import yaml
 from pydantic import BaseModel
 
 from pipelines.display import Display
-from pipelines.errors import UserError
+from pipelines.errors import Unfinished, UserError
 from pipelines.run_directory import RunDirectory
+
+
+DRAIN = "the drain of the driver's node"
+"""Why a run stops where nobody asked it to."""
 
 
 class Restored(NamedTuple):
@@ -36,7 +40,7 @@ class Stoppable(Protocol):
     """A run that can be asked to stop.
 
     Attributes:
-        stopping: the name of the signal that asked; None: nobody did.
+        stopping: the name of the signal that asked, or why else it is to stop; None: it goes on.
     """
 
     stopping: str | None
@@ -102,3 +106,23 @@ def graceful_stop(run: Stoppable) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def tell_stop(run: Stoppable, saved_at: str, directory: RunDirectory, say: Callable[[str], None]) -> None:
+    """Say that a run was stopped before its end, and how to go on; nothing where it was not.
+
+    Args:
+        run: that has ended, and is saved.
+        saved_at: how far it was.
+        directory: of the run.
+        say: tells it.
+
+    Raises:
+        Unfinished: nobody asked it to stop.
+    """
+    if run.stopping is None:
+        return
+    text = f"stopped by {run.stopping}; saved at {saved_at}: go on with resume={directory.root}"
+    if run.stopping == DRAIN:
+        raise Unfinished(text)
+    say(text)

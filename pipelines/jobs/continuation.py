@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipelines import checkpoint
 from pipelines.errors import UserError
-from pipelines.run_directory import NAME, RunDirectory
+from pipelines.run_directory import NAME, RunBusy, RunDirectory
 
 LET_GO_S = 90.0  # how long a driver that lost its cluster may take to die
 
@@ -71,7 +71,7 @@ def when_let_go(
         try:
             directory.lock()
             break
-        except UserError:
+        except RunBusy:
             if clock() > deadline:
                 raise
             sleep(1.0)

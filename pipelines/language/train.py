@@ -16,7 +16,7 @@ from envs.language.validation import InvalidTask, validate
 from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, restored_or_left, told_of_disk, write_config
+from pipelines.driver.lifecycle import graceful_stop, restored_or_left, tell_stop, told_of_disk, write_config
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
@@ -120,6 +120,7 @@ def train(
 
     Raises:
         UserError: something that a person can mend.
+        Unfinished: its node went away; it is saved.
     """
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -194,8 +195,7 @@ def train(
         _finish(run, display, status, say)
         open_log(None, "driver")
         directory.unlock()
-    if run.stopping:
-        say(f"stopped by {run.stopping}; saved at {run.status.updates:,} updates: go on with resume={directory.root}")
+    tell_stop(run, f"{run.status.updates:,} updates", directory, say)
     return directory
 
 

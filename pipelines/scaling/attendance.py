@@ -18,6 +18,7 @@ from cluster.nodes import Change, Node, NodeWatch, nodes_now, seconds_left
 from cluster.placement import amounts
 from cluster.reservations import Reservation
 from cluster.supervision import Supervised
+from pipelines.driver.lifecycle import DRAIN
 
 LOOK_S = 1.0
 MARGIN_S = 5.0  # before a node goes, what could not move is left where it is: it was saved
@@ -104,7 +105,7 @@ class Attendance:
                 left = seconds_left(change.node.leaves_at_s or 0.0)
                 self._tell(name, "drains", f"it will go in about {left:.0f} s")
                 if change.node.ident == self._driver:
-                    self._stop("the drain of the driver's node")
+                    self._stop(DRAIN)
             else:
                 self._tell(name, change.what, amounts(change.node.resources))
         if changes:

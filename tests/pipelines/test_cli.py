@@ -17,6 +17,7 @@ import typer
 import yaml
 
 from pipelines import cli, run_directory
+from pipelines.errors import Unfinished
 from pipelines.experiment import Experiment
 from pipelines.run_directory import RunDirectory
 
@@ -235,6 +236,15 @@ def test_an_error_of_ours_keeps_its_traceback(guerdon, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["guerdon", "train", "catch"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_a_run_that_is_to_be_started_again_says_so_by_its_exit_code(guerdon, monkeypatch):
+    def drained(*_):
+        raise Unfinished("stopped by the drain of the driver's node")
+
+    monkeypatch.setattr("pipelines.train.train", drained)
+    code, _, err = guerdon("train", *TINY)
+    assert (code, err) == (75, "guerdon: stopped by the drain of the driver's node\n")
 
 
 def test_what_the_disk_refuses_is_one_line_with_its_path(refused, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -90,6 +91,15 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path):
         other.communicate()
     directory.lock()
     directory.unlock()
+
+
+def test_a_mount_that_knows_no_locks_is_not_taken_for_another_process(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("pipelines.run_directory.fcntl.flock", none)
+    with pytest.raises(UserError, match=r"cannot be locked \(Operation not supported\); set runs="):
+        RunDirectory.create(tmp_path, "a")
 
 
 def test_a_nearly_full_disk_is_refused_before_anything_starts(tmp_path, monkeypatch):
