@@ -57,8 +57,10 @@ def _replay_and_learner(
     """What runs of both kinds ask for: the replay where the run's directory is, and the fewest learners."""
     place, learners = experiment.placement, experiment.scaling.learners.around(experiment.learners)[0]
     beside = None if place.replay_anywhere else node
+    # Where it is bound to one node it asks for no CPU: the head of a cluster, on which the driver is, offers none.
+    cpus = 1.0 if beside is None else 0.0
     return {
-        "replay": Ask.of("replay", experiment.replay.shards, place.replay, node=beside),
+        "replay": Ask.of("replay", experiment.replay.shards, place.replay, cpus=cpus, node=beside),
         "learner": Ask.of("learner", learners, place.learner, gpus=learner_gpus, strategy=place.learners),
     }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from cluster.placement import Impossible, Shape, check_room
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
@@ -22,6 +25,17 @@ def test_roles_ask_for_what_their_settings_say_and_the_replay_stands_with_the_dr
     assert asks["actors"].labels == {"pool": "cpu"} and asks["judge"].bundle == {"CPU": 1.0, "GPU": 0.5}
     assert asks["learner"].bundle["GPU"] == 0.25 and asks["replay"].node == "here" and asks["actors"].node is None
     assert asks_of(apply(catch(), {"placement.replay_anywhere": True}), "here")["replay"].node is None
+
+
+@pytest.mark.parametrize("asks", [asks_of, language_asks])
+def test_a_head_that_offers_no_cpu_has_room_for_the_replay_of_the_driver_there(asks):
+    experiment = catch() if asks is asks_of else LanguageExperiment(task="copy")
+    needed = asks(experiment, "head")
+    nodes = [Shape({"memory": 1e9}, name="head"), Shape({"CPU": 4.0}, name="worker")]
+    check_room(list(needed.values()), nodes)
+    wants = asks(apply(experiment, {"placement.replay.cpus": 1}), "head")
+    with pytest.raises(Impossible, match="on the node of the driver"):
+        check_room(list(wants.values()), nodes)
 
 
 def test_a_started_ray_has_room_for_as_many_as_there_may_ever_be():
