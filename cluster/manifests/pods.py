@@ -9,6 +9,7 @@ from cluster.manifests.deployment import Deployment, Pool
 
 USER = 10001  # of the image; a number, so that Kubernetes can see that it is not root
 RUNS = "/runs"
+SESSION = "ray-logs"  # KubeRay's name: by it the autoscaler beside the head is given the same /tmp/ray, and no other
 SECRET_TOKEN = "GUERDON_REWARD_TOKEN"
 SPOT_TAINTS = (
     ("cloud.google.com/gke-spot", "true"),
@@ -91,7 +92,7 @@ def _template(
         "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", leaving(deployment)]}}},
         "volumeMounts": [
             {"name": "runs", "mountPath": RUNS},
-            {"name": "ray", "mountPath": "/tmp/ray"},
+            {"name": SESSION, "mountPath": "/tmp/ray"},
             {"name": "shm", "mountPath": "/dev/shm"},
         ],
     }
@@ -103,7 +104,7 @@ def _template(
         "containers": [container],
         "volumes": [
             {"name": "runs", "persistentVolumeClaim": {"claimName": f"{deployment.name}-runs"}},
-            {"name": "ray", "emptyDir": {}},
+            {"name": SESSION, "emptyDir": {}},
             {"name": "shm", "emptyDir": {"medium": "Memory"}},
         ],
     }

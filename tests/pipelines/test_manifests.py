@@ -295,6 +295,13 @@ def test_a_run_that_is_told_to_stop_has_time_to_save(tmp_path):
         assert f"RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S} ray start" in started
 
 
+def test_the_autoscaler_will_find_the_session_of_the_head(written):
+    """KubeRay mounts a volume of this name at /tmp/ray of the autoscaler, and makes one where the pod has none."""
+    spec = resources(written)["RayCluster"]["spec"]["headGroupSpec"]["template"]["spec"]
+    mounted = {mount["mountPath"]: mount["name"] for mount in spec["containers"][0]["volumeMounts"]}
+    assert mounted["/tmp/ray"] == "ray-logs" and {"name": "ray-logs", "emptyDir": {}} in spec["volumes"]
+
+
 def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
     write_manifests(EVERYTHING, tmp_path / "m")
     found = resources(tmp_path / "m")
