@@ -287,8 +287,7 @@ class VectorEnvironment:
             What they said; `observation` is updated, with final observations where episodes ended.
 
         Raises:
-            ContractViolation: an environment or its captioner raised something, or a reward, an observation or a caption
-                is not as it should be.
+            ContractViolation: an environment or its captioner raised something, or what it gave is not as it should be.
             RuntimeError: an episode ended and `reset_finished` was not called.
         """
         if self._ended.any():

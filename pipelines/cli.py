@@ -83,7 +83,7 @@ def main() -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:  # `guerdon … | head`: nobody reads on, and that is no mistake
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says so when it ends
-        sys.exit(141)
+        sys.exit(1)  # as click does, where it meets it first
     except OSError as error:
         if error.errno not in OF_THE_DISK or error.filename is None:
             raise

@@ -17,7 +17,6 @@ from pipelines.display import Display
 from pipelines.errors import Unfinished, UserError
 from pipelines.run_directory import RunDirectory
 
-
 DRAIN = "the drain of the driver's node"
 """Why a run stops where nobody asked it to."""
 

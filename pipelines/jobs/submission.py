@@ -131,7 +131,7 @@ def submit(order: Order, jobs: Jobs, records: Path, say: Callable[[str], None] =
         keep(ident, order, records)
     except OSError as error:  # the job runs: that its record could not be written must not hide it
         say(
-            f"{records} cannot be written ({error.strerror}): this machine will not remember the job; where the cluster "
+            f"{records} cannot be written ({error.strerror}): this machine will not remember the job; if the cluster "
             f"forgets it too, submit it again with run={order.run} runs={order.runs}"
         )
     return ident

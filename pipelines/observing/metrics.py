@@ -45,7 +45,9 @@ METRICS = (
     Metric("guerdon_learnt_frames", "counter", "learnt_frames", "", "short", "Frames", "frames the learner consumed"),
     Metric("guerdon_frames_per_s", "gauge", "frames_per_s", "", "short", "Speed", "frames/s over the latest updates"),
     Metric("guerdon_updates", "counter", "updates", "", "short", "Updates", "updates of the learner"),
-    Metric("guerdon_progress_ratio", "gauge", "progress", "", "percentunit", "Progress", "share of the run that is done"),
+    Metric(
+        "guerdon_progress_ratio", "gauge", "progress", "", "percentunit", "Progress", "share of the run that is done"
+    ),
     Metric("guerdon_episodes", "counter", "episodes", "", "short", "Episodes", "episodes that ended; answers"),
     Metric("guerdon_episode_return", "gauge", "episode_return", "", "short", "Return", "mean of the last 100 episodes"),
     Metric("guerdon_success_ratio", "gauge", "success_rate", "", "percentunit", "Success", "share of episodes solved"),

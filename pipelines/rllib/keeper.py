@@ -220,7 +220,7 @@ def keeping(run: Run, states: Mapping[str, Any] | None = None) -> Iterator[Keepe
             service = stack.enter_context(serving("judge", factory, "ask", serve, experiment.placement.judge))
         # Beside the driver: a node that may go must not take along what nobody has fetched yet.
         beside = NodeAffinitySchedulingStrategy(node_here(), soft=False)
-        desk: Any = ray.remote(num_cpus=0, scheduling_strategy=beside)(Desk).remote()
+        desk: Any = ray.remote(num_cpus=0)(Desk).options(scheduling_strategy=beside).remote()
         stack.callback(ray.kill, desk)
         keeper = Keeper(run, desk, service, states)
         try:

@@ -38,6 +38,8 @@ def test_who_is_stopped_by_a_person_is_told_and_who_loses_its_node_is_to_be_star
     assert said == []
     tell_stop(SimpleNamespace(stopping="SIGTERM"), "3 frames", directory, said.append)
     assert said == [f"stopped by SIGTERM; saved at 3 frames: go on with resume={tmp_path}"]
-    with pytest.raises(Unfinished, match=f"drain of the driver's node; saved at 3 frames: go on with resume={tmp_path}"):
+    with pytest.raises(
+        Unfinished, match=f"drain of the driver's node; saved at 3 frames: go on with resume={tmp_path}"
+    ):
         tell_stop(SimpleNamespace(stopping=DRAIN), "3 frames", directory, said.append)
     assert len(said) == 1
