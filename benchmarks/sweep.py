@@ -183,7 +183,7 @@ def run_here(folder: Path, experiment: Experiment) -> Outcome:
     run.close()
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
     success, env_return = final_scores(run.ended, experiment.frames)
-    books, accounts = run.annotation.ledger(), run.accounts()
+    books, accounts = run.verdicts.annotation.ledger(), run.accounts()
     return Outcome(
         curve=learning_curve(run.ended, experiment.frames),
         final_success=success,
@@ -195,7 +195,7 @@ def run_here(folder: Path, experiment: Experiment) -> Outcome:
         verdicts=books.ok,
         ledger_balanced=bool(accounts["balanced"]),
         commit=commit_at_start(),
-        judge=run.verdict_log[0].judge_fingerprint if run.verdict_log else None,
+        judge=run.verdicts.counted[0].judge_fingerprint if run.verdicts.counted else None,
     )
 
 

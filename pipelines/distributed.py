@@ -503,8 +503,8 @@ class _Loops:
             return
 
         missing = until_told(
-            lambda: 0 if self.books.done else self.books.unsettled(fragments),
-            lambda: 0 if self.books.done else len(self.books.verdict_log),
+            lambda: 0 if self.books.done else self.books.verdicts.unsettled(fragments),
+            lambda: 0 if self.books.done else len(self.books.verdicts.counted),
             lambda: self.told,
         )
         self.books.waited(await await_verdicts(missing, within_s))
@@ -544,7 +544,7 @@ class _Loops:
         """
         while not self.books.done:
             newer = self.board.version > self.trained_version
-            if newer or len(self.books.verdict_log) != self.told:
+            if newer or len(self.books.verdicts.counted) != self.told:
                 await self._train(None if newer else 0)
                 await asyncio.sleep(REWARD_PAUSE_S)
             else:
@@ -558,7 +558,7 @@ class _Loops:
         while True:
             try:
                 async with self.training:
-                    known = len(self.books.verdict_log)
+                    known = len(self.books.verdicts.counted)
                     captions, verdicts, _ = self._news("reward-trainer", self.trainer.epoch)
                     report, snapshot = await self.trainer.call("step", captions, verdicts, steps, returns=2)
                 break
@@ -573,7 +573,7 @@ class _Loops:
 
     def _news(self, name: str, epoch: int) -> tuple[dict[int, str], list[Verdict], Any]:
         """Captions, verdicts and a reward model (or None) that a role has not been told of yet."""
-        return self.news.of(name, epoch, self.books.caption_log, self.books.verdict_log)
+        return self.news.of(name, epoch, self.books.verdicts.caption_log, self.books.verdicts.counted)
 
     async def _take_turns(self, annotator: Annotator | None) -> None:
         """In lockstep: everyone acts, everything is judged, the reward model is trained, the learner learns."""
@@ -595,7 +595,7 @@ class _Loops:
         """Display and save by the clock; end a run that does not move."""
         while not self.books.done:
             self.books.queues = {"fragments": self.shares.waiting, "rollouts": self.admission.running}
-            if self.books.report() and self.books.reward_begins_anew() and self.trainer is not None:
+            if self.books.report() and self.books.verdicts.reward_begins_anew() and self.trainer is not None:
                 async with self.training:
                     await persistently(self.trainer, "begin_anew")
                     self.news.forget("reward-trainer")

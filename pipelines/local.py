@@ -55,9 +55,9 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
     if experiment.reward.judged:
         trainer = RewardTrainer(experiment, None if roles is None else roles["trainer"])
         if roles is not None:
-            _, snapshot = trainer.step(dict(run.caption_log), run.verdict_log, 0)
-            learner.observe(dict(run.caption_log), snapshot)
-    captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
+            _, snapshot = trainer.step(dict(run.verdicts.caption_log), run.verdicts.counted, 0)
+            learner.observe(dict(run.verdicts.caption_log), snapshot)
+    captions_sent, verdicts_sent = len(run.verdicts.caption_log), len(run.verdicts.counted)
     weights = learner.weights()
     fresh = [True] * len(actors)
 
@@ -85,9 +85,9 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
                 assert annotator is not None
                 loop.run_until_complete(answer(run, annotator, waiting))
                 waiting.clear()
-                captions = dict(run.caption_log[captions_sent:])
-                verdicts = run.verdict_log[verdicts_sent:]
-                captions_sent, verdicts_sent = len(run.caption_log), len(run.verdict_log)
+                captions = dict(run.verdicts.caption_log[captions_sent:])
+                verdicts = run.verdicts.counted[verdicts_sent:]
+                captions_sent, verdicts_sent = len(run.verdicts.caption_log), len(run.verdicts.counted)
                 report, snapshot = trainer.step(captions, verdicts, experiment.reward.train_steps)
                 run.reward_trained(*report)
                 learner.observe(captions, snapshot)
@@ -96,7 +96,7 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
                 draw += 1
                 fresh = [True] * len(actors)
                 run.learnt(metrics, drawn[0][0])
-            if run.report() and run.reward_begins_anew() and trainer is not None:
+            if run.report() and run.verdicts.reward_begins_anew() and trainer is not None:
                 trainer.begin_anew()
                 captions_sent = verdicts_sent = 0
             if run.checkpoint_due:

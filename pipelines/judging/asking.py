@@ -31,34 +31,34 @@ def annotator_for(
         fallback: asks the judge that takes over when the budget is used up.
         hedging: None: slow calls are waited for.
     """
-    experiment = run.experiment
-    watch = run.canaries
+    experiment, books = run.experiment, run.verdicts
+    watch = books.belief.canaries
 
     def with_canaries(call: Call) -> Call:
-        return call if watch is None else watched(call, watch, run.quarantine)
+        return call if watch is None else watched(call, watch, books.quarantine)
 
     async def noted(questions: tuple[Question, ...]) -> Reply:
         assert fallback is not None
         judge, answers = await fallback(questions)
-        run.fallback_judges.add(judge)
+        books.belief.fallback_judges.add(judge)
         return judge, answers
 
-    run.budget = Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None
+    books.budget = Budget(experiment.budget, experiment.prices) if experiment.budget.limited else None
     annotator = Annotator(
-        run.annotation,
+        books.annotation,
         with_canaries(call),
         fingerprint=fingerprint,
         busy=(ServiceOverloaded,),
         cache=VerdictCache(experiment.cache),
         hedging=hedging,
         permits=Permits(
-            run.budget,
+            books.budget,
             RateLimit(experiment.rates) if experiment.rates.limited else None,
         ),
         fallback=None if fallback is None else with_canaries(noted),
-        on_verdicts=run.answered,
+        on_verdicts=books.answered,
     )
-    run.asks_through(annotator.post, annotator.forget, fingerprint)
+    books.asks_through(annotator.post, annotator.forget, fingerprint)
     return annotator
 
 
@@ -71,11 +71,11 @@ async def answer(run: Run, annotator: Annotator, fragments: Iterable[Fragment]) 
         fragments: that the learner learns from next.
     """
     within_s = run.experiment.verdict_wait_s
-    if not within_s or run.is_judged_elsewhere:
+    if not within_s or run.verdicts.is_judged_elsewhere:
         await annotator.answer_due()
         return
     new = list(fragments)
-    run.waited(await await_verdicts(lambda: run.unsettled(new), within_s, annotator.answer_due))
+    run.waited(await await_verdicts(lambda: run.verdicts.unsettled(new), within_s, annotator.answer_due))
 
 
 async def examine_judge(run: Run, call: Call) -> None:
@@ -84,7 +84,8 @@ async def examine_judge(run: Run, call: Call) -> None:
     Raises:
         UserError: the judge fails.
     """
-    if run.canaries is None:
+    canaries = run.verdicts.belief.canaries
+    if canaries is None:
         return
-    if quarantine := await examine(call, run.canaries, run.experiment.annotation.batch_size):
+    if quarantine := await examine(call, canaries, run.experiment.annotation.batch_size):
         raise UserError(f"{str(quarantine).split(';')[0]}. Mend the judge, or {run.experiment.canaries.file}")

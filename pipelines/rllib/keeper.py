@@ -179,23 +179,23 @@ class Keeper:
         self.run.shares = (self.samples.ledger(),)
         if self.trainer is not None:
             await self._train(bool(batches))
-        if self.run.report() and self.run.reward_begins_anew() and self.trainer is not None:
+        if self.run.report() and self.run.verdicts.reward_begins_anew() and self.trainer is not None:
             self.trainer.begin_anew()
             self._told = self._judged = 0
 
     async def _train(self, learnt: bool) -> None:
         """Train once for each time that policies were learnt; take new verdicts in between."""
         assert self.trainer is not None
-        captions, verdicts = self.run.caption_log[self._told :], self.run.verdict_log[self._judged :]
+        captions, verdicts = self.run.verdicts.caption_log[self._told :], self.run.verdicts.counted[self._judged :]
         if not (learnt or verdicts):
             return
-        self._told, self._judged = len(self.run.caption_log), len(self.run.verdict_log)
+        self._told, self._judged = len(self.run.verdicts.caption_log), len(self.run.verdicts.counted)
         steps = self.run.experiment.reward.train_steps if learnt else 0
         report, snapshot = await asyncio.to_thread(self.trainer.step, dict(captions), verdicts, steps)
         self.run.reward_trained(*report)
         if snapshot is not None:
-            news = self.run.caption_log[self._published :]
-            self._published = len(self.run.caption_log)
+            news = self.run.verdicts.caption_log[self._published :]
+            self._published = len(self.run.verdicts.caption_log)
             self.desk.publish.remote(news, snapshot)
 
 

@@ -353,16 +353,16 @@ def run_offline(run: OfflineRun, roles: Mapping[str, Any] | None) -> None:
     trainer = None
     if experiment.reward.judged:
         trainer = RewardTrainer(experiment, None if roles is None else roles["trainer"])
-        run.captions = dict(stored.captions)
-        run.caption_log = list(run.captions.items())
+        run.verdicts.captions = dict(stored.captions)
+        run.verdicts.caption_log = list(run.verdicts.captions.items())
         version = str(experiment.offline.reward_version)
         if roles is None and stored.versions[version] not in OF_EXPERIENCE:
             steps = experiment.offline.reward_model_steps
-            report, snapshot = trainer.step(run.captions, stored.verdicts(version), steps)
+            report, snapshot = trainer.step(run.verdicts.captions, stored.verdicts(version), steps)
         else:
-            report, snapshot = trainer.step(run.captions, (), 0)
+            report, snapshot = trainer.step(run.verdicts.captions, (), 0)
         run.reward_trained(*report)
-        learner.observe(run.captions, snapshot)
+        learner.observe(run.verdicts.captions, snapshot)
     learner.survey(learn=roles is None)
 
     def save() -> None:

@@ -111,7 +111,7 @@ def test_a_run_stopped_half_way_goes_on_with_nothing_lost(small, run, tmp_path, 
     assert learner["adam.step.value_head.bias"].item() == 4  # and so does the optimiser
     for books in (before, after):
         assert books.accounts()["balanced"]
-    assert set(before.annotation.verdicts) <= set(after.annotation.verdicts)
+    assert set(before.verdicts.annotation.verdicts) <= set(after.verdicts.annotation.verdicts)
     assert len(judge.asked) == len(set(judge.asked)), "a question was asked twice"
     assert after.status.elapsed_s > before.status.elapsed_s
     for ident, times in before.caption_frequency.items():
@@ -128,13 +128,13 @@ def test_the_first_update_after_a_resume_knows_what_the_last_one_knew(small, run
         experiment = small({"reward": source, **EAGER})
         books = run(experiment, tmp_path / source, judge=Taste())
         trainer = RewardTrainer(experiment, tree_of(books)["roles"]["trainer"])
-        _, snapshot = trainer.step(dict(books.caption_log), books.verdict_log, 0)
+        _, snapshot = trainer.step(dict(books.verdicts.caption_log), books.verdicts.counted, 0)
         learner = PolicyLearner(experiment, Catch().spec)
-        learner.observe(dict(books.caption_log), snapshot)
-        values, valid = learner.rewards.model.score(np.array(sorted(books.captions)))
+        learner.observe(dict(books.verdicts.caption_log), snapshot)
+        values, valid = learner.rewards.model.score(np.array(sorted(books.verdicts.captions)))
         assert valid.all()
         again = RewardTrainer(experiment, tree_of(books)["roles"]["trainer"])
-        for a, b in zip(again._model.score(np.array(sorted(books.captions))), (values, valid), strict=True):
+        for a, b in zip(again._model.score(np.array(sorted(books.verdicts.captions))), (values, valid), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -158,11 +158,11 @@ def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_p
     judge = Taste(failures=10**6)
     experiment = small({"reward": "retrieval", "annotation.backoff_s": 1e6, "annotation.breaker_failures": 100})
     before = run(experiment, tmp_path / "run", judge=judge)
-    books = before.annotation.ledger()
+    books = before.verdicts.annotation.ledger()
     assert before.status.updates == 4 and books.asked == books.pending == len(set(judge.asked)) == len(judge.asked)
     judge.failures = 0
     after = run(experiment.model_copy(update={"frames": 480}), tmp_path / "run", resume=True, judge=judge)
-    books = after.annotation.ledger()
+    books = after.verdicts.annotation.ledger()
     assert books.ok == books.asked and books.pending == 0
     assert sorted(judge.asked) == sorted(2 * sorted(set(judge.asked)))  # once before, once after
     stored = stored_verdicts(after.directory)
@@ -172,7 +172,9 @@ def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_p
 def test_one_exception_of_the_judge_does_not_end_annotation(small, run, tmp_path):
     """It killed ONI's annotator for good."""
     judge = Taste(failures=2)
-    books = run(small({"reward": "retrieval", "annotation.backoff_s": 0.0}), tmp_path, judge=judge).annotation.ledger()
+    books = run(
+        small({"reward": "retrieval", "annotation.backoff_s": 0.0}), tmp_path, judge=judge
+    ).verdicts.annotation.ledger()
     assert books.ok == books.asked > 0 and books.failed_batches == 2
     assert books.causes == {"judge_fault: RuntimeError: out of order": books.retries}
 
@@ -184,9 +186,9 @@ def test_a_judge_that_never_answers_is_a_timeout_with_a_cause(small, run, tmp_pa
 
     values = {"reward": "retrieval", "annotation.deadline_s": 0.01, "annotation.max_attempts": 1}
     made = run(small(values), tmp_path, judge=Silent())
-    books = made.annotation.ledger()
+    books = made.verdicts.annotation.ledger()
     assert books.failures == {"timeout": books.asked} and books.asked > 0
-    assert all(v.value is None for v in made.annotation.verdicts.values())
+    assert all(v.value is None for v in made.verdicts.annotation.verdicts.values())
     assert made.status.updates == 4  # training went on
 
 
@@ -296,7 +298,7 @@ def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, 
         patch.setattr(local.ReplayShard, "insert", insert)
         killed = books(experiment, tmp_path)
         local.run_local(killed, killed.restore(), Taste())
-    killed._verdicts.close()  # the system does that for a process that is gone
+    killed.verdicts._stored.close()  # the system does that for a process that is gone
     assert tree_of(half)["frontier"] == saved["frontier"] == [2]
     before = list(updates)
     with monkeypatch.context() as patch:
@@ -335,9 +337,9 @@ def test_a_batch_waits_for_verdicts_up_to_a_bound_and_says_when_it_went_on_witho
 def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     made = run(small({"reward": "retrieval"}), tmp_path, judge=Taste())
     stored = stored_verdicts(made.directory)
-    assert {v.subject: v for v in stored} == dict(made.annotation.verdicts)
-    subjects = {caption_question(text).subject for text in made.captions.values()}
-    assert subjects == set(made.annotation.verdicts)
+    assert {v.subject: v for v in stored} == dict(made.verdicts.annotation.verdicts)
+    subjects = {caption_question(text).subject for text in made.verdicts.captions.values()}
+    assert subjects == set(made.verdicts.annotation.verdicts)
 
 
 def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tmp_path):
@@ -346,7 +348,7 @@ def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tm
             return [Answer(Status.OK, 1.0) for _ in questions]
 
     made = books(small({"reward": "retrieval"}), tmp_path)
-    made._constancy = ConstancyDetector(Constancy(answers=3))
+    made.verdicts._constancy = ConstancyDetector(Constancy(answers=3))
     local.run_local(made, None, Yes())
     made.close()
     told = [event for event in made.directory.lines(made.directory.events) if event["what"] == "suspicious judge"]
@@ -362,28 +364,30 @@ def test_a_running_learner_goes_on_with_another_reward_version(small, run, books
     real = PolicyLearner.update
 
     def update(self, rows):
-        updates.append(self.rewards.model.score(np.array(sorted(made.captions), np.int64))[0].tolist())
+        updates.append(self.rewards.model.score(np.array(sorted(made.verdicts.captions), np.int64))[0].tolist())
         if len(updates) == 3:
-            anew = [replace(v, reward_version=other, value=1.0 - v.value) for v in made.verdict_log]
-            made._verdicts.put(to_arrow(anew))
+            anew = [replace(v, reward_version=other, value=1.0 - v.value) for v in made.verdicts.counted]
+            made.verdicts._stored.put(to_arrow(anew))
             request_switch(made.directory, other, least=0.5)
-            scored["before"] = dict(zip(sorted(made.captions), updates[-1], strict=True))
+            scored["before"] = dict(zip(sorted(made.verdicts.captions), updates[-1], strict=True))
         return real(self, rows)
 
     monkeypatch.setattr(PolicyLearner, "update", update)
     local.run_local(made, None, Taste())
     made.close()
-    assert made.reward_version == other
+    assert made.verdicts.reward_version == other
     assert len(updates) == 8, "it went on to its end"
     model = RewardTrainer(experiment)
-    model.step(made.captions, made.verdict_log, 0)
+    model.step(made.verdicts.captions, made.verdicts.counted, 0)
     known = np.array(sorted(scored["before"]), np.int64)
     now = model._model.score(known)[0]
     assert now.tolist() == [1.0 - value for value in scored["before"].values()]
-    late = [replace(v, reward_version="before") for v in made.verdict_log]
-    counted = len(made.verdict_log)
-    made._concluded(late)
-    assert len(made.verdict_log) == counted, "what was asked before the switch and answered after it does not count"
+    late = [replace(v, reward_version="before") for v in made.verdicts.counted]
+    counted = len(made.verdicts.counted)
+    made.verdicts._concluded(late)
+    assert len(made.verdicts.counted) == counted, (
+        "what was asked before the switch and answered after it does not count"
+    )
     again = run(small({"frames": 600, "reward": "retrieval"}), tmp_path, resume=True, judge=Taste())
-    assert again.reward_version == other, "also after it was resumed"
+    assert again.verdicts.reward_version == other, "also after it was resumed"
     assert again.accounts()["balanced"]

@@ -69,22 +69,26 @@ def test_a_judge_that_turns_is_quarantined_and_what_it_said_before_no_longer_cou
     assert len(judge.asked) == 3, "and nobody is asked, or paid, any more"
     with VerdictStore(made.directory.verdicts, read_only=True) as store:
         assert len(store.verdicts()) == 2, "verdicts stay stored as they are"
-    assert made.verdict_log == [] and made.reward_model["labels"] == 0
-    books = made.annotation.ledger()
+    assert made.verdicts.counted == [] and made.reward_model["labels"] == 0
+    books = made.verdicts.annotation.ledger()
     assert (books.ok, books.pending, books.failures, books.balanced) == (2, books.asked - 2, {}, True)
     (entry,) = quarantined(made.directory).values()
-    assert (entry.judge, entry.reward_version) == ("turncoat", made.reward_version)
+    assert (entry.judge, entry.reward_version) == ("turncoat", made.verdicts.reward_version)
     told = [event for event in made.directory.lines(made.directory.events) if event["what"] == "quarantined"]
-    assert len(told) == 1 and f"reward version {made.reward_version}" in told[0]["cause"]
+    assert len(told) == 1 and f"reward version {made.verdicts.reward_version}" in told[0]["cause"]
     assert any("accepts what it should reject" in text for text in made.display.said)
     write_report([made.directory], made.directory.report)
     assert any("turncoat: quarantined" in line for line in canary_lines(made.directory))
     assert "in quarantine, not believed: turncoat" in ledger_report(made.directory).lines
     told = "not believed: turncoat"
     assert told in summary(made.directory) and told in made.directory.report.read_text()
-    assert StoredRun(made.directory).verdicts(made.reward_version) == [], "nor does who learns offline believe it"
-    with pytest.raises(UserError, match=f"reward version {made.reward_version}: judge turncoat is quarantined"):
-        request_switch(made.directory, made.reward_version, least=0.0)
+    assert StoredRun(made.directory).verdicts(made.verdicts.reward_version) == [], (
+        "nor does who learns offline believe it"
+    )
+    with pytest.raises(
+        UserError, match=f"reward version {made.verdicts.reward_version}: judge turncoat is quarantined"
+    ):
+        request_switch(made.directory, made.verdicts.reward_version, least=0.0)
 
 
 @pytest.mark.slow
@@ -93,24 +97,29 @@ def test_a_quarantine_outlives_the_run_until_a_person_lifts_it(judged, run, tmp_
     judge = Turncoat()
     longer = judged({"frames": 480}, canaries=True)
     made = run(longer, tmp_path / "run", resume=True, judge=judge)
-    assert not judge.asked and made.verdict_log == [] and made.annotation.held
+    assert not judge.asked and made.verdicts.counted == [] and made.verdicts.annotation.held
     with pytest.raises(UserError, match="got judge 'nobody'; expected one of turncoat"):
         lift_quarantine(made.directory, "nobody")
     assert lift_quarantine(made.directory, "turn").judge == "turncoat" and not quarantined(made.directory)
     made = run(longer.model_copy(update={"frames": 600}), tmp_path / "run", resume=True, judge=judge)
-    assert judge.asked and len(made.verdict_log) == made.annotation.ledger().ok == made.annotation.ledger().asked
-    assert made.reward_model["labels"] == len(made.verdict_log)
+    assert (
+        judge.asked
+        and len(made.verdicts.counted)
+        == made.verdicts.annotation.ledger().ok
+        == made.verdicts.annotation.ledger().asked
+    )
+    assert made.reward_model["labels"] == len(made.verdicts.counted)
 
 
 def test_a_person_lifts_the_quarantine_of_a_run_that_goes_on(judged, books, run, tmp_path):
     run(judged(canaries=True), tmp_path / "run", judge=Turncoat(sound=0))
     made = books(judged(canaries=True), tmp_path / "run")
     made.restore()
-    made.asks_through(made.post, lambda judge: None, "turncoat")
-    assert made.annotation.held and not made.reward_begins_anew()
+    made.verdicts.asks_through(made.verdicts.post, lambda judge: None, "turncoat")
+    assert made.verdicts.annotation.held and not made.verdicts.reward_begins_anew()
     lift_quarantine(made.directory, "turncoat")
     made.report(force=True)
-    assert not made.annotation.held and made.reward_begins_anew() and len(made.verdict_log) == 2
+    assert not made.verdicts.annotation.held and made.verdicts.reward_begins_anew() and len(made.verdicts.counted) == 2
     made.close()
 
 
@@ -123,9 +132,11 @@ def test_a_judge_that_fails_its_canaries_at_the_start_ends_the_run_before_any_wo
 def test_canaries_change_no_verdict_and_no_weight(judged, run, tmp_path):
     plain = run(judged(), tmp_path / "plain", judge=Turncoat())
     watched = run(judged(canaries=True), tmp_path / "watched", judge=Turncoat())
-    assert [(v.subject, v.value) for v in plain.verdict_log] == [(v.subject, v.value) for v in watched.verdict_log]
+    assert [(v.subject, v.value) for v in plain.verdicts.counted] == [
+        (v.subject, v.value) for v in watched.verdicts.counted
+    ]
     assert watched.accounts()["canaries"]["turncoat"]["reject"]["right"] > 0
-    tokens = [made.annotation.ledger().tokens for made in (plain, watched)]
+    tokens = [made.verdicts.annotation.ledger().tokens for made in (plain, watched)]
     assert tokens[1] == 2 * tokens[0], "and what they took is booked"
 
 
@@ -151,32 +162,36 @@ def test_canaries_that_cannot_be_used_are_refused_with_their_place(judged, books
 def test_a_cheaper_judge_takes_over_when_the_budget_is_used_up_and_can_be_told_apart(judged, run, tmp_path):
     values = {"budget.requests": 1, "budget.degrade": "fallback", "fallback": "rules", "judge.kind": "rules"}
     made = run(judged(values), tmp_path / "counts", judge=Turncoat())
-    judges = made.annotation.ledger().judges
+    judges = made.verdicts.annotation.ledger().judges
     second = RulesJudge("catch the ball").fingerprint
-    assert judges["turncoat"] == 1 and made.fallback_judges == set(judges) - {"turncoat"} and len(judges) == 2, second
-    assert len(made.verdict_log) == made.annotation.ledger().ok == sum(judges.values()) > 1
+    assert (
+        judges["turncoat"] == 1
+        and made.verdicts.belief.fallback_judges == set(judges) - {"turncoat"}
+        and len(judges) == 2
+    ), second
+    assert len(made.verdicts.counted) == made.verdicts.annotation.ledger().ok == sum(judges.values()) > 1
     assert any("(fallback)" in line for line in ledger_report(made.directory).lines)
     apart = run(judged({**values, "fallback.counts": False}), tmp_path / "apart", judge=Turncoat())
-    assert {verdict.judge_fingerprint for verdict in apart.verdict_log} == {"turncoat"}
-    assert apart.annotation.ledger().judges == judges, "its verdicts are stored; the reward sees NULL"
+    assert {verdict.judge_fingerprint for verdict in apart.verdicts.counted} == {"turncoat"}
+    assert apart.verdicts.annotation.ledger().judges == judges, "its verdicts are stored; the reward sees NULL"
     again = run(judged({**values, "fallback.counts": False, "frames": 480}), tmp_path / "apart", True, Turncoat())
-    assert {verdict.judge_fingerprint for verdict in again.verdict_log} == {"turncoat"}
+    assert {verdict.judge_fingerprint for verdict in again.verdicts.counted} == {"turncoat"}
 
 
 @pytest.mark.slow
 def test_budget_and_cache_hold_in_one_process_too(judged, run, tmp_path):
     judge = Turncoat()
     made = run(judged({"budget.requests": 1}), tmp_path / "poor", judge=judge)
-    books = made.annotation.ledger()
+    books = made.verdicts.annotation.ledger()
     assert len(judge.asked) == books.ok == 1 and books.failures == {"over_budget": books.asked - 1}
     waits = run(judged({"budget.requests": 1, "budget.degrade": "stop"}), tmp_path / "waits", judge=Turncoat())
-    assert waits.annotation.ledger().pending == books.asked - 1
+    assert waits.verdicts.annotation.ledger().pending == books.asked - 1
     file = {"cache.file": str(tmp_path / "cache.sqlite")}
     first, second = Turncoat(), Turncoat()
     run(judged(file), tmp_path / "first", judge=first)
     made = run(judged(file), tmp_path / "second", judge=second)
     assert first.asked and not second.asked
-    assert made.annotation.ledger().cached == made.annotation.ledger().ok == len(first.asked)
+    assert made.verdicts.annotation.ledger().cached == made.verdicts.annotation.ledger().ok == len(first.asked)
 
 
 def test_what_was_pending_when_the_run_was_switched_is_dropped_and_counted(judged, run, books, tmp_path, monkeypatch):
@@ -186,28 +201,30 @@ def test_what_was_pending_when_the_run_was_switched_is_dropped_and_counted(judge
     monkeypatch.syspath_prepend(str(tmp_path))
     patient = judged({"annotation.max_attempts": 99})
     made = run(patient, tmp_path / "run", judge=Turncoat(status=Status.TIMEOUT))
-    asked = made.annotation.ledger().asked
-    assert asked == made.annotation.pending > 0
+    asked = made.verdicts.annotation.ledger().asked
+    assert asked == made.verdicts.annotation.pending > 0
     version = reannotate(made.directory, {"reward": "lab_pending:all_of"}, say=lambda _: None).version
     request_switch(made.directory, version)
     judge = Turncoat()
     after = books(patient, tmp_path / "run")
     after.restore()
-    former = after.annotation
-    assert after.report(force=True) and after.reward_begins_anew()
+    former = after.verdicts.annotation
+    assert after.report(force=True) and after.verdicts.reward_begins_anew()
     assert former.next_batch() is None and former.pending == 0
     accounts = after.accounts()
     assert [(one["dropped"], one["reward_version"]) for one in accounts["former_verdicts"]] == [
         (asked, former.reward_version)
     ]
-    assert accounts["balanced"] and accounts["verdicts"]["asked"] == 0 and len(after.verdict_log) > 0
+    assert accounts["balanced"] and accounts["verdicts"]["asked"] == 0 and len(after.verdicts.counted) > 0
     after.save(json.loads(json.dumps({"learner": None, "trainer": None})), [0])
     after.close()
     assert ledger_report(after.directory).balanced and not judge.asked
     later = books(patient, tmp_path / "run")
     later.restore()
-    later.asks_through(lambda *_: pytest.fail("nothing is asked after a switch"), lambda judge: None, "turncoat")
-    later.post(caption_question("It is new."), 0)
+    later.verdicts.asks_through(
+        lambda *_: pytest.fail("nothing is asked after a switch"), lambda judge: None, "turncoat"
+    )
+    later.verdicts.post(caption_question("It is new."), 0)
     assert later.accounts()["former_verdicts"][0]["dropped"] == asked
     later.close()
 

@@ -55,10 +55,10 @@ def test_an_alarm_stops_the_run_with_its_reason(books, small, tmp_path):
 
 def test_an_alarm_puts_the_judge_in_quarantine(books, small, tmp_path):
     run, metrics = watched(books, small, tmp_path / "run", **{"monitors.action": "quarantine"})
-    run.asks_through(lambda question, version: None, lambda judge: None, "rules")
+    run.verdicts.asks_through(lambda question, version: None, lambda judge: None, "rules")
     for _ in range(8):
         run.learnt(metrics, [fragment(paid=-1.0)])
-    assert run.accounts()["quarantined"] == ["rules"] and run.annotation.held
+    assert run.accounts()["quarantined"] == ["rules"] and run.verdicts.annotation.held
     run.close()
 
 
