@@ -41,6 +41,7 @@ class Trial:
         stages: microseconds by stage; stages of different processes run at the same time.
         processors: microseconds of processor time by role; what is nobody's role is Ray's.
         memory_mb: resident memory by role at the end of the window.
+        own_mb: what of it is neither a mapped file nor shared, so that nobody else could have it.
         weight_age: versions between the weights that acted and those that learnt, on average.
         metrics: the last line of metrics of the window.
         began: the last one before it.
@@ -51,6 +52,7 @@ class Trial:
     stages: Mapping[str, float]
     processors: Mapping[str, float]
     memory_mb: Mapping[str, float]
+    own_mb: Mapping[str, float]
     weight_age: float | None
     metrics: Mapping[str, float]
     began: Mapping[str, float] = field(default_factory=dict)
@@ -102,6 +104,15 @@ def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int,
     return found
 
 
+class Spent(NamedTuple):
+    """What a process has used up to a moment, and what it has in memory then; see `Trial`."""
+
+    role: str
+    processor_s: float
+    memory_mb: float
+    own_mb: float
+
+
 class UpdateRate(NamedTuple):
     """What was seen of the updates of a language run.
 
@@ -148,15 +159,15 @@ def rate_between(opens: Mapping[str, float], closes: Mapping[str, float]) -> Upd
 def compared(
     opens: Mapping[str, float],
     closes: Mapping[str, float],
-    before: Mapping[int, tuple[str, float, float]],
-    after: Mapping[int, tuple[str, float, float]],
+    before: Mapping[int, Spent],
+    after: Mapping[int, Spent],
 ) -> Trial:
     """What happened between two moments.
 
     Args:
         opens: the line of metrics at the first.
         closes: the line of metrics at the second.
-        before: role, processor seconds and megabytes of each process at the first.
+        before: what each process had spent at the first.
         after: the same at the second.
     """
     frames = closes["learnt_frames"] - opens["learnt_frames"]
@@ -168,15 +179,19 @@ def compared(
     }
     processors: defaultdict[str, float] = defaultdict(float)
     memory: defaultdict[str, float] = defaultdict(float)
-    for pid, (role, spent, megabytes) in after.items():
-        processors[role] += 1e6 * (spent - before.get(pid, (role, 0.0, 0.0))[1]) / frames
-        memory[role] += megabytes
+    own: defaultdict[str, float] = defaultdict(float)
+    for pid, now in after.items():
+        earlier = before[pid].processor_s if pid in before else 0.0
+        processors[now.role] += 1e6 * (now.processor_s - earlier) / frames
+        memory[now.role] += now.memory_mb
+        own[now.role] += now.own_mb
     return Trial(
         frames_per_s=frames / seconds,
         window_s=seconds,
         stages=stages,
         processors=dict(processors),
         memory_mb=dict(memory),
+        own_mb=dict(own),
         weight_age=closes.get("learner/policy_lag_mean"),
         metrics=closes,
         began=opens,
@@ -253,8 +268,8 @@ def _said_last(runs: Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
-def _spent(process: psutil.Popen, directory: RunDirectory) -> dict[int, tuple[str, float, float]]:
-    """Role, processor seconds so far, and megabytes of each process of a run."""
+def _spent(process: psutil.Popen, directory: RunDirectory) -> dict[int, Spent]:
+    """What each process of a run has spent so far."""
     roles = {process.pid: "runner"}
     for event in directory.lines(directory.events):
         if event["what"] == "started" and event["cause"].startswith("process "):
@@ -262,7 +277,7 @@ def _spent(process: psutil.Popen, directory: RunDirectory) -> dict[int, tuple[st
     found = {}
     for one in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            times = one.cpu_times()
-            role = roles.get(one.pid, "ray")
-            found[one.pid] = (role, times.user + times.system, one.memory_info().rss / MIB)
+            times, memory = one.cpu_times(), one.memory_info()
+            role, shared = roles.get(one.pid, "ray"), getattr(memory, "shared", 0)  # macOS does not say
+            found[one.pid] = Spent(role, times.user + times.system, memory.rss / MIB, (memory.rss - shared) / MIB)
     return found

@@ -103,8 +103,11 @@ def test_one_thing_is_varied_at_a_time_and_updates_stay_as_large():
 
 
 def test_drift_of_a_line_and_of_nothing():
-    assert drift([0.0, 1.0, 2.0], [100.0, 101.0, 102.0]) == pytest.approx(2 / 101)
-    assert drift([0.0, 1.0, 2.0], [5.0, 5.0, 5.0]) == pytest.approx(0.0, abs=1e-12)
+    even = drift([0.0, 1.0, 2.0], [100.0, 101.0, 102.0])
+    assert (even.value, even.low, even.high) == pytest.approx((2 / 101, 2 / 101, 2 / 101), abs=1e-9)
+    # Slope 0, and 1, -2, 1 are left over: a standard error of sqrt(6 / 1 / 2), 12.706 of them at one degree of freedom.
+    uneven = drift([0.0, 1.0, 2.0], [101.0, 98.0, 101.0])
+    assert (uneven.value, uneven.high) == pytest.approx((0.0, 2 / 100 * 12.7062 * 3**0.5), abs=1e-6)
 
 
 @pytest.mark.parametrize("script", sorted(PEERS.glob("*.py")), ids=lambda path: path.name)

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.machines.profile import headline, page, stage_rows, tables
-from pipelines.machines.trial import compared, just_moved, last_words
+from pipelines.machines.trial import Spent, compared, just_moved, last_words
 from pipelines.stages import Stages
 
 
@@ -20,8 +20,12 @@ def line(elapsed_s, learnt, **seconds):
 def seen():
     # 2000 frames in 4 s: 500 frames/s. Stepping took 0.5 s of it: 250 µs a frame.
     opens, closes = line(10.0, 1000, step=1.0), line(14.0, 3000, step=1.5, forward=0.2)
-    before = {1: ("env-actor-0", 5.0, 100.0), 2: ("learner", 1.0, 300.0)}
-    after = {1: ("env-actor-0", 8.0, 110.0), 2: ("learner", 2.0, 310.0), 3: ("ray", 0.5, 50.0)}
+    before = {1: Spent("env-actor-0", 5.0, 100.0, 50.0), 2: Spent("learner", 1.0, 300.0, 90.0)}
+    after = {
+        1: Spent("env-actor-0", 8.0, 110.0, 60.0),
+        2: Spent("learner", 2.0, 310.0, 95.0),
+        3: Spent("ray", 0.5, 50.0, 40.0),
+    }
     return compared(opens, closes, before, after)
 
 
@@ -31,6 +35,7 @@ def test_a_window_worked_by_hand():
     assert found.stages == pytest.approx({"step": 250.0, "forward": 100.0})
     assert found.processors == pytest.approx({"env-actor-0": 1500.0, "learner": 500.0, "ray": 250.0})
     assert found.memory_mb == {"env-actor-0": 110.0, "learner": 310.0, "ray": 50.0}
+    assert found.own_mb == {"env-actor-0": 60.0, "learner": 95.0, "ray": 40.0}
     assert found.weight_age == 1.5 and found.began["learnt_frames"] == 1000
 
 

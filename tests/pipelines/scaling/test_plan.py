@@ -112,6 +112,7 @@ def test_a_trial_becomes_costs_by_part():
         stages={},
         processors={"env-actor-0": 100.0, "env-actor-1": 300.0, "learner": 50.0, "ray": 20.0, "runner": 10.0},
         memory_mb={"env-actor-0": 100.0, "env-actor-1": 140.0, "learner": 50.0},
+        own_mb={},
         weight_age=None,
         metrics={"frames": 1000.0, "judge/asked": 20.0, "judge/tokens": 400.0},
     )
