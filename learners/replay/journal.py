@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import struct
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 from functools import cache
@@ -110,7 +110,6 @@ class Journal:
         directory: Path,
         fsync: Literal["always", "interval", "none"] = "interval",
         fsync_interval_s: float = 1.0,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the journal, or begin one; `recovered` is what it holds.
 
@@ -118,12 +117,11 @@ class Journal:
             directory: of the journal, made where it is missing.
             fsync: what `write` waits for.
             fsync_interval_s: with `interval`, seconds between a write and the sync that covers it.
-            clock: seconds.
 
         Raises:
             JournalForeign: a file there has a journal's name and is none.
         """
-        self._directory, self._fsync, self._interval_s, self._clock = directory, fsync, fsync_interval_s, clock
+        self._directory, self._fsync, self._interval_s = directory, fsync, fsync_interval_s
         directory.mkdir(parents=True, exist_ok=True)
         numbers = sorted(int(match[1]) for path in directory.iterdir() if (match := NAME.fullmatch(path.name)))
         self._number = numbers[-1] if numbers else 0
@@ -143,7 +141,8 @@ class Journal:
         self._file = open_file(self._path(self._number), os.O_WRONLY)
         os.ftruncate(self._file, self._end)
         self._late = b""  # frames that found no room on the disk and can be found out again without it
-        self._synced_s, self._unsynced = clock(), False
+        self._unsynced = False
+        self._waits, self._hurry = False, threading.Event()  # whether a sync waits for its time, and is to wait no more
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
         self._syncing: Future[None] = self._worker.submit(lambda: None)  # the sync that was begun last
         for number in numbers[:-1]:  # of a process that died between two steps of `begin_anew`
@@ -181,22 +180,33 @@ class Journal:
         self._unsynced = True
         if self._fsync == "always" and not may_be_late:
             self.sync()
-        elif self._fsync == "interval" and self._clock() - self._synced_s >= self._interval_s:
-            self.begin_sync()
+        elif self._fsync == "interval" and not self._waits:
+            self._waits = True
+            self._hurry.clear()
+            self._submit(self._interval_s)
 
     def begin_sync(self) -> Future[None]:
         """What is done when everything written so far is on the disk; with the policy `none`, at once."""
-        self._synced_s = self._clock()
         if self._unsynced and self._fsync != "none":
-            file, before = self._file, self._syncing
-
-            def sync() -> None:
-                before.result()  # what failed once has failed for good: the disk may have lost what it was given
-                os.fsync(file)
-
-            self._syncing = self._worker.submit(sync)
+            self._hurry.set()
+            self._submit(0.0)
         self._unsynced = False
         return self._syncing
+
+    def _submit(self, wait_s: float) -> None:
+        """Have the worker sync what is written by then; one that waits leaves it to the next where that is begun."""
+        file, before = self._file, self._syncing
+
+        def sync() -> None:
+            before.result()  # what failed once has failed for good: the disk may have lost what it was given
+            if wait_s:
+                hurried = self._hurry.wait(wait_s)
+                self._waits = False  # what is written from here on may come too late for this sync
+                if hurried:
+                    return
+            os.fsync(file)
+
+        self._syncing = self._worker.submit(sync)
 
     def sync(self) -> None:
         """Wait until everything written is on the disk, unless the policy is `none`.
@@ -215,15 +225,19 @@ class Journal:
         Raises:
             OSError: it could not be written; the old file goes on.
         """
-        self._syncing.result()
-        data = MAGIC + encode(snapshot)
-        replace_file(self._path(self._number + 1), [data])
+        self.sync()
+        data, old, fresh = MAGIC + encode(snapshot), self._path(self._number), self._path(self._number + 1)
+        try:
+            replace_file(fresh, [data])
+            file = open_file(fresh, os.O_WRONLY)
+        except OSError:
+            fresh.unlink(missing_ok=True)  # or it would be taken for all there is when this is opened
+            raise
         os.close(self._file)
-        self._path(self._number).unlink()
-        sync_directory(self._directory)
-        self._number += 1
-        self._file = open_file(self._path(self._number), os.O_WRONLY)
+        self._file, self._number = file, self._number + 1
         self._end, self._least, self._late = len(data), max(BEGIN_ANEW, 4 * len(data)), b""
+        old.unlink()
+        sync_directory(self._directory)
 
     def copy_to(self, directory: Path) -> None:
         """Copy what was written so far into a new directory; it opens as if this process had been killed now.

@@ -82,7 +82,7 @@ class Replay:
         self._shelf = Shelf(self._state, schema, self._store)
         try:
             if directory is not None:
-                self._journal = Journal(directory / "decisions", store.fsync, store.fsync_interval_s, clock)
+                self._journal = Journal(directory / "decisions", store.fsync, store.fsync_interval_s)
             self._retention = Retention(self._state, self._shelf, self._store, self._journal, self.config.keep_mb)
             if self._store is not None and self._journal is not None:
                 recover(self._store, self._journal, self._state, self._shelf, self._decide)

@@ -1,10 +1,12 @@
 """Frames come back whole or not at all."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
 
+from envs.storage.files import replace_file
 from learners.replay.journal import MAGIC, Frame, Journal, JournalForeign, Kind, decode, encode
 
 
@@ -107,13 +109,43 @@ def test_what_may_be_late_is_written_with_the_next_frame_when_there_is_room(tmp_
 
 @pytest.mark.parametrize("policy, syncs", [("always", 3), ("interval", 1), ("none", 0)])
 def test_the_disk_is_waited_for_as_the_policy_says(tmp_path, monkeypatch, policy, syncs):
-    now, calls = [0.0], []
-    journal = Journal(tmp_path, policy, fsync_interval_s=1.0, clock=lambda: now[0])
+    calls = []
+    journal = Journal(tmp_path, policy, fsync_interval_s=3600)
     monkeypatch.setattr(os, "fsync", calls.append)
-    for second in (0.2, 0.6, 1.3):
-        now[0] = second
+    for _ in range(3):
         journal.write(FRAMES[0])
-    journal._syncing.result()
+    assert len(calls) == (3 if policy == "always" else 0)
+    journal.sync()  # what waits for its time is done now
     assert len(calls) == syncs
     monkeypatch.undo()
     journal.close()
+
+
+def test_the_last_frame_is_synced_in_time_though_none_follows(tmp_path, monkeypatch):
+    journal, synced = Journal(tmp_path, "interval", fsync_interval_s=0.01), threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.set())
+    for _ in range(2):  # the second time after a sync that was asked for
+        journal.write(FRAMES[0])
+        assert synced.wait(60)
+        journal.sync()
+        synced.clear()
+    monkeypatch.undo()
+    journal.close()
+
+
+def test_a_new_file_that_fails_at_the_last_step_is_not_taken_for_the_newest(tmp_path, monkeypatch):
+    journal = Journal(tmp_path, "none")
+    journal.write(FRAMES[0])
+
+    def replace_and_fail(path, parts):
+        replace_file(path, parts)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("learners.replay.journal.replace_file", replace_and_fail)
+    with pytest.raises(OSError, match="Too many"):
+        journal.begin_anew(FRAMES[2])
+    journal.write(FRAMES[1])
+    journal.close()
+    found = Journal(tmp_path, "none")
+    assert len(found.recovered) == 2 and all(map(equal, found.recovered, FRAMES[:2]))
+    found.close()
