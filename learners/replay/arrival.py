@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,29 @@ from learners.replay.journal import Frame, Kind
 
 Ints = NDArray[np.int64]
 
+_FACTS = {
+    "sequence": {"episode_id": "a name", "first_step": "a whole number", "ended": "true or false"},
+    "group": {"group_id": "a name"},
+}
+"""Columns that say what rows of a unit belong to, and what each row must have in them."""
+
+
+def require_facts(config: Config, schema: pa.Schema) -> None:
+    """Refuse rows of which items of the unit can never be made.
+
+    Raises:
+        ValueError: a column is missing, or of another type.
+    """
+    fits = {
+        "a name": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        "a whole number": pa.types.is_integer,
+        "true or false": pa.types.is_boolean,
+    }
+    for name, what in _FACTS.get(config.unit, {}).items():
+        kind = schema.field(name).type if name in schema.names else None
+        if kind is None or not fits[what](kind):
+            raise ValueError(f"got rows with {kind} as {name!r}; expected {what} in each: unit {config.unit} needs it")
+
 
 def steps_of(rows: pa.RecordBatch, column: str) -> Ints:
     """Steps of each row, `[R]`: the length of its list in `column`; 1 where the schema has no such list."""
@@ -25,10 +49,8 @@ def steps_of(rows: pa.RecordBatch, column: str) -> Ints:
     return steps
 
 
-def arrived(
-    config: Config, key: Key, rows: pa.RecordBatch, steps: Ints, first: int, policy_version: int, position: Position
-) -> Frame:
-    """The decision to accept rows, with all that items are made from.
+def arrived(config: Config, key: Key, rows: pa.RecordBatch, steps: Ints, first: int, policy_version: int) -> Frame:
+    """The decision to accept rows that are in no store (`placed`), with all that items are made from.
 
     Args:
         config: of the replay.
@@ -37,8 +59,13 @@ def arrived(
         steps: of each, `[R]`.
         first: number of the first.
         policy_version: oldest weights that acted in them.
-        position: in the store; `(-1, -1)` where there is none.
+
+    Raises:
+        ValueError: a row does not say what it belongs to.
     """
+    for name, what in _FACTS.get(config.unit, {}).items():
+        if lacking := rows.column(name).null_count:
+            raise ValueError(f"got {key} with {lacking} rows without {name!r}; expected {what} in each")
     empty = np.zeros(len(steps), np.int64)
     first_step, link, ended = empty, empty, np.zeros(len(steps), bool)
     if config.unit == "sequence":
@@ -47,11 +74,19 @@ def arrived(
     elif config.unit == "group":
         link = _hashes(rows.column("group_id"))
     sizes = rows.nbytes * steps // steps.sum()
-    return Frame(Kind.INSERT, (*key, first, policy_version, *position), (steps, sizes, first_step, link, ended))
+    return Frame(Kind.INSERT, (*key, first, policy_version, -1, -1), (steps, sizes, first_step, link, ended))
+
+
+def placed(frame: Frame, position: Position) -> Frame:
+    """The decision to accept rows that are in the store."""
+    return frame._replace(numbers=(*frame.numbers[:-2], *position))
 
 
 def _hashes(names: pa.Array) -> Ints:
     """A number for each name, the same in every process."""
-    texts = names.to_pylist()
-    digests = {text: hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in dict.fromkeys(texts)}
-    return np.frombuffer(b"".join([digests[text] for text in texts]), "<i8").astype(np.int64)
+    return np.array([_hash(name) for name in names.to_pylist()], np.int64)
+
+
+@lru_cache(2**14)  # an episode comes in many parts
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)

@@ -59,6 +59,11 @@ class Config(BaseModel):
     store: StoreConfig = StoreConfig()
     seed: int = Field(0, ge=0)
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether an item may be in a sample more than once, so that a sample may have more items than there are."""
+        return self.max_times_sampled is None and self.sampler in ("uniform", "prioritised")
+
     @model_validator(mode="after")
     def _fits(self) -> Config:
         for unit, name in (("sequence", "length"), ("group", "group_size")):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from envs.storage.store import Store
-from learners.replay.arrival import arrived, steps_of
+from learners.replay.arrival import arrived, placed, steps_of
 from learners.replay.journal import Frame, Journal, Kind
 from learners.replay.ledger import REASONS, DropReason
 from learners.replay.shelf import Shelf
@@ -44,8 +44,8 @@ def recover(store: Store, journal: Journal, state: State, shelf: Shelf, decide: 
         if batch is None and entry.meta["first_row"] >= state.next_row:  # stored, and then came the crash
             rows, version = store.read(entry.position), entry.meta["policy_version"]
             steps = steps_of(rows, config.steps_column)
-            first = entry.meta["first_row"]
-            decide(arrived(config, entry.key, rows, steps, first, version, entry.position))
+            frame = arrived(config, entry.key, rows, steps, entry.meta["first_row"], version)
+            decide(placed(frame, entry.position))
             batch = state.batch_slots[entry.key]
         elif batch is None:
             unneeded.append(entry.position)  # the decision that it is not was made, and then came the crash

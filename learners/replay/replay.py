@@ -25,11 +25,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from envs.storage.schema import require_same, require_storable
-from envs.storage.store import Position, Store
+from envs.storage.store import Store
 from envs.storage.writers import Ack, Key
 from learners.replay import books
 from learners.replay.ahead import Ahead
-from learners.replay.arrival import arrived, steps_of
+from learners.replay.arrival import arrived, placed, require_facts, steps_of
 from learners.replay.config import Config
 from learners.replay.drawing import items_of_rows, too_stale
 from learners.replay.gather import Arrays
@@ -67,10 +67,11 @@ class Replay:
 
         Raises:
             StoreCorrupt, StoreForeign, StoreBusy, JournalForeign: the directory cannot be gone on with.
-            ValueError: it was written with other settings, or the schema cannot be stored.
+            ValueError: it was written with other settings, or the schema cannot be stored or lacks what the unit needs.
         """
         self.config, self.schema = config or Config(), schema
         require_storable(schema)
+        require_facts(self.config, schema)
         self._limiter = Limiter(self.config.limiter)
         self._state = State(self.config)
         self._redelivered = 0
@@ -116,7 +117,7 @@ class Replay:
             What became of them.
 
         Raises:
-            ValueError: a number is negative, a row has no steps, or the schema is another.
+            ValueError: a number is negative, a row has no steps or says not what it belongs to, the schema is another.
             OSError: the disk is full or failed; nothing has changed, and the writer may try again.
         """
         key = Key(*key)
@@ -128,13 +129,12 @@ class Replay:
         if ack is not Ack.STORED:
             self._decide(Frame(Kind.REFUSE, (int(ack is Ack.FENCED),)))
             return ack
-        position = Position(-1, -1)
+        frame = arrived(self.config, key, rows, steps, self._state.next_row, policy_version)
         if self._store is not None:
             facts = {"first_row": self._state.next_row, "policy_version": policy_version, "meta": dict(meta or {})}
-            _, stored = self._store.append(key, rows, facts)
-            assert stored is not None  # the store has accepted no key that the state has not
-            position = stored
-        frame = arrived(self.config, key, rows, steps, self._state.next_row, policy_version, position)
+            _, position = self._store.append(key, rows, facts)
+            assert position is not None  # the store has accepted no key that the state has not
+            frame = placed(frame, position)
         self._decide(frame, may_be_late=True)
         batch = self._state.batch_slots[key]
         self._shelf.metas[batch] = dict(meta or {})
@@ -221,9 +221,12 @@ class Replay:
             learner_version: version of the weights that are about to learn.
         """
         state = self._state
-        stale = 0 if self.config.max_staleness is None else len(too_stale(state, learner_version))
-        there = len(state.sampler) - stale
-        if there < size and (state.config.max_times_sampled is not None or there < 1):
+        old = too_stale(state, learner_version)
+        stale = len(old)
+        if stale and self.config.sampler == "prioritised":  # those of priority 0 are not there in any case
+            old = old[state.items["priority"][old] > 0]
+        there = len(state.sampler) - len(old)
+        if there < (1 if self.config.may_repeat else size):
             reasons = [f"{there} of {size} {self.config.unit}s are there to be sampled"]
             if stale:
                 reasons.append(
@@ -232,8 +235,8 @@ class Replay:
                 )
             if len(state.open_rows):
                 reasons.append(f"{len(state.open_rows)} rows wait for others to be whole with")
-            if state.waiting_items > len(state.sampler):
-                reasons.append(f"{state.waiting_items} wait, and all have priority 0")
+            if without := state.waiting_items - len(state.sampler):
+                reasons.append(f"{state.waiting_items} wait, and {without} of them have priority 0")
             return "; ".join(reasons)
         return self._limiter.why_no_sample(size, state.next_item, state.sampled_items, state.waiting_items - stale)
 
@@ -264,9 +267,9 @@ class Replay:
             return self._sample(number, redelivered=True)
         if number > state.next_sample:
             raise ValueError(f"got sample {number}; expected at most {state.next_sample}, the next one")
-        most = min(self.config.capacity, self._limiter.largest_sample)
-        if self.config.max_times_sampled is None:
-            most = self._limiter.largest_sample
+        most = self._limiter.largest_sample
+        if not self.config.may_repeat:
+            most = min(most, self.config.capacity)
         if not 1 <= size <= most:
             raise ValueError(f"got a size of {size} items; expected 1 to {most:g}, what capacity and limiter allow")
         if self.config.max_staleness is not None and len(stale := too_stale(state, learner_version)):

@@ -120,19 +120,16 @@ class Prioritised:
         """
         self._alpha = alpha
         self._tree = SumTree()
-        self._length = 0
 
     def __len__(self) -> int:
-        return self._length if self._tree.root > 0 else 0
+        return self._tree.used
 
     def add(self, slots: Slots, priorities: Floats) -> None:
-        """Items came."""
-        self._length += len(slots)
+        """Items came; those of priority 0 are not there to be drawn."""
         self.prioritise(slots, priorities)
 
     def remove(self, slots: Slots) -> None:
         """Items can be drawn no more."""
-        self._length -= len(slots)
         self._tree.set(slots, 0.0)
 
     def prioritise(self, slots: Slots, priorities: Floats) -> None:

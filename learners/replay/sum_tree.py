@@ -23,12 +23,13 @@ class _Tree(ABC):
 
     Attributes:
         root: the reduction of all leaves.
+        used: leaves that have a value.
     """
 
     def __init__(self, empty: float) -> None:
         self._empty = empty
         self._levels: list[Floats] = [np.full(FAN, empty)]
-        self.root = empty
+        self.root, self.used = empty, 0
 
     def __getitem__(self, slots: Slots) -> Floats:
         values: Floats = self._levels[0][slots]
@@ -45,7 +46,10 @@ class _Tree(ABC):
             return
         if (highest := int(slots.max())) >= len(self._levels[0]):
             self._grow(highest + 1)
-        self._levels[0][slots] = values
+        leaves = self._levels[0]
+        self.used -= np.count_nonzero(leaves[slots] != self._empty)
+        leaves[slots] = values
+        self.used += np.count_nonzero(leaves[slots] != self._empty)
         nodes = slots
         for level in range(len(self._levels)):
             nodes = np.unique(nodes // FAN)

@@ -188,6 +188,17 @@ def test_the_newest_come_first_where_asked_for(open_replay, put):
     assert keys(replay, replay.sample(0, 2, 0)) == [2, 1]
 
 
+@pytest.mark.parametrize("sampler", ["fifo", "lifo"])
+def test_what_comes_in_order_is_in_a_sample_once_however_often_it_may_be_sampled(open_replay, put, sampler):
+    replay = open_replay(**{**ENDLESS, "sampler": sampler, "capacity": 4})
+    put(replay, 0)
+    assert replay.why_not(3, 0) == "2 of 3 rows are there to be sampled" and replay.sample(0, 3, 0) is None
+    with pytest.raises(ValueError, match="expected 1 to 4"):
+        replay.sample(0, 5, 0)
+    put(replay, 1)
+    assert sorted(replay.sample(0, 3, 0).ids.tolist()) == ([0, 1, 2] if sampler == "fifo" else [1, 2, 3])
+
+
 def test_an_item_is_in_a_sample_once_where_it_may_be_sampled_once(open_replay, put):
     for sampler in ("uniform", "prioritised"):
         if open_replay.durable and sampler == "prioritised":
@@ -220,12 +231,31 @@ def test_priorities_are_probabilities_and_importance_weights_undo_them(open_repl
     sample = replay.sample(0, 600, 0)
     assert np.bincount(sample.ids).tolist() == [100, 200, 300]  # stratified; roots 1, 2, 3 of 6
     assert sample.probabilities[sample.ids == 2] == pytest.approx(0.5)
-    # (4 · p)^-1 is 1.5, 0.75, 0.5; the largest is made 1.
+    # Three can be drawn: (3 · p)^-1 is 2, 1, 2/3; the largest is made 1.
     assert sorted(set(sample.weights(1.0).round(5).tolist())) == pytest.approx([1 / 3, 0.5, 1], abs=1e-4)
     put(replay, 2)
     assert (replay._state.items["priority"][:6] == [1, 4, 9, 0, 9, 9]).all()  # new ones get the highest so far
     replay.update_priorities(np.arange(6), np.zeros(6))
-    assert replay.why_not(1, 0) == "0 of 1 rows are there to be sampled; 6 wait, and all have priority 0"
+    assert replay.why_not(1, 0) == "0 of 1 rows are there to be sampled; 6 wait, and 6 of them have priority 0"
+
+
+def test_what_has_priority_0_is_not_there_to_be_drawn(open_replay, put):
+    replay = open_replay(unit="row", sampler="prioritised", max_times_sampled=1)
+    for sequence in range(2):
+        put(replay, sequence)
+    replay.update_priorities(np.arange(4), [0, 2, 0, 0])
+    assert replay.why_not(2, 0) == "1 of 2 rows are there to be sampled; 4 wait, and 3 of them have priority 0"
+    assert replay.sample(0, 2, 0) is None and replay.sample(0, 1, 0).ids.tolist() == [1]
+    replay.update_priorities(np.array([2]), [0.5])
+    assert replay.why_not(1, 0) == "" and replay.sample(1, 1, 0).ids.tolist() == [2]
+
+
+def test_what_is_too_stale_and_has_priority_0_is_taken_off_once(put, schema):
+    replay = Replay(Config(unit="row", sampler="prioritised", max_staleness=0), schema)
+    for version in range(2):
+        put(replay, version, version=version)
+    replay.update_priorities(np.arange(4), [0, 0, 1, 1])
+    assert replay.why_not(2, 1) == "" and sorted(replay.sample(0, 2, 1).ids.tolist()) == [2, 3]
 
 
 def test_late_verdicts_change_priorities_by_row(open_replay, put):
@@ -359,6 +389,24 @@ def test_rows_that_the_disk_has_lost_are_counted(tmp_path, put, schema):
     # The row that had been sampled was consumed, the other one is lost; the fragment was consumed in part.
     assert again.ledger().dropped == {"lost": Count(0, 1, 5)} and again.ledger().consumed == Count(1, 1, 5)
     assert again.sample(1, 2, 0).ids.tolist() == [4, 5]
+    again.close()
+
+
+def test_rows_that_say_not_what_they_belong_to_are_refused_before_they_are_stored(tmp_path, schema, build):
+    with pytest.raises(ValueError, match="got rows with None as 'group_id'; expected a name in each"):
+        Replay(Config(unit="group", group_size=2), schema.remove(schema.get_field_index("group_id")), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+    config = Config(unit="sequence", length=4)
+    replay = Replay(config, schema, tmp_path)
+    rows, ended = build((0, 0, 0), (1, 0, 4), (2, 0, 4, True)), schema.get_field_index("ended")
+    unknown = rows.set_column(ended, schema.field(ended), pa.array([None, True]))
+    with pytest.raises(ValueError, match=r"got .* with 1 rows without 'ended'; expected true or false"):
+        replay.insert((0, 0, 0), unknown)
+    assert replay.insert((0, 0, 0), rows) is Ack.STORED
+    replay.close()
+    again = Replay(config, schema, tmp_path)
+    again.check()
+    assert again.gather(again.sample(0, 2, 0))["action"].tolist() == [list(range(e, e + 4)) for e in (1000, 2000)]
     again.close()
 
 
