@@ -7,10 +7,13 @@ The records are observations uint8[1659], action int64, reward float32 and done 
 them are inserted at a time, and sampled as one batch of contiguous arrays `[32, 32, …]`. In each repetition every
 system has a process of its own, one after another, and as many threads as it takes by itself (torch's systems and this
 replay copy with all cores, NumPy's with one); a figure is over repetitions, a ratio is of two systems in the same
-repetition. Where a system is not installed (`pip install --no-deps torchrl tensordict pyvers
-cpprb`; Reverb needs TensorFlow) the table says so. With several writers each has its own replay (a shard), as in a
-run. Where rows are replaced within a second, hardly any has to reach the disk; so rows that are all kept are inserted
-too, until the disk has the last of them, beside what the disk does with the same bytes in files of the same size.
+repetition. A sample by priority comes with its importance weights. What is not alike: the others give arrays of their
+own, this replay those that it fills again two samples later; the others keep arrays alone, this replay also who wrote
+what and what each sample was made of, and, where it is durable, both on disk. Where a system is not installed (`pip
+install --no-deps torchrl tensordict pyvers cpprb`; Reverb needs TensorFlow) the table says so. With several writers
+each has its own replay (a shard), as in a run. Where rows are replaced within a second, hardly any has to reach the
+disk; so rows that are all kept are inserted too, until the disk has the last of them, beside what the disk does with
+the same bytes in files of the same size.
 Further keys: only=[SYSTEM,…], work, results.
 """
 
@@ -53,6 +56,7 @@ NAME = "replay-speed"
 WIDTH, STEPS, BATCH = 1659, 32, 32
 SEQUENCE_BYTES = STEPS * (WIDTH + 8 + 4 + 1)
 DISTINCT = 1024  # sequences that are inserted again and again
+BETA = 0.4  # of the importance weights that come with a sample by priority
 DEADLINE_S = 120.0
 FSYNC = ("none", "interval", "always")
 Arrays = dict[str, NDArray[Any]]
@@ -162,7 +166,7 @@ def cpprb(capacity: int, work: Path, prioritised: bool = False) -> System:
         buffer.add(**parts[turn()])
 
     def sample() -> Any:
-        return buffer.sample(BATCH, 0.4) if prioritised else buffer.sample(BATCH)
+        return buffer.sample(BATCH, BETA) if prioritised else buffer.sample(BATCH)
 
     return System(insert, sample, metadata.version("cpprb"))
 
@@ -178,7 +182,7 @@ def torchrl(capacity: int, work: Path, prioritised: bool = False) -> System:
     parts = [data[first : first + BATCH] for first in range(0, DISTINCT, BATCH)]
     storage = LazyTensorStorage(capacity)
     if prioritised:
-        buffer = TensorDictPrioritizedReplayBuffer(alpha=0.6, beta=0.4, storage=storage, batch_size=BATCH)
+        buffer = TensorDictPrioritizedReplayBuffer(alpha=0.6, beta=BETA, storage=storage, batch_size=BATCH)
     else:
         buffer = TensorDictReplayBuffer(storage=storage, batch_size=BATCH)
     return System(lambda: buffer.extend(parts[turn()]), buffer.sample, metadata.version("torchrl"))
@@ -316,7 +320,8 @@ def ours(
     def sample() -> Any:
         drawn = replay.sample(replay.next_sample, BATCH, 0)
         assert drawn is not None
-        return replay.sample_rows(drawn) if slices else replay.gather(drawn)
+        weights = drawn.weights(BETA) if prioritised else None
+        return replay.sample_rows(drawn) if slices else replay.gather(drawn), weights
 
     def cool() -> None:
         assert folder is not None
