@@ -87,7 +87,7 @@ class HotSegment(Segment):
             sync_directory(directory)
             return cls(directory, schema, number, 0, len(first), [], capacity)
         except BaseException:
-            for path in made:
+            for path in reversed(made):  # the index goes last: without it, other files are damage
                 path.unlink()
             raise
 

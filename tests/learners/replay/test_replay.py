@@ -1,5 +1,7 @@
 """The replay's promises: once in, as often out as agreed, nothing too old, and books that balance."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.storage.errors import StoreBusy, StoreForeign
+from envs.storage.index import HEADER_BYTES
+from envs.storage.store import Config as StoreConfig
 from envs.storage.writers import Ack
 from learners.replay.config import Config
 from learners.replay.ledger import Count, LedgerBroken
@@ -389,6 +393,28 @@ def test_rows_that_the_disk_has_lost_are_counted(tmp_path, put, schema):
     # The row that had been sampled was consumed, the other one is lost; the fragment was consumed in part.
     assert again.ledger().dropped == {"lost": Count(0, 1, 5)} and again.ledger().consumed == Count(1, 1, 5)
     assert again.sample(1, 2, 0).ids.tolist() == [4, 5]
+    again.close()
+
+
+def test_rows_that_the_machine_lost_before_others_that_it_kept_leave_books_that_balance(tmp_path, schema, build):
+    """Of what is not synced each segment may lose its end; the journal has heard of none of it."""
+    config = Config(unit="row", store=StoreConfig(segment_mb=1, fsync="none", fsync_interval_s=3600))
+    replay = Replay(config, schema, tmp_path / "before")
+    (journal,) = (tmp_path / "before" / "decisions").iterdir()
+    decided = journal.read_bytes()
+    large = [build((0, 0, number), (number, 0, 20_000)) for number in range(3)]  # one fills half of a segment
+    for number, rows in enumerate(large):
+        replay.insert((0, 0, number), rows)
+    replay.copy_to(tmp_path / "after")
+    replay.close()
+    (tmp_path / "after" / "decisions" / journal.name).write_bytes(decided)
+    os.truncate(tmp_path / "after" / "rows" / "000000.index", HEADER_BYTES)
+    again = Replay(config, schema, tmp_path / "after")
+    again.check()
+    kept = [insert.key.sequence for insert in again.inserts()]
+    assert 2 in kept and 0 not in kept and again.ledger().accepted.fragments == len(kept)
+    assert again.insert((0, 0, 0), large[0]) is Ack.STORED and again.insert((0, 0, 2), large[2]) is Ack.DUPLICATE
+    again.check()
     again.close()
 
 
