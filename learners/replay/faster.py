@@ -9,7 +9,8 @@ from __future__ import annotations
 from statistics import median
 
 _TRIES = 4  # times in a row that the other way is tried; the first of them is not counted: threads wake up
-_SMOOTHING, _MOST = 1 / 16, 8.0  # of what it costs, which counts as at most so many times what it did before
+_SMOOTHING, _MOST = 1 / 16, 2.0  # of what it costs, which counts as at most so many times what it did before
+_FAR, _HELD_UP = 2.0, 2  # a way that costs so many times what the other did, so often in a row, is left at once
 _SOONEST, _LATEST = 64, 16384  # times between two trials; more after each that was in vain
 
 
@@ -20,9 +21,10 @@ class Faster:
         """Nothing is known."""
         self._best = 0
         self._costs = [0.0, 0.0]  # smoothed; 0: not known
-        self._left, self._pause = _SOONEST, _SOONEST  # times until the next trial, and between the last two
+        self._pauses = [_SOONEST, _SOONEST]  # times between two trials of the other way, by the way that is gone
+        self._left = _SOONEST  # times until the next one
         self._trial: list[float] = []
-        self._tries = False
+        self._tries, self._held_up = False, 0
 
     def choose(self) -> int:
         """The way to go this time."""
@@ -37,18 +39,20 @@ class Faster:
             other, self._tries = 1 - self._best, False
             self._costs[other] = median(self._trial[1:])
             if self._costs[other] < self._costs[self._best]:
+                self._pauses[self._best] = max(_SOONEST, self._pauses[self._best] // 2)
                 self._best = other
-                self._pause = max(_SOONEST, self._pause // 2)
             else:
-                self._pause = min(2 * self._pause, _LATEST)
-            self._left = self._pause
+                self._pauses[self._best] = min(2 * self._pauses[self._best], _LATEST)
+            self._left = self._pauses[self._best]
             return
-        known = self._costs[self._best]
+        known, others = self._costs[self._best], self._costs[1 - self._best]
         self._costs[self._best] = known + (min(cost, _MOST * known) - known) * _SMOOTHING if known else cost
+        self._held_up = self._held_up + 1 if 0 < _FAR * others < cost else 0
         self._left -= 1
-        if 0 < self._costs[1 - self._best] < self._costs[self._best]:  # it has become slower than the other one was
+        if self._held_up == _HELD_UP:
+            self._costs[self._best], self._held_up = cost, 0
+        if 0 < others < self._costs[self._best]:  # it has become slower than the other one was
             self._best = 1 - self._best
-            self._pause = min(2 * self._pause, _LATEST)
-            self._left = self._pause
+            self._left = self._pauses[self._best] = min(2 * self._pauses[self._best], _LATEST)
         elif self._left <= 0:
             self._tries, self._trial = True, []

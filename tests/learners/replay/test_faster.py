@@ -40,3 +40,19 @@ def test_a_way_that_is_held_up_once_is_not_given_up():
     for _ in range(50):
         assert chosen(faster, (1.0, 0.6), 40).count(1) >= 36
         chosen(faster, (20.0, 20.0), 1)
+
+
+def test_what_is_rarely_held_up_for_long_is_the_faster_way_still():
+    faster, found = Faster(), []
+    for number in range(20_000):
+        costs = (8.0, 5.8) if number % 100 == 99 else (1.0, 0.72)  # the mean of way 1 counts all of it, and is less
+        found += chosen(faster, costs, 1)
+    assert found[100:].count(1) > 0.95 * len(found)
+
+
+def test_when_all_ways_are_slow_for_a_while_none_is_blamed():
+    faster = Faster()
+    chosen(faster, (1.0, 0.6), 500)
+    for _ in range(5):
+        chosen(faster, (20.0, 20.0), 30)
+        assert chosen(faster, (1.0, 0.6), 4000).count(1) > 3000
