@@ -9,11 +9,12 @@ system has a process of its own, one after another, and as many threads as it ta
 replay copy with all cores, NumPy's with one); a figure is over repetitions, a ratio is of two systems in the same
 repetition. A sample by priority comes with its importance weights. What is not alike: the others give arrays of their
 own, this replay those that it fills again two samples later; the others keep arrays alone, this replay also who wrote
-what and what each sample was made of, and, where it is durable, both on disk. Where a system is not installed (`pip
-install --no-deps torchrl tensordict pyvers cpprb`; Reverb needs TensorFlow) the table says so. With several writers
-each has its own replay (a shard), as in a run. Where rows are replaced within a second, hardly any has to reach the
-disk; so rows that are all kept are inserted too, until the disk has the last of them, beside what the disk does with
-the same bytes in files of the same size.
+what and what each sample was made of, and, where it is durable, both on disk. A ring of arrays is no replay: it says
+what indexing costs, as memcpy says what copying does, and stands beside the peers, not among them. Where a system is
+not installed (`pip install --no-deps torchrl tensordict pyvers cpprb`; Reverb needs TensorFlow) the table says so. With
+several writers each has its own replay (a shard), as in a run. Where rows are replaced within a second, hardly any has
+to reach the disk; so rows that are all kept are inserted too, until the disk has the last of them, beside what the disk
+does with the same bytes in files of the same size.
 Further keys: only=[SYSTEM,…], work, results.
 """
 
@@ -320,8 +321,10 @@ def ours(
     def sample() -> Any:
         drawn = replay.sample(replay.next_sample, BATCH, 0)
         assert drawn is not None
-        weights = drawn.weights(BETA) if prioritised else None
-        return replay.sample_rows(drawn) if slices else replay.gather(drawn), weights
+        if slices:
+            return replay.sample_rows(drawn)
+        arrays = replay.gather(drawn)
+        return {**arrays, "weights": drawn.weights(BETA)} if prioritised else arrays
 
     def cool() -> None:
         assert folder is not None
@@ -428,7 +431,7 @@ SYSTEMS: dict[str, Callable[[int, Path], System]] = {
     "guerdon, durable, kept": kept,
 }
 PEERS = {
-    "uniform": ("numpy ring", "cpprb", "torchrl", "rllib", "reverb"),
+    "uniform": ("cpprb", "torchrl", "rllib", "reverb"),
     "prioritised": ("cpprb, prioritised", "torchrl, prioritised"),
 }
 WRITERS = (1, 2, 4)
@@ -593,6 +596,7 @@ def figures(table: Sequence[Mapping[str, Cell]]) -> dict[str, Figure]:
     ratio("sample, over the fastest peer, durable", "guerdon, durable", PEERS["uniform"], "sample_gb_per_s")
     ratio("sample, over the fastest peer, slices", "guerdon, slices", PEERS["uniform"], "sample_gb_per_s")
     ratio("sample, over the fastest peer, prioritised", "guerdon, prioritised", PEERS["prioritised"], "sample_gb_per_s")
+    ratio("sample, over a ring of arrays", "guerdon", ["numpy ring"], "sample_gb_per_s")
     ratio("sample, over memcpy", "guerdon", ["memcpy"], "sample_gb_per_s")
     ratio("sample, over memcpy, durable", "guerdon, durable", ["memcpy"], "sample_gb_per_s")
     ratio("sample, over memcpy, slices", "guerdon, slices", ["memcpy"], "sample_gb_per_s")

@@ -87,7 +87,7 @@ class Memory:
 
     def copy_words(self, out: Ints, index: Ints) -> None:
         """Fill `out` with the longest words of these numbers."""
-        np.take(self._words[WORD], index, out=out, mode="clip")
+        self._words[WORD].take(index, out=out, mode="clip")
 
     def copy_lines(self, out: Target, begin: Ints, bits: int) -> None:
         """Fill each line of `out` with what lies from its place on.

@@ -28,6 +28,7 @@ def test_every_system_of_our_own_gives_whole_batches(tmp_path):
         found = system.sample()
         assert found["obs"].shape == (BATCH, STEPS, WIDTH) and found["action"].dtype == np.int64
         assert all(values.tobytes() in known for values in found["obs"])
+        assert ("weights" in found) == ("prioritised" in name)
         system.close()
     slices = replay_speed.SYSTEMS["guerdon, slices"](64, tmp_path)
     slices.insert()
@@ -61,6 +62,7 @@ def table():
             row("guerdon, prioritised", repetition, sample_gb_per_s=8 * scale, insert_gb_per_s=3.0),
             row("guerdon, durable, kept", repetition, sample_gb_per_s=None, insert_gb_per_s=0.9),
             row("disk", repetition, sample_gb_per_s=None, insert_gb_per_s=1.2),
+            row("numpy ring", repetition, sample_gb_per_s=12 * scale, insert_gb_per_s=9.0),
             row("cpprb", repetition, sample_gb_per_s=8 * scale, insert_gb_per_s=3.0),
             row("cpprb, prioritised", repetition, sample_gb_per_s=6.4 * scale, insert_gb_per_s=3.0),
             row("torchrl", repetition, sample_gb_per_s=1 * scale, insert_gb_per_s=3.0),
@@ -74,6 +76,7 @@ def test_ratios_are_of_one_repetition_and_to_the_fastest_peer(tmp_path):
     assert found["sample, over the fastest peer"].value == pytest.approx(1.125)
     assert found["sample, over the fastest peer"].low == pytest.approx(1.125)
     assert found["sample, over the fastest peer, prioritised"].value == pytest.approx(1.25)
+    assert found["sample, over a ring of arrays"].value == pytest.approx(0.75)
     assert found["sample, over memcpy, durable"].value == pytest.approx(0.6)
     assert found["insert, over in memory, fsync interval"].value == pytest.approx(0.8)
     assert found["insert, kept, over the disk"].value == pytest.approx(0.75)
