@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
+from pipelines.dotted import made
 from pipelines.errors import UserError
 from pipelines.experiment import (
     BuiltinJudge,
@@ -126,18 +126,14 @@ def _custom(path: str, goal: str) -> Judge:
     Raises:
         UserError: it cannot be loaded, or is no judge.
     """
-    module, _, name = path.partition(":")
-    try:
-        made = getattr(importlib.import_module(module), name)(goal)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"judge.path={path} cannot be loaded: {' '.join(str(error).split())}") from None
-    lacking = [member for member in ("fingerprint", "judge", "check") if not hasattr(made, member)]
+    judge = made(path, f"judge.path={path}", goal)
+    lacking = [member for member in ("fingerprint", "judge", "check") if not hasattr(judge, member)]
     if lacking:
         raise UserError(
-            f"judge.path={path}: got a {type(made).__name__} without {', '.join(lacking)}; expected a judge, such as "
+            f"judge.path={path}: got a {type(judge).__name__} without {', '.join(lacking)}; expected a judge, such as "
             "`guerdon new judge` writes"
         )
-    return cast(Judge, made)
+    return cast(Judge, judge)
 
 
 def _engine(model: str, device: str, threads: int) -> TransformersEngine:

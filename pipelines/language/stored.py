@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipelines import checkpoint
+from pipelines.dotted import made
 from pipelines.errors import UserError
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.kept_models import judge_of
@@ -71,10 +71,6 @@ def resolve_language(
     if recipe in LANGUAGE_RECIPES:
         return apply(LANGUAGE_RECIPES[recipe](), values)
     if recipe is not None and ":" in recipe:
-        module, _, name = recipe.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), name)()
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise UserError(f"recipe {recipe!r} cannot be loaded: {' '.join(str(error).split())}") from None
+        found = made(recipe, f"recipe {recipe!r}")
         return apply(found, values) if isinstance(found, LanguageExperiment) else None
     return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable
 
+from pipelines.dotted import made
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.recipes import catch, minihack, nethack, rllib
@@ -37,12 +37,8 @@ def find_recipe(name: str) -> Experiment:
     """
     if name in RECIPES:
         return RECIPES[name]()
-    module, colon, attribute = name.partition(":")
-    if colon:
-        try:
-            found = getattr(importlib.import_module(module), attribute)()
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise UserError(f"recipe {name!r} cannot be loaded: {' '.join(str(error).split())}") from None
+    if ":" in name:
+        found = made(name, f"recipe {name!r}")
         if not isinstance(found, Experiment):
             raise UserError(f"recipe {name!r}: got a {type(found).__name__}; expected an Experiment")
         return found

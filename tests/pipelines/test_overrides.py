@@ -175,6 +175,7 @@ def test_a_recipe_by_dotted_path(tmp_path, monkeypatch):
         "def mine(): return catch().model_copy(update={'name': 'mine'})\n"
         "def number(): return 5\n"
         "def broken(): return type(catch())(task='catch', frames=0)\n"
+        "def divides(): return 1 / 0\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert find_recipe("my_recipes:mine").name == "mine"
@@ -182,6 +183,7 @@ def test_a_recipe_by_dotted_path(tmp_path, monkeypatch):
         "my_recipes:number": "got a int; expected an Experiment",
         "my_recipes:none": "cannot be loaded",
         "my_recipes:broken": "cannot be loaded",
+        "my_recipes:divides": "cannot be loaded: ZeroDivisionError: division by zero",
         "no_such_module:x": "cannot be loaded",
         ":x": "cannot be loaded",
     }.items():
