@@ -61,7 +61,8 @@ class JsonDisplay:
 
 def write_line(kind: str, **content: Any) -> None:
     """One line of JSON with the time in seconds since 1970."""
-    print(json.dumps({"time": time.time(), "kind": kind, **content}, allow_nan=False), flush=True)
+    line = json.dumps({"time": time.time(), "kind": kind, **content}, allow_nan=False)
+    print(line + "\n", end="", flush=True)  # at once: a message may come from another thread
 
 
 @dataclass(frozen=True)

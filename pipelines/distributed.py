@@ -262,7 +262,9 @@ class _Loops:
         served = [] if self.served is None else [self.served.role]
         roles: list[Supervised | LearnerGroup] = [*self.actors, *first, self.learner, *served]
         try:
-            await await_room(self.needed, self.experiment.placement.wait_s, self.books.display.say)
+            books = self.books
+            wait_s = self.experiment.placement.wait_s
+            await await_room(self.needed, wait_s, books.display.say, lambda: books.stopping)
             for one in first:
                 one.start()
             await self.learner.begin(self.experiment.learners)

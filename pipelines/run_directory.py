@@ -148,7 +148,11 @@ class RunDirectory:
             raise UserError(f"cannot make a run directory below {runs}: {error.strerror}; set runs=DIRECTORY") from None
         run = cls(root)
         run.lock()
-        run.check_space()
+        try:
+            run.check_space()
+        except UserError:
+            run.leave()
+            raise
         return run
 
     @classmethod
@@ -178,9 +182,12 @@ class RunDirectory:
 
         Raises:
             RunBusy: another process writes here.
-            UserError: the disk cannot keep others out.
+            UserError: the disk cannot keep others out, or it cannot be written.
         """
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.root}: {error.strerror}; mend that, or go on with a copy") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -201,6 +208,13 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def leave(self) -> None:
+        """Let others in; where nothing was begun here, nothing is left."""
+        self.unlock()
+        if [path.name for path in self.root.iterdir()] == [".lock"]:
+            (self.root / ".lock").unlink()
+            self.root.rmdir()
 
     def check_space(self) -> None:
         """Refuse to go on where the next checkpoint may not fit.

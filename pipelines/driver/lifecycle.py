@@ -1,4 +1,4 @@
-"""How a run begins, goes on from what it saved, and is asked to stop."""
+"""How a run begins, goes on from what it saved, is asked to stop, and what is said of its failure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import Any, NamedTuple, Protocol
 import yaml
 from pydantic import BaseModel
 
+from cluster.events import RoleFailing
+from envs.contract import ContractViolation
+from envs.storage.errors import StoreBusy, StoreCorrupt, StoreForeign
+from learners.descent import LearningDiverged
 from pipelines.display import Display
 from pipelines.errors import Unfinished, UserError
 from pipelines.run_directory import RunDirectory
@@ -40,9 +44,11 @@ class Stoppable(Protocol):
 
     Attributes:
         stopping: the name of the signal that asked, or why else it is to stop; None: it goes on.
+        display: what people see.
     """
 
     stopping: str | None
+    display: Display
 
 
 class Resumable(Protocol):
@@ -77,7 +83,28 @@ def told_of_disk(error: OSError, directory: RunDirectory) -> UserError | None:
     if error.errno in (errno.EIO, errno.ESTALE, errno.EROFS):
         what = f"{error.filename or directory.root}: {error.strerror}"
         return UserError(f"the disk of the run, or the server behind it, fails ({what}); mend or mount it and {go_on}")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        what = error.filename or f"something below {directory.root}"
+        return UserError(f"{what} cannot be read or written: {error.strerror}; mend that and {go_on}")
     return None
+
+
+def raise_for_people(error: Exception, directory: RunDirectory) -> None:
+    """Say what a person can mend in one line, with the remedy; whatever else is no error of theirs, and is left.
+
+    Args:
+        error: that ended the run.
+        directory: of the run.
+
+    Raises:
+        UserError: instead of the error.
+    """
+    if isinstance(error, (StoreBusy, StoreCorrupt, StoreForeign)):
+        raise UserError(f"{error}; `guerdon replay verify {directory.root}` says more") from error
+    if isinstance(error, (ContractViolation, LearningDiverged, RoleFailing, ConnectionError)):
+        raise UserError(str(error)) from error
+    if isinstance(error, OSError) and (told := told_of_disk(error, directory)) is not None:
+        raise told from error
 
 
 def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
@@ -97,7 +124,10 @@ def graceful_stop(run: Stoppable) -> Iterator[None]:
     def ask(number: int, frame: Any) -> None:
         if run.stopping is not None:
             raise KeyboardInterrupt
-        run.stopping = signal.Signals(number).name
+        run.stopping = name = signal.Signals(number).name
+        # Said by a thread: whatever the display is at when the signal comes, it can finish first.
+        text = f"{name}: the run saves and stops; once more, and it stops at once"
+        threading.Thread(target=run.display.say, args=(text,), name="stopping", daemon=True).start()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

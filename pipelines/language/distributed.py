@@ -123,7 +123,9 @@ class Loops:
         try:
             fewest = self.experiment.scaling.learners.around(self.experiment.learners)[0]
             needed = [*self.shares.roles, *self.learner.roles[:fewest]]
-            await await_room(needed, self.experiment.placement.wait_s, self.books.display.say)
+            books = self.books
+            wait_s = self.experiment.placement.wait_s
+            await await_room(needed, wait_s, books.display.say, lambda: books.stopping)
             for share in self.shares.roles:
                 share.start()
             await self.learner.begin(self.experiment.learners)

@@ -23,16 +23,22 @@ def ask_for_room(roles: Iterable[Supervised]) -> None:
         reservation.begin()
 
 
-async def await_room(roles: Iterable[Supervised], wait_s: float, say: Callable[[str], None]) -> None:
+async def await_room(
+    roles: Iterable[Supervised],
+    wait_s: float,
+    say: Callable[[str], None],
+    stopping: Callable[[], str | None] = lambda: None,
+) -> None:
     """Wait until there is room for roles without which a run cannot begin.
 
     Args:
         roles: that are not started yet.
         wait_s: how long.
         say: told once what is waited for.
+        stopping: why the run is to stop; None: it is not.
 
     Raises:
-        UserError: there was none in time.
+        UserError: there was none in time, or the run is to stop.
     """
     held = {id(role.room.reservation): role.room.reservation for role in roles if role.room is not None}
     deadline, told = time.monotonic() + wait_s, False
@@ -41,6 +47,8 @@ async def await_room(roles: Iterable[Supervised], wait_s: float, say: Callable[[
         if not told:
             say(f"waits for room: {text}")
             told = True
+        if (why := stopping()) is not None:
+            raise UserError(f"stopped by {why} while it waited for room: {text}; nothing was begun")
         if time.monotonic() > deadline:
             raise UserError(
                 f"no room within {wait_s:.0f} s (placement.wait_s) for {text}: others have it, or no node has come; "

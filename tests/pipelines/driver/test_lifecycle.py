@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import signal
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
-from pipelines.driver.lifecycle import DRAIN, tell_stop, told_of_disk
-from pipelines.errors import Unfinished
+from cluster.events import RoleFailing
+from envs.storage.errors import StoreCorrupt
+from pipelines.driver.lifecycle import DRAIN, graceful_stop, raise_for_people, tell_stop, told_of_disk
+from pipelines.errors import Unfinished, UserError
 from pipelines.run_directory import RunDirectory
 
 
@@ -43,3 +47,43 @@ def test_who_is_stopped_by_a_person_is_told_and_who_loses_its_node_is_to_be_star
     ):
         tell_stop(SimpleNamespace(stopping=DRAIN), "3 frames", directory, said.append)
     assert len(said) == 1
+
+
+def test_the_first_signal_asks_and_is_answered_the_second_is_obeyed_and_then_all_is_as_before():
+    before, said, told = signal.getsignal(signal.SIGINT), [], Event()
+
+    def say(text):
+        said.append(text)
+        told.set()
+
+    run = SimpleNamespace(stopping=None, display=SimpleNamespace(say=say))
+    with graceful_stop(run):
+        signal.raise_signal(signal.SIGINT)
+        assert run.stopping == "SIGINT"
+        assert told.wait(60) and said == ["SIGINT: the run saves and stops; once more, and it stops at once"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), r"no space is left below .*; make room and go on with"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/runs/a/metrics.jsonl"),
+            r"/runs/a/metrics\.jsonl cannot be read or written: Permission denied; mend that and go on with resume=",
+        ),
+        (StoreCorrupt("000001.arrows: a bit flipped"), "a bit flipped; `guerdon replay verify"),
+        (RoleFailing("learner died 6 times in a row"), "learner died 6 times in a row"),
+    ],
+)
+def test_what_a_person_can_mend_is_said_in_one_line(error, told, tmp_path):
+    with pytest.raises(UserError, match=told) as caught:
+        raise_for_people(error, RunDirectory(tmp_path))
+    assert "\n" not in str(caught.value) and caught.value.__cause__ is error
+
+
+def test_a_fault_of_the_program_is_left_as_it_is(tmp_path):
+    for error in (ZeroDivisionError("division by zero"), OSError(errno.EBADF, "Bad file descriptor")):
+        raise_for_people(error, RunDirectory(tmp_path))

@@ -47,6 +47,12 @@ def test_room_that_does_not_come_in_time_ends_the_run_with_what_was_asked():
         asyncio.run(await_room([Role(Reservation(10**6))], 0.05, lambda text: None))
 
 
+def test_who_is_asked_to_stop_does_not_wait_on():
+    asked = iter([None, "SIGINT"])
+    with pytest.raises(UserError, match=r"stopped by SIGINT while it waited for room: learner: 1 × GPU 1"):
+        asyncio.run(await_room([Role(Reservation(10**6))], 250.0, lambda text: None, lambda: next(asked)))
+
+
 def test_the_most_demanding_ask_first_and_nobody_twice():
     begun = []
 
