@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,23 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.events import RoleFailing
 from cluster.logs import open_log
 from envs.contract import ContractViolation, check_environment
-from learners.descent import LearningDiverged
 from pipelines.display import EXPERIENCE, Display, open_display
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, restored_or_left, tell_stop, told_of_disk, write_config
+from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored_or_left, tell_stop, write_config
 from pipelines.errors import UserError
-from pipelines.experiment import Experiment, OpenAIJudge, RecordedJudge, RulesJudge
-from pipelines.judging.judges import build_judge, judge_identity, prepare_judge
+from pipelines.experiment import Experiment
+from pipelines.judging.foreseen import expect_judge
+from pipelines.judging.judges import judge_identity, prepare_judge
 from pipelines.judging.quarantine import canary_watch
 from pipelines.local import run_local
 from pipelines.mirror.opening import check_storage, mirror_or_left
 from pipelines.observed import Observed
 from pipelines.observing.logs import log_level, log_to
 from pipelines.overrides import apply
-from pipelines.reward_stage import novelty_for
+from pipelines.reward_stage import novelty_for, reward_model_for
 from pipelines.roles import task_of
 from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
@@ -72,13 +70,12 @@ def check(experiment: Experiment) -> str:
             novelty.score({key: np.zeros((1, *array.shape), array.dtype) for key, array in arrays})
         except ValueError as error:
             raise UserError(f"reward.{experiment.reward.source}: {error}") from None
-    # A judge that is a language model is loaded where it serves; the others say at once what is wrong.
-    for config in (experiment.judge if experiment.judged else None, experiment.fallback_judge):
-        if isinstance(config, OpenAIJudge | RecordedJudge | RulesJudge):
-            try:
-                asyncio.run(build_judge(config, task.goal).check())
-            except ConnectionError as error:
-                raise UserError(str(error)) from None
+    model = reward_model_for(experiment.reward)
+    if experiment.judged and model is not None:
+        here = experiment.runner == "local" or experiment.ray.address is None
+        for config in (experiment.judge, experiment.fallback_judge):
+            if config is not None:
+                expect_judge(config, task.goal, model.question_kind, here)
     return experiment.judge.goal or task.goal
 
 
@@ -117,9 +114,13 @@ def train(
         directory.check_space()
     judged = experiment.judged
     if judged:
-        for config in (experiment.judge, experiment.fallback_judge):
-            if config is not None:
-                prepare_judge(config, _progress(say))
+        try:
+            for config in (experiment.judge, experiment.fallback_judge):
+                if config is not None:
+                    prepare_judge(config, _progress(say))
+        except BaseException:  # Ctrl-C as well: a model may be made for a minute
+            directory.leave()
+            raise
     say(f"run {directory.root}" + (f", goal: {goal}" if judged else ""))
     title = f"{experiment.name}: {experiment.task}, {experiment.reward.source}"
     display = opened(title, experiment.frames, experiment.minutes, EXPERIENCE)
@@ -163,11 +164,8 @@ def train(
         status = "KILLED" if run.stopping else "FINISHED"
         if run.stopping:
             run.note("stopped", run.stopping)
-    except (ContractViolation, LearningDiverged, RoleFailing, ConnectionError) as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        if (told := told_of_disk(error, directory)) is not None:
-            raise told from error
+    except Exception as error:
+        raise_for_people(error, directory)
         raise
     finally:
         _finish(run, display, status, say)

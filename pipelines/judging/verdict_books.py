@@ -25,6 +25,7 @@ from pipelines.reward_stage import reward_model_for
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.switch import requested_switch
 from rewards.annotation.ledger import AnnotationLedger
+from rewards.annotation.silence import silence
 from rewards.budget import Budget
 from rewards.judges.constancy import ConstancyDetector
 from rewards.judges.judge import Answer, Question, QuestionKind
@@ -85,6 +86,7 @@ class VerdictBooks:
         self._refused: float | None = None  # the switch that was refused last, by its time
         self._former: list[dict[str, Any] | AnnotationLedger] = []  # books of reward versions that are asked no more
         self._constancy = ConstancyDetector()
+        self._silent = False  # whether people were told that the judge says next to nothing
         self._pairs = PairSampler(PairConfig(seed=experiment.seed))
         self._remembered: dict[str, Verdict] = {}  # stored after the checkpoint: they are not asked for, or paid, again
         self._annotated: set[int] = set()  # captions that a verdict with a value is about
@@ -159,8 +161,11 @@ class VerdictBooks:
         for verdict in verdicts:
             asked = Question(verdict.subject, cast(QuestionKind, verdict.subject_kind), (verdict.text,))
             if problem := self._constancy.observe(asked, Answer(verdict.status, verdict.value)):
-                self._note("suspicious judge", problem)
-                self._say(problem)
+                self._suspect(problem)
+
+    def _suspect(self, problem: str) -> None:
+        self._note("suspicious judge", problem)
+        self._say(problem)
 
     def annotated(self, fragment: Fragment) -> tuple[int, int]:
         """Steps of a fragment with a caption, and those of them whose caption has been judged by now."""
@@ -215,11 +220,18 @@ class VerdictBooks:
         self._hold()
         self._begin_with_what_is_known()
 
-    def look_around(self) -> None:
-        """Take in what others have left since: their verdicts, and who is in quarantine."""
+    def look_around(self, ended: bool = False) -> None:
+        """Take in what others have left since: their verdicts, and who is in quarantine; see that the judge speaks.
+
+        Args:
+            ended: whether nothing more will come.
+        """
         if self._stored is not None:
             self._stored.collect()
             self.belief.look()
+        if not self._silent and (problem := silence(self.annotation.ledger(), ended)) is not None:
+            self._silent = True
+            self._suspect(problem)
 
     def _hold(self) -> None:
         """A judge in quarantine is not asked, and not paid: its questions wait."""

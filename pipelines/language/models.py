@@ -21,6 +21,7 @@ from actors.engines.transformers_engine import TransformersEngine
 from actors.language.generation import GenerationEngine
 from envs.language.task import TextTask
 from pipelines.errors import UserError
+from pipelines.judging.foreseen import expect_model
 from pipelines.language.experiment import TINY, LanguageExperiment
 from pipelines.language.preferences import train_reward_model
 from pipelines.language.tiny_model import TooHard, ensure_tiny_model, kept, reward_model_of
@@ -33,9 +34,10 @@ def ensure_model(experiment: LanguageExperiment, task: TextTask, on_progress: On
     """The directory or hub id of the model that a run begins with; the tiny one is made now if it is not there.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be made, or is not there.
     """
     if experiment.model != TINY:
+        expect_model(experiment.model)
         return experiment.model
     from pipelines.language.success import success_of
 

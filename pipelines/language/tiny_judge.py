@@ -18,7 +18,7 @@ import numpy as np
 from actors.engines.transformers_engine import TransformersEngine
 from envs.language.task import Message, Prompt, Split, TextTask
 from pipelines.errors import UserError
-from pipelines.judging.rubric_judges import RubricJudge, TransformersModel
+from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, TransformersModel
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.models import judge_engine
 from pipelines.language.preferences import pairs_of
@@ -36,6 +36,11 @@ BUILTIN = "builtin"
 TEACHING = Config(hidden=64, context=512, vocabulary=600, start=0.75, every=50, steps=3000, batch=32)
 
 
+def is_tiny(judge: RubricJudge | RewardModelJudge) -> bool:
+    """Whether the judge that is meant is this one."""
+    return isinstance(judge, RubricJudge) and getattr(judge.model, "model", "") == BUILTIN
+
+
 def with_tiny_judge(experiment: LanguageExperiment, on_progress: OnProgress | None = None) -> LanguageExperiment:
     """The experiment with a judge that is there: where its model is `builtin`, it is made now, or was before.
 
@@ -43,7 +48,7 @@ def with_tiny_judge(experiment: LanguageExperiment, on_progress: OnProgress | No
         UserError: it cannot be made for this rubric or this task.
     """
     judge = experiment.rewards.judge
-    if not isinstance(judge, RubricJudge) or getattr(judge.model, "model", "") != BUILTIN:
+    if not isinstance(judge, RubricJudge) or not is_tiny(judge):
         return experiment
     try:
         task = Grading(experiment, judge)

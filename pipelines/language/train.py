@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cluster.events import RoleFailing
 from cluster.logs import open_log
 from envs.language.validation import InvalidTask, validate
-from learners.descent import LearningDiverged
 from pipelines.display import LANGUAGE, open_display
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, restored_or_left, tell_stop, told_of_disk, write_config
+from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored_or_left, tell_stop, write_config
 from pipelines.errors import UserError
+from pipelines.judging.foreseen import expect_judge
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.kept_models import judge_of, keep_judge, keep_model, model_of
@@ -26,7 +25,7 @@ from pipelines.language.rehearsal import rehearse
 from pipelines.language.rewards import JUDGE, RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
-from pipelines.language.tiny_judge import with_tiny_judge
+from pipelines.language.tiny_judge import is_tiny, with_tiny_judge
 from pipelines.mirror.opening import check_storage, mirror_or_left
 from pipelines.observing.logs import log_level, log_to
 from pipelines.run_directory import RunDirectory
@@ -52,8 +51,13 @@ def check(experiment: LanguageExperiment) -> RewardSet:
         names = [part.name for part in rewards.parts]
         check_gold(experiment.monitors, names, bool(names))
         rewards.check([*task.load("train", experiment.seed)[0].columns])
+    except UserError:
+        raise
     except (ValueError, OSError) as error:
         raise UserError(f"task {task.name}: {error}") from None
+    except Exception as error:  # whatever the task's own code raises
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"task {task.name} raised {what}. Mend it, or choose another") from error
     return rewards
 
 
@@ -128,7 +132,9 @@ def train(
     logged = log_level()
     task = task_of(experiment)
     rehearse(experiment, task, check(experiment))
-    kept = None if resume is None else model_of(RunDirectory.existing(resume, runs), None)
+    resumed = None if resume is None else RunDirectory.existing(resume, runs)
+    _expect_judge(experiment, resumed)
+    kept = None if resumed is None else model_of(resumed, None)
     model = kept or ensure_model(experiment, task, _progress(say))
     check_model(experiment, model)
     preferences = experiment.preferences
@@ -185,11 +191,8 @@ def train(
         status = "KILLED" if run.stopping else "FINISHED"
         if run.stopping:
             run.note("stopped", run.stopping)
-    except (LearningDiverged, RoleFailing, ConnectionError) as error:
-        raise UserError(str(error)) from error
-    except OSError as error:
-        if (told := told_of_disk(error, directory)) is not None:
-            raise told from error
+    except Exception as error:
+        raise_for_people(error, directory)
         raise
     finally:
         _finish(run, display, status, say)
@@ -197,6 +200,16 @@ def train(
         directory.unlock()
     tell_stop(run, f"{run.status.updates:,} updates", directory, say)
     return directory
+
+
+def _expect_judge(experiment: LanguageExperiment, resumed: RunDirectory | None) -> None:
+    """See that it can be had; one that Guerdon makes is made later."""
+    judge = experiment.rewards.judge
+    if resumed is not None:
+        judge = judge_of(resumed, judge)
+    if judge is not None and not is_tiny(judge):
+        here = experiment.runner == "local" or experiment.ray.address is None
+        expect_judge(judge, "", None, here)
 
 
 def _kept_or_left(directory: RunDirectory, model: str, judge: RewardModelJudge | RubricJudge | None) -> None:

@@ -45,6 +45,11 @@ class RecordedJudge:
         """Hash of all recorded values."""
         return self._fingerprint
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of the subjects that have a value."""
+        return frozenset(verdict.subject_kind for verdict in self._verdicts.values())
+
     def __len__(self) -> int:
         """Number of subjects that have a value."""
         return len(self._verdicts)
@@ -59,7 +64,8 @@ class RecordedJudge:
     def _answer(self, question: Question) -> Answer:
         verdict = self._verdicts.get(question.subject)
         if verdict is None:
-            return Answer(Status.JUDGE_FAULT, cause=f"not recorded in {self.path}")
+            # It abstains, and is not ill: to ask again, or to wait until it is well, would bring nothing.
+            return Answer(Status.UNPARSEABLE, cause=f"not recorded in {self.path}")
         details = json.loads(verdict.details) if verdict.details else {}
         return Answer(Status.OK, verdict.value, scores=verdict.scores, details=details)
 

@@ -66,6 +66,8 @@ def test_a_run_is_stopped_by_ctrl_c_goes_on_with_nothing_lost_obeys_a_second_sig
 
 
 def test_a_judge_that_cannot_start_ends_the_run_in_one_line(training, tmp_path):
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "config.json").write_text("{}")  # a model at first sight, which cannot be loaded
     run = training("catch", judge="transformers", judge__model=str(tmp_path / "nowhere"))
     assert run.wait() == 2, run.output
     run.nothing_left()

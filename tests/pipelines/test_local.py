@@ -355,6 +355,21 @@ def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tm
     assert len(told) == 1 and "to each of the last 3 different caption questions" in told[0]["cause"]
 
 
+def test_a_judge_that_has_a_value_for_nothing_is_told_of_once(small, run, books, tmp_path):
+    class Mute(Taste):
+        async def judge(self, questions):
+            return [Answer(Status.UNPARSEABLE, cause="not recorded in old")] * len(questions)
+
+    made = books(small({"reward": "retrieval"}), tmp_path)
+    local.run_local(made, None, Mute())
+    made.report(force=True)
+    made.report(force=True)
+    made.close()
+    told = [event for event in made.directory.lines(made.directory.events) if event["what"] == "suspicious judge"]
+    assert len(told) == 1 and "a value for none of the" in told[0]["cause"] and "not recorded" in told[0]["cause"]
+    assert made.display.said.count(told[0]["cause"]) == 1
+
+
 def test_a_running_learner_goes_on_with_another_reward_version(small, run, books, tmp_path, monkeypatch):
     """Verdicts of another version are stored beside; `switch` is asked for while it runs; the model begins anew."""
     experiment = small({"frames": 480, "reward": "retrieval", "report_every_s": 1e-9})

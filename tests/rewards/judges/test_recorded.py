@@ -28,7 +28,7 @@ def test_recorded_values_come_back_and_unknown_subjects_are_null(tmp_path, strea
     write(tmp_path / "v.arrow", verdict("a", 1.0), verdict("b", 0.25), stream=stream)
     answers = ask(RecordedJudge(tmp_path / "v.arrow"), "b", "new", "a")
     assert [a.value for a in answers] == [0.25, None, 1.0]
-    assert answers[1].status is Status.JUDGE_FAULT and "not recorded" in answers[1].cause
+    assert answers[1].status is Status.UNPARSEABLE and "not recorded" in answers[1].cause
 
 
 def test_a_recorded_failure_is_null_unless_a_later_attempt_had_a_value(tmp_path):
@@ -41,7 +41,8 @@ def test_a_run_directory_is_read_at_its_verdicts(tmp_path):
     (tmp_path / "verdicts").mkdir()
     write(tmp_path / "verdicts" / "000000.arrows", verdict("a", 1.0))
     (tmp_path / "experience.arrow").write_bytes(b"other things")
-    assert len(RecordedJudge(tmp_path)) == 1
+    judge = RecordedJudge(tmp_path)
+    assert len(judge) == 1 and judge.kinds == {"caption"}
 
 
 def test_a_segment_that_a_crash_cut_short_counts_up_to_its_last_whole_batch(tmp_path):
