@@ -62,6 +62,9 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
     # Ray reads these once, at import: telemetry off; this process's own log handlers are left alone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray prints what it tries again by itself; what fails for good is raised where it was called, and is told. Serve's
+    # controller is called with tries without end, and ends itself: each run ended with what looked like two errors.
+    os.environ.setdefault("RAY_enable_output_error_log_if_still_retry", "0")
     # Serve's controller looks ten times a second whether anything has changed; twice will do.
     os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
     import ray

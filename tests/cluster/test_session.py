@@ -101,16 +101,28 @@ with ray_session(Config(object_store_mb=80), 1):
         for connection in process.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN:
                 print("LISTENS", connection.laddr.ip)
+    @ray.remote(max_retries=1)
+    def dies_once():
+        if not os.path.exists(os.environ["DIED"]):
+            open(os.environ["DIED"], "w").close()
+            os._exit(1)
+        return "alive"
+    print("AGAIN", ray.get(dies_once.remote(), timeout=300))
 """
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("mode", ["token", "disabled"])
-def test_a_started_ray_listens_on_loopback_alone_with_and_without_a_token(mode):
+def test_a_started_ray_listens_on_loopback_alone_and_is_silent_of_what_it_tries_again(mode, tmp_path):
     """In a process of its own: Ray reads the mode once."""
     done = subprocess.run(
         [sys.executable, "-c", STARTED],
-        env={**os.environ, "RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": "0123456789abcdef" * 2},
+        env={
+            **os.environ,
+            "RAY_AUTH_MODE": mode,
+            "RAY_AUTH_TOKEN": "0123456789abcdef" * 2,
+            "DIED": str(tmp_path / "died"),
+        },
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -119,3 +131,4 @@ def test_a_started_ray_listens_on_loopback_alone_with_and_without_a_token(mode):
     hosts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LISTENS")]
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(hosts) > 3 and all(is_loopback(host) for host in hosts), hosts
+    assert "AGAIN alive" in done.stdout and "will be retried" not in done.stdout + done.stderr
