@@ -190,7 +190,7 @@ def run_here(folder: Path, experiment: Experiment) -> Outcome:
         final_return=env_return,
         episodes=len(run.ended),
         frames=run.status.frames,
-        wall_s=round(run.elapsed_s, 1),
+        wall_s=round(run.clock.seconds, 1),
         questions=books.asked,
         verdicts=books.ok,
         ledger_balanced=bool(accounts["balanced"]),

@@ -285,7 +285,11 @@ class Experiment(BaseModel):
     task_options: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     frames: int = Field(default=1_000_000, ge=1, description="environment steps to learn from")
-    minutes: float | None = Field(default=None, gt=0, description="stop after this long, frames or not")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="stop after so many of training, frames or not; they count from the first experience on",
+    )
     runner: Literal["distributed", "local"] = "distributed"
     actors: ActorsConfig = Field(default_factory=ActorsConfig)
     policy: PolicyConfig = Field(default_factory=PolicyConfig)

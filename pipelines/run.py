@@ -20,6 +20,7 @@ from pipelines import checkpoint
 from pipelines.display import Display, progress
 from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
+from pipelines.driver.training_clock import TrainingClock
 from pipelines.driver.verdict_wait import Waited
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
@@ -63,8 +64,7 @@ class Run:
         self._accepted: dict[tuple[int, int], int] = {}  # next sequence number by actor and epoch
         self.caption_frequency: dict[int, int] = {}
         self.reward_model: dict[str, float] = {}
-        self._started = time.monotonic()
-        self._elapsed_before = 0.0
+        self.clock = TrainingClock()
         self._reported = NEVER
         self._saved = time.monotonic()
         self.stopping: str | None = None
@@ -76,6 +76,10 @@ class Run:
 
     def gathered(self, fragment: Fragment) -> None:
         """A fragment was stored: count it, and ask about its new captions."""
+        self.clock.begin()
+        self._count(fragment)
+
+    def _count(self, fragment: Fragment) -> None:
         actor, epoch, sequence = fragment.key
         self._accepted[actor, epoch] = max(self._accepted.get((actor, epoch), 0), sequence + 1)
         self.status.gathered(fragment)
@@ -87,7 +91,7 @@ class Run:
         """Count what was stored after the checkpoint that this run goes on from; gives how many fragments that were."""
         new = [f for f in fragments if f.key[2] >= self._accepted.get((f.key[0], f.key[1]), 0)]
         for fragment in new:
-            self.gathered(fragment)
+            self._count(fragment)
         return len(new)
 
     def reward_trained(self, metrics: dict[str, float], sha256: str) -> None:
@@ -112,6 +116,7 @@ class Run:
 
     def learnt(self, metrics: Mapping[str, float], fragments: Sequence[Fragment]) -> None:
         """The learner finished an update on these fragments."""
+        self.clock.begin()
         counts = [self.verdicts.annotated(fragment) for fragment in fragments]
         shares = {"captioned": sum(c for c, _ in counts), "annotated": sum(a for _, a in counts)}
         self.status.learnt({**metrics, **shares})
@@ -127,25 +132,19 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether the run has reached its end, or has been asked to stop."""
-        minutes = self.experiment.minutes
         return (
             self.stopping is not None
             or self.status.learnt_frames >= self.experiment.frames
-            or (minutes is not None and self.elapsed_s >= 60 * minutes)
+            or self.clock.over(self.experiment.minutes)
         )
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds of running, over all resumes."""
-        return self._elapsed_before + time.monotonic() - self._started
 
     def report(self, force: bool = False) -> bool:
         """Show the state of the run, and write it down, if it is time; gives whether it was."""
         if not force and time.monotonic() - self._reported < self.experiment.report_every_s:
             return False
         self._reported = time.monotonic()
-        self.verdicts.look_around()
-        self.status.elapsed_s = self.elapsed_s
+        self.verdicts.look_around(ended=force)
+        self.status.elapsed_s = self.clock.seconds
         numbers = {
             **self.status.summary(),
             **self.verdicts.numbers(),
@@ -240,7 +239,7 @@ class Run:
             roles: state of each role.
             frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
         """
-        self.status.elapsed_s = self.elapsed_s
+        self.status.elapsed_s = self.clock.seconds
         tree = {
             "identity": self.experiment.identity(),
             "roles": dict(roles),
@@ -275,7 +274,7 @@ class Run:
                 f"{self.experiment.identity()}): resume without overrides that change what is learnt, or start anew"
             )
         self.status.load_state_dict(tree["status"])
-        self._elapsed_before = self.status.elapsed_s
+        self.clock.go_on_from(self.status.elapsed_s)
         self.verdicts.load_state_dict(tree)
         self.caption_frequency = dict(tree["caption_frequency"])
         if (saved := tree.get("watch")) is not None:

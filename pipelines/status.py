@@ -28,7 +28,7 @@ class RunStatus:
         verdict_wait_s: seconds that batches waited for verdicts.
         verdict_waits_over: batches that were learnt from with captions unjudged, because the bound was reached.
         lost_fragments: rollouts that were under way when their actor died.
-        elapsed_s: seconds of running, over all resumes.
+        elapsed_s: seconds of training, from the first experience of each start on, over all resumes.
     """
 
     frames: int = 0

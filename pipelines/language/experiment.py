@@ -105,7 +105,11 @@ class LanguageExperiment(BaseModel):
     tiny: TinyConfig = Field(default_factory=TinyConfig)
     seed: int = Field(default=0, ge=0)
     updates: int = Field(default=300, ge=1)
-    minutes: float | None = Field(default=None, gt=0, description="stop after this long, updates or not")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="stop after so many of training, updates or not; they count from the first experience on",
+    )
     target: float | None = Field(default=None, gt=0, le=1, description="stop when `evaluate` finds this success")
     evaluate_every: int = Field(default=0, ge=0, description="updates between two looks at the test split; 0: never")
     evaluate_prompts: int = Field(default=256, ge=1)

@@ -23,6 +23,7 @@ from pipelines import checkpoint
 from pipelines.display import Display, progress
 from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
+from pipelines.driver.training_clock import TrainingClock
 from pipelines.errors import UserError
 from pipelines.judging.quarantine import put_in_quarantine, quarantined
 from pipelines.language.experiment import LanguageExperiment
@@ -86,8 +87,7 @@ class LanguageRun:
         self._barred = frozenset(quarantined(directory))  # reward versions that are not believed
         self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
         self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
-        self._started = time.monotonic()
-        self._elapsed_before = 0.0
+        self.clock = TrainingClock()
         self._reported, self._saved = -1e9, time.monotonic()
         try:
             kept = experiment.replay
@@ -124,6 +124,7 @@ class LanguageRun:
 
     def gathered(self, report: GroupReport) -> None:
         """A group was stored; all its answers are to be judged."""
+        self.clock.begin()
         self.status.gathered(report)
         self._expect(report)
 
@@ -187,11 +188,12 @@ class LanguageRun:
     def looked(self, success: Success) -> None:
         """The test split was looked at."""
         self.status.looked(success.share)
-        line = {"updates": self.status.updates, "elapsed_s": self.elapsed_s, **success._asdict()}
+        line = {"updates": self.status.updates, "elapsed_s": self.clock.seconds, **success._asdict()}
         self.directory.append_line(self.directory.root / "success.jsonl", line)
 
     def learnt(self, update: Update) -> None:
         """The learner finished an update."""
+        self.clock.begin()
         self.status.learnt(update.metrics)
         self.stopping = self.stopping or self.watch.observe(update.seen, self.status.updates)
         if update.fault:
@@ -213,11 +215,11 @@ class LanguageRun:
     @property
     def done(self) -> bool:
         """Whether the run has reached its end, or has been asked to stop."""
-        experiment, minutes = self.experiment, self.experiment.minutes
+        experiment = self.experiment
         return (
             self.stopping is not None
             or self.status.updates >= experiment.updates
-            or (minutes is not None and self.elapsed_s >= 60 * minutes)
+            or self.clock.over(experiment.minutes)
             or (experiment.target is not None and self.status.evaluated >= experiment.target)
         )
 
@@ -227,11 +229,6 @@ class LanguageRun:
         every = self.experiment.evaluate_every
         return bool(every) and self.status.updates % every == 0 and self.status.updates > self.status.evaluated_at
 
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds of running, over all resumes."""
-        return self._elapsed_before + time.monotonic() - self._started
-
     def report(self, force: bool = False) -> bool:
         """Show the state of the run, and write it down, if it is time; gives whether it was."""
         if not force and time.monotonic() - self._reported < self.experiment.report_every_s:
@@ -239,7 +236,7 @@ class LanguageRun:
         self._reported = time.monotonic()
         self._verdicts.collect()
         self._barred = frozenset(quarantined(self.directory))  # a person may have lifted one
-        self.status.elapsed_s = self.elapsed_s
+        self.status.elapsed_s = self.clock.seconds
         pending = sum(self._open.values())
         numbers = self.status.summary() | {
             "judge/asked": float(self._asked),
@@ -344,7 +341,7 @@ class LanguageRun:
             frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
             learnt: groups that the learner has learnt from since the last one; nobody will ask for their values again.
         """
-        self.status.elapsed_s = self.elapsed_s
+        self.status.elapsed_s = self.clock.seconds
         tree = {
             "identity": self.experiment.identity(),
             "rewards": self.rewards.version,
@@ -381,7 +378,7 @@ class LanguageRun:
                     "overrides that change what is learnt, or start anew"
                 )
         self.status.load_state_dict(tree["status"])
-        self._elapsed_before = self.status.elapsed_s
+        self.clock.go_on_from(self.status.elapsed_s)
         if (saved := tree.get("watch")) is not None:
             self.watch.load_state_dict(saved)
         for version in self._verdicts.versions():  # what is stored is what was asked and answered

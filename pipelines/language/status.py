@@ -30,7 +30,7 @@ class LanguageStatus:
         given_up: groups that will never come: their rows are gone.
         under_way: numbers of the groups that were begun, and are neither stored nor given up.
         syncs: weights that reached an engine.
-        elapsed_s: seconds of running, over all resumes.
+        elapsed_s: seconds of training, from the first experience of each start on, over all resumes.
         evaluated: success on the test split when it was looked at last.
         evaluated_at: updates at that time.
         deaths: by role.

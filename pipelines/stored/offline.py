@@ -370,6 +370,7 @@ def run_offline(run: OfflineRun, roles: Mapping[str, Any] | None) -> None:
         with run.mirror.snapshot():
             pass  # there is no experience of its own
 
+    run.clock.begin()
     try:
         while not run.done:
             metrics = learner.draw()

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small import small
 
 from pipelines.display import LANGUAGE, LineDisplay, language_rows, progress
+from pipelines.driver.training_clock import TrainingClock
 from pipelines.errors import UserError
 from pipelines.language.groups import GroupReport
 from pipelines.language.rewards import RewardSet
@@ -81,3 +82,19 @@ def test_commands_for_environments_say_that_a_language_run_is_none(books):
     books.directory.config.write_text("kind: language\n")
     with pytest.raises(UserError, match="trained a language model, and this command is for runs in environments"):
         stored_experiment(books.directory)
+
+
+def test_minutes_of_a_language_run_count_from_its_first_group_and_not_from_what_it_finds_stored(books):
+    now = [0.0]
+    books.clock = TrainingClock(lambda: now[0])
+    books.experiment = books.experiment.model_copy(update={"minutes": 0.5})
+    books.begin_groups(2)
+    now[0] = 40.0  # its processes begin
+    books.catch_up([report(0)])
+    now[0] = 80.0
+    assert not books.done
+    books.gathered(report(1))
+    now[0] = 109.9
+    assert not books.done
+    now[0] = 110.0
+    assert books.done
