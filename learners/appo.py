@@ -164,7 +164,7 @@ class Appo:
         steps: list[Tensor] = []
         self._forward_s = self._backward_s = 0.0
         # Values as they were when this update first saw each step: what the value clip is measured from.
-        anchor = torch.empty_like(batch.reward)
+        anchor = torch.zeros_like(batch.reward)  # where a step is lost, what it would have filled in counts nowhere
         for epoch in range(self.config.epochs):
             for rows in self._deal(batch.rows):
                 part = batch if rows is None else batch.select(rows)
@@ -204,9 +204,11 @@ class Appo:
             first: whether the update sees these steps for the first time.
 
         Returns:
-            Metrics in the order of `_MEANS`; None if the step had to be skipped.
+            Metrics in the order of `_MEANS`; None if the step had to be skipped, or nothing in it counts.
         """
         config = self.config
+        if batch.weight is not None and not bool(self._world.sum(batch.weight.float().sum()) > 0):
+            return None  # no reward is known, as while a judge is down: Adam's momentum must not go on alone
         began = time.perf_counter()
         evaluation = self._read(batch)
         value = evaluation.value[acting_index(batch.lengths)]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 RATE = 0.01  # of a new batch in the running moments
+ROUNDING = 1e-12  # share of the mean square below which a variance is the rounding of returns, which are float32
 
 
 class ReturnScale:
@@ -30,8 +31,12 @@ class ReturnScale:
 
     @property
     def deviation(self) -> float:
-        """Of returns, around their mean; 0 where none was seen."""
-        return math.sqrt(max(0.0, self._square / self._seen - self.mean**2)) if self._seen else 0.0
+        """Of returns, around their mean; 0 where none was seen, or all are the same but for rounding."""
+        if not self._seen:
+            return 0.0
+        square = self._square / self._seen
+        variance = square - self.mean**2
+        return math.sqrt(variance) if variance > ROUNDING * square else 0.0
 
     def see(self, mean: float, square: float) -> None:
         """Returns of one more batch: their mean, and that of their squares. What is not finite is passed over."""

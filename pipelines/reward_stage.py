@@ -124,4 +124,4 @@ def layout_of(rows: pa.RecordBatch) -> Layout:
     """How steps nest in rows: each row is a stretch of an episode, which may go on in another."""
     lengths = rows.column("env_reward").value_lengths().to_numpy()
     last = unragged(rows.column("discount"))[np.cumsum(lengths) - 1]
-    return Layout.of(steps=lengths, ended=last == 0)
+    return Layout.of(steps=lengths, ended=last == 0, began=rows.column("first_step").to_numpy() == 0)

@@ -90,7 +90,10 @@ class RewardModelLearner(Student[Tensor]):
             )
         config, world = self.config, self.steps.world
         weights = batch.facts.get("weights", torch.ones_like(batch.lengths, dtype=torch.float32))[:: self.unit]
-        shares = weights / world.sum(weights.sum()).clamp(min=torch.finfo(weights.dtype).tiny)
+        total = world.sum(weights.sum())
+        if not bool(total > 0):  # not even Adam's momentum may move the model
+            return {**self._finished(None), "pairs": 0.0}
+        shares = weights / total
         batch = batch.with_facts(shares=shares.repeat_interleave(self.unit))
 
         def loss_of(part: TokenBatch, rewards: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -62,6 +62,8 @@ class SftLearner(Student[TokenScores]):
         """
         batch = batch.to(self.steps.device)
         world, config = self.steps.world, self.config
+        if not bool(world.sum(batch.weights.sum()) > 0):  # not even Adam's momentum may move the model
+            return {**self._finished(None), "tokens": float(batch.loss_mask.sum())}
         batch = batch.with_streams(
             loss_share=coefficients(batch.weights, batch.sequence, config.aggregation, world.sum),
             token_share=coefficients(batch.weights, batch.sequence, Aggregation(), world.sum),

@@ -111,7 +111,8 @@ class GuerdonRewards(ConnectorV2):
 def _chunk(episode: Any, length: int) -> Chunk:
     env_reward = np.asarray(episode.get_rewards(slice(0, length)), np.float32)
     infos = episode.get_infos(slice(1, length + 1))
-    return Chunk(infos, env_reward, bool(episode.is_terminated), episode.custom_data.get(MARK))
+    mark, began = episode.custom_data.get(MARK), episode.t_started == 0
+    return Chunk(infos, env_reward, bool(episode.is_terminated), mark, began)
 
 
 def check_attachable(config: AlgorithmConfig, reward: RewardConfig) -> bool:

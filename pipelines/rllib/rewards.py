@@ -25,12 +25,14 @@ class Chunk:
         env_reward: `[T]`.
         terminated: whether the episode is over with the last of them; False where it goes on, or was cut off.
         key: of the fragment in which it was sampled; None where nobody has said.
+        began: whether the episode begins with the first of them.
     """
 
     infos: Infos
     env_reward: NDArray[np.float32]
     terminated: bool
     key: Key | None = None
+    began: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class BatchRewards:
         env_reward = np.concatenate([chunk.env_reward for chunk in chunks]).astype(np.float32)
         lengths = np.array([len(chunk.infos) for chunk in chunks], np.int64)
         columns = self.stage.caption_columns(env_reward, told.ids, told.counts)
-        layout = Layout.of(steps=lengths, ended=np.array([chunk.terminated for chunk in chunks]))
+        ended, began = ([getattr(chunk, name) for chunk in chunks] for name in ("terminated", "began"))
+        layout = Layout.of(steps=lengths, ended=ended, began=began)
         result = self.stage.view.apply(columns, layout)
         captioned = told.ids != 0
         valid = columns["intrinsic"].valid if "intrinsic" in columns else np.zeros(len(captioned), np.bool_)

@@ -222,7 +222,8 @@ def show_step(
         lines.append("  caption   none")
     lines.append(f"  env       {reward:+.4g}")
     if columns is not None and evidence.stage is not None:
-        layout = Layout.of(steps=[len(facts["discount"])], ended=[facts["discount"][-1] == 0])
+        began = [facts["first_step"] == 0]
+        layout = Layout.of(steps=[len(facts["discount"])], ended=[facts["discount"][-1] == 0], began=began)
         lines += explain_lines(evidence.stage.view.explain(columns, t, layout))
     if ident and (evidence.experiment is None or evidence.experiment.reward.judged):
         lines += verdict_lines(evidence, ident)

@@ -20,7 +20,7 @@ class Increments(Reshape):
     They telescope: without a final term an episode sums to q (f(v_T) − f(v_0)). v may be the support of an answer after
     each turn, the likelihood of what is still to come, or the worth of stopping here.
 
-    A step is NULL where v_t, v_{t−1} or q is.
+    A step is NULL where v_t, v_{t−1} or q is, and where an episode that began elsewhere goes on: v_{t−1} is not here.
 
     Sources: SIOP (log-support of the rollout's own outcome mode, q its mass; (1 − λ) q at the last turn, λ = 0.5);
     P2S (gain of path faithfulness).
@@ -83,7 +83,7 @@ class Increments(Reshape):
         gained = now - layout.before(now, first, own)
         share = np.where(weight.valid, weight.values, 0.0)
         values = share * (gained + self.final * layout.last(own, "episode"))
-        known = column.valid & layout.before(column.valid, start.valid, own) & weight.valid
+        known = column.valid & layout.before(column.valid, start.valid, own) & layout.told(own) & weight.valid
         return Column(values.astype(np.float32), known)
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:

@@ -21,7 +21,8 @@ class Milestones(Part):
     counts the step itself, and so is of the state after it; interpolated, it also rises evenly between two
     achievements, and after the last one it stays.
 
-    A label that is NULL achieves nothing; a step of which no label is known is NULL.
+    A label that is NULL achieves nothing; a step of which no label is known is NULL. Of a stretch of an episode that
+    began elsewhere nobody here knows what was achieved before: what looks new is NULL there, and so is all progress.
 
     Sources: CALM (the bonus of an option that ends; that it is paid once is chosen here) and MiRA (progress, the target
     of its potential; that it is interpolated by the number of steps is chosen here).
@@ -82,8 +83,11 @@ class Milestones(Part):
         """Bonus or progress."""
         known = np.any([table[name].valid for name in self.achieved], axis=0)
         values = np.sum(list(self.attribute(table, {}, state).values()), axis=0)
+        layout, own = table.nested(self), self.level(table.levels)
+        if layout.began is not None:
+            whole = layout.began[layout.owner(own, "episode")]
+            known = known & (whole | (values == 0) if self.pay == "once" else whole)
         if self.pay == "interpolated":
-            layout, own = table.nested(self), self.level(table.levels)
             values = interpolated(values, layout, own)
         return Column(values.astype(np.float32), known)
 

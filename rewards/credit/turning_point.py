@@ -63,7 +63,8 @@ class TurningPoint(Reshape):
         values = np.where(column.valid, column.values, 0.0).astype(np.float64)
         first = np.where(start.valid, start.values, 0.0).astype(np.float64)
         before = layout.before(values, first, own)
-        known = column.valid & layout.before(column.valid, start.valid, own) & start.valid & column.valid[end]
+        known = column.valid & layout.before(column.valid, start.valid, own) & layout.told(own)
+        known = known & start.valid & column.valid[end]
         change, whole, rest = values - before, values[end] - first, values[end] - values
         trend = np.where(known, np.sign(change) * np.sign(whole), 0.0)
         followed = (np.sign(change) == np.sign(rest)) & (change != 0)

@@ -248,6 +248,8 @@ def check_texts(one: Question, answers: Sequence[QuestionKind]) -> None:
     if one.kind not in answers:
         cause = f"got a question of kind {one.kind!r}; this judge answers {list(answers)}"
         raise NoReply(Status.JUDGE_FAULT, cause)
+    if one.kind == "group" and len(one.texts) == 1:  # all others were refused: nobody's fault, and no use asking again
+        raise NoReply(Status.UNPARSEABLE, f"got a group of one text, expected 2 to {len(LABELS)}: nothing to compare")
     low, high = {"pair": (2, 2), "trajectory": (1, sys.maxsize), "group": (2, len(LABELS))}.get(one.kind, (1, 1))
     if not low <= len(one.texts) <= high:
         expected = str(low) if low == high else f"{low} to {high}" if high < sys.maxsize else f"at least {low}"

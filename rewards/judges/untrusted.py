@@ -112,8 +112,11 @@ def clean(text: str, special_tokens: Iterable[str] = (), max_chars: int = MAX_CH
         if not spans:
             break
         found += [seen[start:end] for start, end in spans]
-        for start, end in reversed(spans):
-            seen = seen[: start + 1] + " " + seen[start + 1 :] if end - start > 1 else seen[:start] + " " + seen[end:]
+        parts, done = [], 0
+        for start, end in spans:
+            parts += [seen[done : start + 1] if end - start > 1 else seen[done:start], " "]
+            done = start + 1
+        seen = "".join([*parts, seen[done:]])
     return Cleaned(seen, invisible, tuple(found[:16]))
 
 

@@ -19,7 +19,8 @@ class Potential(Reshape):
     Discounted by the same γ, what an episode is paid in addition is α (γ^T Φ(s_T) − Φ(s_0)), whatever it does between
     (Ng, Harada and Russell 1999). With `end` "zero", Φ of what ended an episode is 0, and the best policy is the same
     for every Φ. Where an episode was cut, a column of Φ before each step does not know the state that it would have
-    gone on from: its last step is NULL.
+    gone on from: its last step is NULL. Nor does a column of Φ after each step know where a stretch of an episode that
+    began elsewhere set out from: its first step is NULL.
 
     NULL where the reward or one of the two potentials is.
 
@@ -76,7 +77,8 @@ class Potential(Reshape):
             after, known_after = layout.after(now, 0.0, own), layout.after(known, True, own)
         else:
             after, known_after = phi.values, phi.valid
-            now, known = layout.before(after, self.initial, own), layout.before(known_after, True, own)
+            now = layout.before(after, self.initial, own)
+            known = layout.before(known_after, True, own) & layout.told(own)
         last = layout.last(own, "episode")
         ended = layout.ended[layout.owner(own, "episode")]
         if self.end == "zero":

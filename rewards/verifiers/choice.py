@@ -14,13 +14,16 @@ from rewards.functions import PolicyFault, reward
 _TAIL = 4_000
 """Characters of the end in which a choice is looked for; each pattern below is linear in them."""
 
-_LETTER = r"\(?\**([A-Za-z])\**\)?(?![A-Za-z0-9])"
+# What offers a second letter beside the first is a hedge. In a sentence a comma may begin what is said of another.
+_NO_OTHER = r"(?![)*\s]{0,4}(?:[,;/&]|or\b|and\b)\s{0,3}(?:(?:or|and)\s{1,3})?\(?\**[A-Z](?![A-Za-z0-9']))"
+_NOR_ANOTHER = r"(?![)*]{0,3}\s{1,3}or\s{1,3}\(?\**[A-Z](?![A-Za-z0-9']))"
+_LETTER = r"\(?\**([A-Za-z])\**\)?(?![A-Za-z0-9])" + _NO_OTHER
 # In a sentence a small letter alone may be the article: it counts in brackets, or at the end of what is said.
-_LETTER_SAID = r"\(?\**([A-Z]|[a-z](?=\**(?:\)|\s{0,9}(?:[.,;:]|$))))\**\)?(?![A-Za-z0-9'])"
+_LETTER_SAID = r"\(?\**([A-Z]|[a-z](?=\**(?:\)|\s{0,9}(?:[.,;:]|$))))\**\)?(?![A-Za-z0-9'])" + _NOR_ANOTHER
 _MARKED = (
     re.compile(r"<answer>\s{0,9}" + _LETTER + r"[.:]?\s{0,9}</answer>"),
     re.compile(r"\\boxed\{\s{0,9}(?:\\text\{)?\s{0,9}" + _LETTER),
-    re.compile(r"(?i:\b(?:answer|option|choice)(?: is:?|:| =)\s{0,9}(?:option |choice )?)" + _LETTER_SAID),
+    re.compile(r"(?i:\b(?:answer|option|choice)\*{0,2}(?: is:?|:| =)\*{0,2}\s{0,9}(?:option |choice )?)" + _LETTER_SAID),
 )
 _ALONE = re.compile(r"\s*" + _LETTER + r"\s*[.:)]?\s*")
 

@@ -11,6 +11,8 @@ _NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?%?(?!\w)"
 )
 _TAIL = 2_000
+MINUS = "\N{MINUS SIGN}"
+"""As models write it in prose: read past, it would make the opposite of a number right."""
 
 
 def last_number(completion: str) -> float:
@@ -19,7 +21,8 @@ def last_number(completion: str) -> float:
     Raises:
         PolicyFault: there is none that is finite.
     """
-    texts = [text for text in _NUMBER.findall(completion[-_TAIL:]) if any(letter.isdigit() for letter in text)]
+    end = completion[-_TAIL:].replace(MINUS, "-")
+    texts = [text for text in _NUMBER.findall(end) if any(letter.isdigit() for letter in text)]
     for text in reversed(texts):
         try:
             value = float(text.rstrip("%").replace(",", "")) / (100 if text.endswith("%") else 1)

@@ -62,7 +62,12 @@ def _checker(text: str) -> Any:
     schema = json.loads(text)
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     kind.check_schema(schema)
-    patched = {"pattern": _pattern, "patternProperties": _pattern_properties}
+    patched = {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+        "uniqueItems": _unique_items,
+    }
     patient = jsonschema.validators.extend(kind, patched)  # type: ignore[no-untyped-call]
     return patient(schema, registry=referencing.Registry())  # an empty registry: nothing is fetched from elsewhere
 
@@ -80,6 +85,38 @@ def _pattern_properties(
             for key, value in instance.items():
                 if search(pattern, key):
                     yield from checker.descend(value, inner, path=key, schema_path=pattern)
+
+
+def _additional_properties(
+    checker: Any, allowed: Any, instance: Any, schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    """The library's own looks for patterns by `re`, which has no deadline."""
+    if not isinstance(instance, dict):
+        return
+    patterns = schema.get("patternProperties", {})
+    known = schema.get("properties", {})
+    for key, value in instance.items():
+        if key not in known and not any(search(pattern, key) for pattern in patterns):
+            yield from checker.descend(value, allowed, path=key)
+
+
+def _unique_items(checker: Any, unique: Any, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """The library's own compares each with each: minutes for what a policy can write."""
+    if unique and isinstance(instance, list) and len(set(map(_key, instance))) < len(instance):
+        yield jsonschema.ValidationError("an item comes twice")
+
+
+def _key(value: Any) -> str:
+    """A text that two values of JSON share where they are equal: 1 and 1.0 are, 1 and true are not."""
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -32,12 +32,15 @@ class Layout:
         group: number of each episode's group `[E]`, counted from 0 without gaps.
         tokens: of each step `[S]`; a step without tokens of its own has 0.
         ended: whether the last step of each episode ended it `[E]`; False where it was only cut, and goes on elsewhere.
+        began: whether the first step of each episode began it `[E]`; False where what came before is elsewhere. None:
+            all did.
     """
 
     steps: Ints
     group: Ints
     tokens: Ints
     ended: Bools
+    began: Bools | None = None
 
     def __post_init__(self) -> None:
         """See that it fits together.
@@ -52,6 +55,10 @@ class Layout:
                 f"got {len(self.steps)} episodes, groups of {len(self.group)} and ends of {len(self.ended)}; "
                 "expected one of each an episode"
             )
+        if self.began is not None:
+            object.__setattr__(self, "began", np.asarray(self.began, np.bool_))
+            if len(self.began) != len(self.steps):
+                raise ValueError(f"got beginnings of {len(self.began)} episodes; expected of {len(self.steps)}")
         if (self.steps < 1).any():
             raise ValueError(f"got an episode of {self.steps.min()} steps; expected at least one")
         if len(self.tokens) != self.steps.sum():
@@ -72,14 +79,16 @@ class Layout:
         group: ArrayLike | None = None,
         tokens: ArrayLike | None = None,
         ended: ArrayLike | None = None,
+        began: ArrayLike | None = None,
     ) -> Layout:
-        """A layout with what is usual: each episode a group of its own, no tokens, all episodes ended."""
+        """A layout with what is usual: each episode a group of its own, no tokens, all episodes whole."""
         lengths = np.asarray(steps, np.int64)
         return cls(
             lengths,
             np.arange(len(lengths)) if group is None else np.asarray(group, np.int64),
             np.zeros(int(lengths.sum()), np.int64) if tokens is None else np.asarray(tokens, np.int64),
             np.ones(len(lengths), np.bool_) if ended is None else np.asarray(ended, np.bool_),
+            None if began is None else np.asarray(began, np.bool_),
         )
 
     def size(self, level: Level) -> int:
@@ -138,6 +147,16 @@ class Layout:
     def _first(self, level: Level) -> Bools:
         """Which steps or tokens are the first of their episode `[size(level)]`."""
         return np.append(True, self.last(level, "episode")[:-1])[: self.size(level)]
+
+    def told(self, level: Level = "step") -> Bools:
+        """Of which steps or tokens it is known what came before them `[size(level)]`: the one before, or the beginning.
+
+        It is not of the first of an episode that began elsewhere.
+        """
+        if self.began is None:
+            return np.ones(self.size(level), np.bool_)
+        found: Bools = ~self._first(level) | self.began[self.owner(level, "episode")]
+        return found
 
     def place(self, level: Level = "step") -> Ints:
         """Of each step or token, how many come before it in its episode `[size(level)]`."""

@@ -428,3 +428,14 @@ def test_the_scale_of_returns_goes_with_the_state_and_survives_a_reward_that_is_
     assert same(again.state_dict(), learner.state_dict())
     with pytest.raises(ValueError, match="resume with the config that wrote it"):
         again.load_state_dict(Appo(Tiny()).state_dict())
+
+
+def test_a_batch_of_which_nothing_is_known_moves_nothing(random):
+    # As long as a judge is down. Adam's momentum would go on, and its second moments fade: too long a step afterwards.
+    learner, batch = Appo(Tiny(), Config(normalise_returns=True)), batch_of(Tiny(), random)
+    learner.update(batch)
+    before = learner.state_dict()
+    metrics = learner.update(replace(batch, weight=torch.zeros(batch.frames)))
+    after = learner.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before if name != "counters")
+    assert learner.version == 2 and metrics["skipped_updates"] == 0 and math.isnan(metrics["loss"])

@@ -49,3 +49,12 @@ def test_a_scale_goes_on_where_another_was():
     scale.see(float("inf"), 1.0)
     again.load(scale.state())
     assert (again.mean, again.deviation) == (scale.mean, scale.deviation) == pytest.approx((4.0, 3.0))
+
+
+def test_the_rounding_of_equal_returns_is_no_deviation():
+    scale = ReturnScale()
+    returns = torch.full((64,), 333.3).double()
+    for _ in range(50):
+        scale.see(float(returns.mean()), float((returns**2).mean()) * (1 + 1e-15))
+    assert scale.deviation == 0.0
+    assert scale.gains(torch.tensor([1.0])).tolist() == [1.0]

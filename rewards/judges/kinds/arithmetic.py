@@ -19,6 +19,14 @@ MAX_MAGNITUDE = 10.0**300
 
 Number = int | float
 
+
+def _rounded(number: Number, digits: Number = 0) -> Number:
+    """`round`, with digits that are bounded: of a whole number it makes a power of ten with as many."""
+    if isinstance(digits, float) or abs(digits) > MAX_EXPONENT:
+        raise ArithmeticRefused(f"got {digits} digits to round to; expected a whole number, at most {MAX_EXPONENT}")
+    return round(number, digits) if digits else round(number)
+
+
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -32,7 +40,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Number]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _rounded,
     "sqrt": math.sqrt,
     "log": math.log,
     "exp": math.exp,

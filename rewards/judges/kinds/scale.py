@@ -110,8 +110,9 @@ class Categorical(Scale):
     def _worths(cls, words: dict[str, float]) -> dict[str, float]:
         if bad := {word: worth for word, worth in words.items() if not (word.strip() and 0 <= worth <= 1)}:
             raise ValueError(f"got {bad}; expected words that are not empty, each worth from 0 to 1")
-        if len({word[:1].lower() for word in words}) == 1 and len({word.lower() for word in words}) < len(words):
-            raise ValueError(f"got the words {list(words)}; expected different ones")
+        said = [word.strip().lower() for word in words]
+        if any(other.startswith(word) for k, word in enumerate(said) for other in said[:k] + said[k + 1 :]):
+            raise ValueError(f"got the words {list(words)}; expected different ones, none the beginning of another")
         return words
 
     def worth(self) -> Mapping[str, float]:

@@ -84,7 +84,8 @@ class TournamentJudge:
             order = _by_strength(matches)
         elif self._rubric.topology == "anchor":
             await matches.play([(i, 0) for i in members if i])
-            order = [[member] for member in sorted(members, key=lambda member: -matches.mean(member))]
+            means = sorted({matches.mean(member) for member in members}, reverse=True)
+            order = [[member for member in members if matches.mean(member) == mean] for mean in means]
         else:
             order = await self._bracket(matches)
         return self._answer(matches, order)

@@ -151,3 +151,21 @@ def test_a_reward_model_learns_scores(make_classifier, make_batch):
 def test_a_classifier_with_several_outputs_is_refused(make_classifier):
     with pytest.raises(ValueError, match="with 3 outputs; expected a sequence classifier with one output"):
         RewardModelLearner(make_classifier(num_labels=3))
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "reward model"])
+def test_a_batch_of_which_nothing_counts_moves_nothing(make_model, make_classifier, make_batch, kind):
+    batch = make_batch()
+    nothing = batch.with_facts(weights=torch.zeros(len(batch.lengths)))
+    if kind == "sft":
+        learner = SftLearner(make_model())
+        nothing = batch.with_streams(weights=torch.zeros(len(batch.token_ids)))
+    elif kind == "dpo":
+        learner = PreferenceLearner(make_model(), reference=make_model())
+    else:
+        learner = RewardModelLearner(make_classifier())
+    learner.update(batch)  # Adam has momentum from here on
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    metrics = learner.update(nothing)
+    assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items() if name != "counters")
+    assert metrics["version"] == 2 and math.isnan(metrics["loss"])

@@ -20,10 +20,10 @@ def column(values):
     return Column(array, ~np.isnan(array))
 
 
-def gained(values, steps, prior=(0.5,), mass=(1.0,), **settings):
+def gained(values, steps, prior=(0.5,), mass=(1.0,), began=None, **settings):
     columns = {"v": column(values), "prior": column(prior), "mass": column(mass)}
     part = part_of({"part": "increments", "of": "v", **settings})
-    found = part.apply(Table(columns, Layout.of(steps=steps), LEVELS), {})
+    found = part.apply(Table(columns, Layout.of(steps=steps, began=began), LEVELS), {})
     return [round(float(v), 5) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
 
@@ -53,6 +53,7 @@ def test_a_step_that_looks_back_on_what_is_not_known_is_not_known():
     assert gained([0.2, None, 0.1, 0.3], [4], before="prior") == [-0.3, None, None, 0.2]
     assert gained([0.2, 0.3], [2], prior=[None], before="prior") == [None, 0.1]
     assert gained([0.2, 0.3], [1, 1], prior=[0.1] * 2, mass=[1, None], weight="mass") == [0.2, None]
+    assert gained([0.2, 0.3, 0.5, 0.1], [2, 2], began=[True, False]) == [0.2, 0.1, None, -0.4]
 
 
 def test_a_logarithm_of_what_is_below_0_is_refused():

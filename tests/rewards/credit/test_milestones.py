@@ -73,3 +73,9 @@ def test_without_achievements_the_reward_is_what_it_was():
     np.testing.assert_array_equal(found.reward, reward.values)
     with pytest.raises(ValueError, match="expected all of one level"):
         Milestones(achieved=("a", "b")).level({"a": "step", "b": "token"})
+
+
+def test_what_was_achieved_before_a_stretch_is_not_known_and_not_paid_again():
+    rows = Layout.of(steps=[4, 2], ended=[False, True], began=[True, False])
+    assert written("once", rows, key=KEY, door=DOOR) == [0, 1, 0, 1, 0, None]
+    assert written("progress", rows, key=KEY, door=DOOR) == [0, 0.5, 0.5, 1, None, None]

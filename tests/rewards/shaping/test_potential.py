@@ -60,3 +60,13 @@ def test_alpha_0_is_the_plain_reward_and_a_last_potential_must_be_known():
         Potential(of="r", end="kept")
     unknown = Column(np.array([0.1, np.nan, 0.2]), np.array([True, False, True]))
     assert shaped([0, 0, 0], unknown, Layout.of(steps=[3]), gamma=1.0) == [None, None, -0.2]
+
+
+def test_a_stretch_that_began_elsewhere_is_not_paid_for_where_it_stands():
+    # An episode of four steps, whole and as the two rows of a replay: nothing is paid twice at the seam.
+    phi = [0.2, 0.5, 0.8, 0.9]
+    whole = shaped([0, 0, 0, 0], phi, Layout.of(steps=[4]), gamma=1.0, when="after", end="kept")
+    rows = Layout.of(steps=[2, 2], ended=[False, True], began=[True, False])
+    assert shaped([0, 0, 0, 0], phi, rows, gamma=1.0, when="after", end="kept") == [*whole[:2], None, whole[3]]
+    with pytest.raises(ValueError, match="beginnings of 1 episodes"):
+        Layout.of(steps=[2, 2], began=[True])

@@ -22,8 +22,15 @@ def test_f1_of_words_by_hand():
     assert answer_f1("red dog", ["cat", "dog"]) == pytest.approx(2 / 3)
 
 
+def test_what_normalisation_leaves_nothing_of_is_compared_as_it_stands():
+    assert answer_match("", "A") == answer_match("...", "A") == answer_match("-", "+") == 0.0
+    assert answer_match(" a ", "A") == answer_match("+", "+") == 1.0
+    assert answer_f1("", "A") == word_f1("-", "+") == 0.0
+
+
 def test_two_empty_answers_agree_and_no_reference_abstains():
-    assert word_f1("the", "") == 1.0
+    assert word_f1(" ", "") == 1.0
+    assert word_f1("the", "") == 0.0
     assert word_f1("dog", "a") == 0.0
     assert answer_f1("dog", []) is None
     assert answer_match("dog", []) is None

@@ -24,6 +24,11 @@ from rewards.verifiers.choice import choice_match, chosen
         ("Final answer: **A**", "A"),
         ("my choice is b", "B"),
         ("the answer is A because of it", "A"),
+        ("**Answer:** B", "B"),
+        ("**Answer**: C", "C"),
+        ("**Final answer:** (d)", "D"),
+        ("The answer is C, and A is wrong.", "C"),
+        ("\\boxed{C}, and A or B are wrong", "C"),
     ],
 )
 def test_a_choice_that_says_what_it_is_is_found(completion, letter):
@@ -39,6 +44,9 @@ def test_a_choice_that_says_what_it_is_is_found(completion, letter):
         "A B C D",
         "The answer is A. The answer is B.",
         "\\boxed{A} \\boxed{B}",
+        "\\boxed{A, B}",
+        "\\boxed{(A) and (C)}",
+        "The answer is A or B.",
         "Because",
         "the answer is a bit unclear",
     ],

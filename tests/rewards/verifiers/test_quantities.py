@@ -23,6 +23,8 @@ from rewards.verifiers.quantities import last_number, number_match
         ("6.02e23", 6.02e23),
         ("x2 = 7", 7.0),
         (".5", 0.5),
+        ("so x = −5", -5.0),
+        ("between 3−5", 5.0),
         ("so 10, or ten", 10.0),
     ],
 )

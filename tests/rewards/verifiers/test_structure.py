@@ -78,3 +78,27 @@ def test_patterns_of_properties_are_checked_too():
     schema = {"patternProperties": {"^n_": {"type": "integer"}}}
     assert json_schema('{"n_a": 1, "x": "y"}', schema) == 1.0
     assert json_schema('{"n_a": "1"}', schema) == 0.0
+
+
+def test_other_properties_are_found_without_a_pattern_that_hangs():
+    schema = {"properties": {"a": {}}, "patternProperties": {"^n_": {}}, "additionalProperties": False}
+    assert json_schema('{"a": 1, "n_b": 2}', schema) == 1.0
+    assert json_schema('{"a": 1, "b": 2}', schema) == 0.0
+    assert json_schema('{"b": "x"}', {"additionalProperties": {"type": "integer"}}) == 0.0
+    assert json_schema('{"b": 1}', {"additionalProperties": {"type": "integer"}}) == 1.0
+
+
+@pytest.mark.slow
+def test_a_name_made_for_a_slow_pattern_is_given_up():
+    schema = {"patternProperties": {"^(a|aa)+$": {}}, "additionalProperties": False}
+    with pytest.raises(PolicyFault, match="cannot be searched"):
+        json_schema(json.dumps({"a" * 200 + "b": 1}), schema)
+
+
+def test_items_are_told_apart_as_json_does_and_many_of_them_too():
+    unique = {"uniqueItems": True}
+    for text, value in (("[1, true, 0, false]", 1.0), ("[1, 1.0]", 0.0), ('[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', 0.0)):
+        assert json_schema(text, unique) == value, text
+    many = [{str(number): [number]} for number in range(10_000)]  # each with each would be 50 million comparisons
+    assert json_schema(json.dumps(many), unique) == 1.0
+    assert json_schema(json.dumps([*many, many[17]]), unique) == 0.0

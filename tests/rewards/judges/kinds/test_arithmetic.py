@@ -36,3 +36,10 @@ def test_it_agrees_with_python(a, b, sign):
 def test_everything_else_is_refused(expression):
     with pytest.raises(ArithmeticRefused):
         evaluate(expression)
+
+
+@pytest.mark.parametrize("expression", ["round(1, -9999999999)", "round(7, -10 ** 290)", "round(7, 1e9)", "round(7, -2000)"])
+def test_rounding_makes_no_power_of_ten_that_nobody_can_hold(expression):
+    with pytest.raises(ArithmeticRefused, match="digits"):
+        evaluate(expression)
+    assert evaluate("round(1234, -2)") == 1200 and evaluate("round(2.345, 2)") == round(2.345, 2)

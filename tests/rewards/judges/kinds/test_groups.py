@@ -73,6 +73,8 @@ def test_a_group_of_one_or_of_too_many_is_refused(rubric, scripted, ask):
     model = scripted(write=lambda *_: "{}")
     one, many = ask(rubric("listwise"), model, question("group", ["x"]), question("group", [str(i) for i in range(27)]))
     assert "expected 2 to 26" in one.cause and "expected 2 to 26" in many.cause
+    # Where a guard has refused all others it is no fault of the judge, which would be asked again and blamed for it.
+    assert (one.status, many.status) == (Status.UNPARSEABLE, Status.JUDGE_FAULT)
 
 
 @given(st.lists(st.text(max_size=3), min_size=2, max_size=8), st.integers(1, 4))
@@ -158,6 +160,14 @@ def test_single_elimination_ranks_nearly_as_a_round_robin_and_better_than_anchor
 def test_where_every_match_is_a_tie_nobody_is_better():
     for topology in ("single_elimination", "knockout", "round_robin", "anchor"):
         assert play([0.5, 0.5001, 0.5002], Ties(), topology=topology).scores == (0.5, 0.5, 0.5)
+
+
+def test_who_did_as_well_against_the_anchor_has_the_same_score():
+    class Won(Matches):
+        async def judge(self, questions):
+            return [Answer(Status.OK, 1.0) for _ in questions]
+
+    assert play([0.1, 0.2, 0.3, 0.4], Won(), topology="anchor").scores == pytest.approx((0, 2 / 3, 2 / 3, 2 / 3))
 
 
 class Ties(Matches):

@@ -33,6 +33,12 @@ def test_categories_are_worth_what_the_rubric_says(rubric, scripted, ask):
     assert ask(rubric("categorical", words=words), model, RESPONSE).value == pytest.approx(0.7)
 
 
+def test_categories_that_cannot_be_told_apart_by_their_beginning_are_refused(rubric):
+    for words in ({"Good": 1.0, "good": 0.5, "bad": 0.0}, {"no": 0.0, "not sure": 0.5, "yes": 1.0}):
+        with pytest.raises(ValidationError, match="beginning of another"):
+            rubric("categorical", words=words)
+
+
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=9))
 def test_a_soft_value_lies_in_the_unit_interval_and_rises_with_mass_on_better_grades(weights):
     worth = list(grades(len(weights)).values())
