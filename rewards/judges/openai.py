@@ -1,7 +1,8 @@
 """`OpenAIJudge`: captions and pairs, judged by any server that speaks OpenAI's chat completions.
 
 One short request a question, many in flight. Where the server returns log-probabilities, the answer is read off the
-candidates for the first token; elsewhere the single word must be one of the allowed answers, or there is no value.
+candidates for the first token, if it is likely to be an answer at all; elsewhere the single word must be one of the
+allowed answers, or there is no value.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class OpenAIJudge:
         self._server = openai_model.Config(**config.model_dump(include=same))
         shown = {"url", "model", "goal", "soft", "max_tokens", "logprobs"}
         parts = [config.model_dump_json(include=shown), prompts.fingerprint(config.goal)]
+        if config.soft:
+            parts.append(f"least mass {self._server.least_mass}")
         self._fingerprint = "openai-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
@@ -88,7 +91,8 @@ class OpenAIJudge:
             return Answer(error.status, cause=error.cause, latency_s=time.perf_counter() - start)
         latency_s = time.perf_counter() - start
         choices = prompts.CHOICES[question.kind]
-        if self.config.soft and (total := sum(mass := mass_of(choices, said.candidates))) > 0:
+        total = sum(mass := mass_of(choices, said.candidates))
+        if self.config.soft and total > self._server.least_mass:  # else the model did not mean to answer
             return Answer(Status.OK, _value([m / total for m in mass]), "", said.tokens, latency_s)
         word = word_of(said.text)
         if word in choices:

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from rewards.judges.judge import Answer, Question
+from rewards.judges.judge import Answer, Question, QuestionKind, unanswerable
 from rewards.verdicts import Status
 
 # What happened: the name of the event and how the game says it. Captions are canonical: digits are "#", inventory
@@ -196,6 +196,9 @@ def prefer(first: int, second: int) -> float:
     return 0.5 + 0.5 * ((first > second) - (first < second))
 
 
+ANSWERED: tuple[QuestionKind, ...] = ("caption", "pair")
+
+
 class RulesJudge:
     """A `Judge` by the rule book; hard answers, 0/1 for captions and 0/0.5/1 for pairs."""
 
@@ -221,6 +224,9 @@ class RulesJudge:
         """Answer all `questions`, in their order."""
         answers = []
         for question in questions:
+            if question.kind not in ANSWERED:
+                answers.append(unanswerable(question, ANSWERED))
+                continue
             start = time.perf_counter()
             tiers = [tier(text, self.topics) for text in question.texts]
             value = prefer(*tiers) if question.kind == "pair" else float(tiers[0] > 0)

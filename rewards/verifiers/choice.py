@@ -23,7 +23,9 @@ _LETTER_SAID = r"\(?\**([A-Z]|[a-z](?=\**(?:\)|\s{0,9}(?:[.,;:]|$))))\**\)?(?![A
 _MARKED = (
     re.compile(r"<answer>\s{0,9}" + _LETTER + r"[.:]?\s{0,9}</answer>"),
     re.compile(r"\\boxed\{\s{0,9}(?:\\text\{)?\s{0,9}" + _LETTER),
-    re.compile(r"(?i:\b(?:answer|option|choice)\*{0,2}(?: is:?|:| =)\*{0,2}\s{0,9}(?:option |choice )?)" + _LETTER_SAID),
+    re.compile(
+        r"(?i:\b(?:answer|option|choice)\*{0,2}(?: is:?|:| =)\*{0,2}\s{0,9}(?:option |choice )?)" + _LETTER_SAID
+    ),
 )
 _ALONE = re.compile(r"\s*" + _LETTER + r"\s*[.:)]?\s*")
 

@@ -19,7 +19,7 @@ from envs.trajectory import unragged
 from envs.vector import VectorEnvironment
 from learners.batch import build_batch
 from pipelines.experiment import Experiment, RewardConfig
-from pipelines.reward_stage import RewardStage, novelty_for, outcomes, reward_model_for, view_for
+from pipelines.reward_stage import RewardStage, layout_of, novelty_for, outcomes, reward_model_for, view_for
 from pipelines.roles import PolicyLearner
 from rewards.questions import caption_question, pair_question
 from rewards.verdicts import Status, Verdict
@@ -93,6 +93,16 @@ def test_outcomes_are_the_observations_that_steps_led_to():
     found = outcomes(rows)
     assert found["x"].tolist() == [[1, -1], [2, -2], [3, -3], [1, -1], [2, -2]]
     assert found["level"].reshape(-1).tolist() == [1, 2, 3, 1, 2]
+
+
+def test_a_row_that_goes_on_with_an_episode_is_known_to_have_begun_elsewhere():
+    vector = VectorEnvironment(Task("walk", "", Walk, Says), 1, 0)
+    actor = Unroll(vector, RecurrentPolicy(vector.spec, PolicyConfig(hidden=8, crop=3)), 2, 0, 0, 0)
+    rows = [actor.rollout()[1] for _ in range(2)]  # 0→1→2, then 2→3 and 0→1
+    layouts = [layout_of(one) for one in rows]
+    assert [layout.steps.tolist() for layout in layouts] == [[2], [1, 1]]
+    assert [layout.began.tolist() for layout in layouts] == [[True], [False, True]]
+    assert [layout.ended.tolist() for layout in layouts] == [[False], [True, False]]
 
 
 def test_the_goal_reward_of_50_is_not_clipped_on_its_way_to_the_learner():

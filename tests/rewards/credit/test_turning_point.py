@@ -11,10 +11,11 @@ from rewards.views.layout import Layout
 from rewards.views.part import Table
 
 
-def paid(values, start, steps, **settings):
+def paid(values, start, steps, began=None, **settings):
     arrays = [np.array([np.nan if v is None else v for v in found]) for found in (values, start)]
     columns = {name: Column(a, ~np.isnan(a)) for name, a in zip(("v", "start"), arrays, strict=True)}
-    found = TurningPoint(of="v", **settings).apply(Table(columns, Layout.of(steps=steps), {"start": "episode"}), {})
+    table = Table(columns, Layout.of(steps=steps, began=began), {"start": "episode"})
+    found = TurningPoint(of="v", **settings).apply(table, {})
     return [round(float(v), 5) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
 
@@ -26,6 +27,7 @@ def test_turning_points_by_hand():
     # 0 → 1 → 2 → 1.5: the first step is followed by more; no other turns.
     assert paid([1, 2, 1.5], [0], [3]) == [1.5, 1, -0.5]
     assert paid([0.7], [0.2], [1]) == [0.5]  # the outcome less the deterministic baseline
+    assert paid([1, 2, 1.5], [0], [3], began=[False]) == [None, 1, -0.5]  # what came before the first is elsewhere
 
 
 def test_a_monotone_path_turns_nowhere_inside():

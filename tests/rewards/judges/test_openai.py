@@ -102,6 +102,12 @@ def test_soft_values_come_from_the_candidates_for_the_first_token(server):
     assert ask(server, PAIR, soft=True)[0].value == pytest.approx((0.5 + 0.1 / 2) / 0.9)
 
 
+def test_what_the_model_hardly_meant_to_say_is_no_soft_value(server):
+    server.reply = completion("As", {"As": 0.97, "I": 0.02, "yes": 1e-4})
+    (answer,) = ask(server, CAPTION, soft=True)
+    assert answer.status is Status.UNPARSEABLE and answer.value is None
+
+
 def test_soft_falls_back_to_the_word_where_a_server_gives_no_candidates(server):
     server.reply = completion("no")
     assert ask(server, CAPTION, soft=True)[0].value == 0.0

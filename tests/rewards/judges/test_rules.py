@@ -108,3 +108,10 @@ def test_preferences_of_swapped_pairs_sum_to_one(first, second):
 @given(st.text())
 def test_any_text_has_a_tier(text):
     assert tier(text, ("explore",)) in (-1, 0, 1, 2)
+
+
+def test_what_the_book_does_not_judge_has_no_value():
+    group = Question("1", "group", ("You descend the stairs.", "It's a wall."))
+    caption = Question("2", "caption", ("You descend the stairs.",))
+    refused, told = asyncio.run(RulesJudge().judge([group, caption]))
+    assert (refused.status, refused.value, told.value) == (Status.JUDGE_FAULT, None, 1.0)

@@ -97,7 +97,11 @@ def test_a_name_made_for_a_slow_pattern_is_given_up():
 
 def test_items_are_told_apart_as_json_does_and_many_of_them_too():
     unique = {"uniqueItems": True}
-    for text, value in (("[1, true, 0, false]", 1.0), ("[1, 1.0]", 0.0), ('[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', 0.0)):
+    for text, value in (
+        ("[1, true, 0, false]", 1.0),
+        ("[1, 1.0]", 0.0),
+        ('[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', 0.0),
+    ):
         assert json_schema(text, unique) == value, text
     many = [{str(number): [number]} for number in range(10_000)]  # each with each would be 50 million comparisons
     assert json_schema(json.dumps(many), unique) == 1.0
