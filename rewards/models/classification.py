@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load, save
@@ -19,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rewards.judges.judge import QuestionKind
 from rewards.models import caption_scorer
 from rewards.models.caption_scorer import CaptionScorer, known_only
+from rewards.models.labels import Labels
 from rewards.models.memo import ScoreMemo, Scores
 from rewards.models.model import check_kind
 from rewards.verdicts import Verdict
@@ -53,7 +53,7 @@ class ClassificationModel:
         """An untrained model."""
         self.config = config or Config()
         self._scorer = CaptionScorer(self.config.scorer)
-        self._labels: dict[int, float] = {}
+        self._labels: Labels[int] = Labels()
         self._memo = ScoreMemo()
 
     @property
@@ -75,7 +75,7 @@ class ClassificationModel:
         for verdict in verdicts:
             if verdict.value is not None:
                 self._scorer.observe({int(verdict.subject): verdict.text})
-                self._labels[int(verdict.subject)] = verdict.value
+                self._labels.put(int(verdict.subject), verdict.value)
 
     def train(self, steps: int) -> dict[str, float]:
         """Take `steps` gradient steps; none below `min_labels`.
@@ -86,22 +86,20 @@ class ClassificationModel:
         """
         if steps <= 0 or len(self._labels) < self.config.min_labels:
             return {"labels": float(len(self._labels))}
-        ids, targets = list(self._labels), torch.tensor(list(self._labels.values()), dtype=torch.float32)
         losses, accuracies, norm = [], [], 0.0
         for _ in range(steps):
-            chosen = self._scorer.minibatch(len(ids))
-            target = targets[torch.from_numpy(chosen)]
-            logits = self._scorer.forward([ids[k] for k in chosen])
+            ids, target = self._labels.take(self._scorer.minibatch(len(self._labels)))
+            logits = self._scorer.forward(ids)
             loss = binary_cross_entropy_with_logits(logits, target)
             norm = self._scorer.step(loss)
             losses.append(loss.item())
             accuracies.append(((logits > 0) == (target > 0.5)).float().mean().item())
         self._scorer.version += 1
         return {
-            "labels": float(len(ids)),
+            "labels": float(len(self._labels)),
             "loss": float(np.mean(losses)),
             "accuracy": float(np.mean(accuracies)),
-            "positive_share": float((targets > 0.5).float().mean()),
+            "positive_share": self._labels.share(lambda values: values > 0.5),
             "gradient_norm": norm,
             "version": float(self.version),
         }
@@ -140,8 +138,8 @@ class ClassificationModel:
         return {
             "kind": self.config.kind,
             "scorer": self._scorer.state_dict(),
-            "labelled": list(self._labels),
-            "labels": list(self._labels.values()),
+            "labelled": self._labels.keys,
+            "labels": self._labels.values,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -153,7 +151,7 @@ class ClassificationModel:
         if state.get("kind") != self.config.kind:
             raise ValueError(f"got the state of a reward model {state.get('kind')!r}; expected {self.config.kind!r}")
         self._scorer.load_state_dict(state["scorer"])
-        self._labels = dict(zip(state["labelled"], state["labels"], strict=True))
+        self._labels = Labels(state["labelled"], state["labels"])
         self._memo = ScoreMemo()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -45,6 +46,12 @@ class Config(BaseModel):
     layers: int = Field(6, ge=1)
 
 
+@lru_cache(maxsize=2**14)
+def _hash(gram: str) -> int:
+    """Of an n-gram; most of those of a new caption have come before."""
+    return zlib.crc32(gram.encode())
+
+
 class TextEncoder(nn.Module):
     """Captions to vectors: `tokens` once per caption, `forward` per training step."""
 
@@ -76,7 +83,7 @@ class NgramEncoder(TextEncoder):
         if size := self.config.char_ngram:
             padded = f"^{' '.join(words)}$"
             grams += ["#" + padded[k : k + size] for k in range(max(1, len(padded) - size + 1))]
-        return np.array([zlib.crc32(gram.encode()) % self.config.buckets for gram in grams], np.int64)
+        return np.array([_hash(gram) % self.config.buckets for gram in grams], np.int64)
 
     def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
         """Vectors `[K, hidden]`."""

@@ -31,6 +31,7 @@ from envs.captions import caption_id
 from rewards.judges.judge import QuestionKind
 from rewards.models import caption_scorer
 from rewards.models.caption_scorer import CaptionScorer, known_only
+from rewards.models.labels import Labels
 from rewards.models.memo import ScoreMemo, Scores
 from rewards.models.model import check_kind
 from rewards.questions import judged_texts
@@ -90,7 +91,7 @@ class RankingModel:
         """An untrained model."""
         self.config = config or Config()
         self._scorer = CaptionScorer(self.config.scorer)
-        self._pairs: dict[tuple[int, int], float] = {}
+        self._pairs: Labels[tuple[int, int]] = Labels()
         self._moments = RunningMoments()
         self._cutoff = 0.0
         self._memo = ScoreMemo()
@@ -116,7 +117,7 @@ class RankingModel:
                 first, second = judged_texts(verdict)
                 ids = caption_id(first), caption_id(second)
                 self._scorer.observe({ids[0]: first, ids[1]: second})
-                self._pairs[ids] = verdict.value
+                self._pairs.put(ids, verdict.value)
 
     def train(self, steps: int) -> dict[str, float]:
         """Take `steps` gradient steps, then normalise anew; nothing below `min_labels`.
@@ -127,13 +128,10 @@ class RankingModel:
         """
         if steps <= 0 or len(self._pairs) < self.config.min_labels:
             return {"labels": float(len(self._pairs))}
-        pairs = list(self._pairs)
-        preferences = torch.tensor(list(self._pairs.values()), dtype=torch.float32)
         losses, right, untied, norm = [], 0, 0, 0.0
         for _ in range(steps):
-            chosen = self._scorer.minibatch(len(pairs))
-            preference = preferences[torch.from_numpy(chosen)]
-            scores = self._scorer.forward([pairs[k][side] for side in (0, 1) for k in chosen])
+            pairs, preference = self._pairs.take(self._scorer.minibatch(len(self._pairs)))
+            scores = self._scorer.forward([pair[side] for side in (0, 1) for pair in pairs])
             first, second = scores.chunk(2)
             loss = bradley_terry_loss(first, second, preference)
             norm = self._scorer.step(loss)
@@ -144,10 +142,10 @@ class RankingModel:
         self._scorer.version += 1
         self._normalise()
         return {
-            "labels": float(len(pairs)),
+            "labels": float(len(self._pairs)),
             "loss": float(np.mean(losses)),
             "accuracy": right / untied if untied else float("nan"),
-            "tie_share": float((preferences == 0.5).float().mean()),
+            "tie_share": self._pairs.share(lambda values: values == 0.5),
             "gradient_norm": norm,
             "raw_mean": float(self._moments.mean),
             "raw_std": float(self._moments.std),
@@ -221,8 +219,8 @@ class RankingModel:
             "kind": self.config.kind,
             "scorer": self._scorer.state_dict(),
             "statistics": self._statistics(),
-            "pairs": [list(pair) for pair in self._pairs],
-            "preferences": list(self._pairs.values()),
+            "pairs": [list(pair) for pair in self._pairs.keys],
+            "preferences": self._pairs.values,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,6 +232,5 @@ class RankingModel:
         if state.get("kind") != self.config.kind:
             raise ValueError(f"got the state of a reward model {state.get('kind')!r}; expected {self.config.kind!r}")
         self._scorer.load_state_dict(state["scorer"])
-        pairs = [(first, second) for first, second in state["pairs"]]
-        self._pairs = dict(zip(pairs, state["preferences"], strict=True))
+        self._pairs = Labels([(first, second) for first, second in state["pairs"]], state["preferences"])
         self._take_statistics(state["statistics"])

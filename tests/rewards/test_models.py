@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import kendalltau
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -16,6 +18,7 @@ from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
 from rewards.models import caption_scorer, classification, encoder, ranking, retrieval
 from rewards.models.classification import ClassificationModel
+from rewards.models.labels import Labels
 from rewards.models.model import RewardModel
 from rewards.models.ranking import RankingModel, bradley_terry_loss
 from rewards.models.retrieval import RetrievalModel
@@ -233,6 +236,47 @@ def test_a_later_verdict_replaces_the_earlier_and_a_failure_does_not() -> None:
     ):
         model.add([verdict])
         assert (model.score(ids)[0].tolist(), model.version) == ([expected], version)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 20), st.sampled_from([0.0, 0.5, 1.0])), max_size=6), max_size=8))
+def test_retrieval_is_a_dictionary(told: list[list[tuple[int, float]]]) -> None:
+    model, expected, version, ids = RetrievalModel(), {}, 0, np.arange(1, 22)
+    for batch in told:
+        model.add([Verdict(str(i), "caption", "helpful", "v1", value, Status.OK, "judge") for i, value in batch])
+        version += any(expected.get(i) != value for i, value in dict(batch).items())
+        expected |= dict(batch)
+        scorer = RetrievalModel()
+        scorer.load_snapshot(model.snapshot())
+        for one in (model, scorer):
+            values, valid = one.score(ids)
+            assert dict(zip(ids[valid].tolist(), values[valid].tolist(), strict=True)) == expected
+            assert one.version == version
+        assert model.train(1) == {"labels": float(len(expected))}
+
+
+def test_retrieval_goes_on_with_a_table_in_any_order() -> None:
+    """Older versions saved it in the order in which verdicts came."""
+    model = RetrievalModel()
+    ids, values = torch.tensor([7, 3, 5]), torch.tensor([0.7, 0.3, 0.5], dtype=torch.float64)
+    model.load_state_dict({"kind": "retrieval", "version": torch.tensor(4), "caption_ids": ids, "values": values})
+    model.add([Verdict("4", "caption", "helpful", "v1", 0.4, Status.OK, "judge")])
+    np.testing.assert_allclose(model.score(np.array([3, 4, 5, 6, 7]))[0], [0.3, 0.4, 0.5, np.nan, 0.7])
+
+
+# Labels
+
+
+def test_labels_keep_their_place_and_their_latest_value() -> None:
+    labels = Labels(["a", "b"], [0.0, 1.0])
+    labels.put("c", 0.25)
+    labels.put("a", 0.75)
+    assert (len(labels), labels.keys, labels.values) == (3, ["a", "b", "c"], [0.75, 1.0, 0.25])
+    keys, values = labels.take(np.array([2, 0, 2]))
+    assert keys == ["c", "a", "c"] and values.dtype == torch.float32 and values.tolist() == [0.25, 0.75, 0.25]
+    assert labels.share(lambda values: values > 0.5) == pytest.approx(2 / 3)
+    labels.put("d", 0.0)  # nothing that was looked at holds on to it
+    with pytest.raises(ValueError, match="shorter"):
+        Labels(["a", "b"], [0.0])
 
 
 # Classification
