@@ -55,6 +55,13 @@ def canonicalise(message: str) -> str:
     return text
 
 
+def storable(text: str) -> str:
+    """A caption as it can be stored, sent and asked about: on one line, and without halves of a surrogate pair."""
+    if text.isascii() and "\n" not in text:
+        return text
+    return " ".join(text.encode("utf-8", "replace").decode().split("\n")).strip()
+
+
 @lru_cache(maxsize=65536)
 def caption_id(text: str) -> int:
     """A 63-bit number for a caption, the same on every machine; 0 for the empty caption only."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.captions import caption_id, signs_of
+from envs.captions import caption_id, signs_of, storable
 from envs.contract import ContractViolation, fault_of
 from envs.environment import Captioner, Ensemble, Environment, InPlace, Outcome, Task
 from envs.specs import EnvSpec
@@ -181,8 +181,8 @@ class _Ears:
                 raise Fault(index, f"the captioner: {_raised(error)}") from error
             if not isinstance(caption, str):
                 raise Fault(index, f"got a caption of type {type(caption).__name__}; expected a str, '' if none")
-            if caption:
-                said[index] = caption
+            if text := storable(caption):
+                said[index] = text
         return said
 
     def _step(self, index: int, outcome: Outcome) -> TimeStep:

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.captions import caption_id
+from envs.captions import caption_id, storable
 from envs.environment import Task
 from envs.specs import Discrete, EnvSpec
 from envs.tasks import make_task
@@ -90,7 +90,7 @@ class CaptionedEnv(gymnasium.Env[dict[str, Any], int]):
         now = self._environment.step(int(action))
         self._return, self._steps = self._return + float(now.reward), self._steps + 1
         info: dict[str, Any] = {}
-        if caption := self._captioner.caption(now):
+        if caption := storable(self._captioner.caption(now)):
             ident = caption_id(caption)
             self._counts[ident] += 1
             info |= {CAPTION: caption, CAPTION_ID: ident, CAPTION_COUNT: self._counts[ident]}

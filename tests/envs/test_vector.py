@@ -53,6 +53,16 @@ class Echo(NoCaptions):
         return "" if x % 3 == 0 else ("even" if x % 2 == 0 else "odd")
 
 
+class Careless(NoCaptions):
+    """Says what comes to its mind."""
+
+    def __init__(self):
+        self.texts = iter(["You win.\nAt last.\n", "a half \ud83d of a pair", "\n"])
+
+    def caption(self, timestep):
+        return next(self.texts)
+
+
 def scripted(captioner=NoCaptions, **options):
     return Task("scripted", "", partial(Scripted, **options), captioner)
 
@@ -118,6 +128,13 @@ def test_captions_are_counted_within_their_episode_from_1():
         assert [s.captions.get(0, "") for s in steps] == ["odd", "even", "", "even", "odd", "", "odd", "even"]
         assert [int(s.caption_counts[0]) for s in steps] == [1, 1, 0, 2, 2, 0, 3, 3]
         assert [int(s.caption_ids[0]) for s in steps] == [caption_id(s.captions.get(0, "")) for s in steps]
+
+
+def test_a_caption_that_no_judge_could_be_asked_about_is_made_one_that_can():
+    vector = VectorEnvironment(scripted(Careless, rewards=(0.0,) * 3), 1, seed=0)
+    vector.reset()
+    said = [vector.step(zeros(1)).captions.get(0, "") for _ in range(3)]
+    assert said == ["You win. At last.", "a half ? of a pair", ""]
 
 
 def test_a_given_seed_gives_the_same_experience_whatever_else_runs():
