@@ -47,8 +47,8 @@ def _frozen(value: Any) -> Any:
 
 
 def packed_verdict(verdict: Verdict) -> dict[str, Any]:
-    """A verdict, with its status by name."""
-    return {**asdict(verdict), "status": verdict.status.value}
+    """A verdict, with its status by name; there are many, and `asdict` would copy each of its fields deeply."""
+    return {**vars(verdict), "status": verdict.status.value, "scores": list(verdict.scores)}
 
 
 def unpacked_verdict(raw: Mapping[str, Any]) -> Verdict:
