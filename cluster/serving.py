@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cluster.logs import LogPlace, open_log, place_of_logs
 from cluster.placement import MIB, Place
+from cluster.session import SERVE
 
 LOG = logging.getLogger(__name__)
 
@@ -188,6 +189,7 @@ def serving(
     environment = {key: str(config.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     # The served object works on Serve's own event loop: a thread between them costs more than a small model does.
     environment["RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD"] = "0"
+    environment.update({name: os.environ[name] for name in SERVE if name in os.environ})  # also on a cluster of others
     scaling: dict[str, Any] = {"num_replicas": config.replicas}
     if config.max_replicas is not None:
         scaling = {

@@ -42,6 +42,17 @@ REACHABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 ASKS, TRY_S = "RAY_gcs_server_port_wait_time_s", 45.0
 
 
+# What Serve does by the clock, whatever is asked of it. It takes processor time from everybody else on the machine.
+SERVE = {
+    # Its controller looks ten times a second whether anything has changed, and each look asks the control store three
+    # times. Once a second costs a run half a second more when its judge starts and one or two when it stops, and a
+    # replica that has died is missed up to a second later; what queues is looked at over 12 s in any case.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1.0",
+    # Replicas and callers note ten times a second how many calls they have; Ray exports such numbers every ten seconds.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
+}
+
+
 class ClusterUnavailable(ConnectionError):
     """Ray could not be started or joined; the message names the remedy."""
 
@@ -65,8 +76,8 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
     # Ray prints what it tries again by itself; what fails for good is raised where it was called, and is told. Serve's
     # controller is called with tries without end, and ends itself: each run ended with what looked like two errors.
     os.environ.setdefault("RAY_enable_output_error_log_if_still_retry", "0")
-    # Serve's controller looks ten times a second whether anything has changed; twice will do.
-    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
+    for name, value in SERVE.items():
+        os.environ.setdefault(name, value)
     import ray
 
     with warnings.catch_warnings():
