@@ -7,8 +7,9 @@ For each share four runs are alive at once, one with the judge off and one with 
 seconds (benchmarks/apparatus/turns.py): what else the machine does touches all alike. Each ratio is of one block of
 such turns. All have the same settings but for the reward's source. At each of `shares` that part of the observations
 has a caption that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked);
-0.04 % is ONI's. With `shares=[null]` captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results;
-every further key is an override of the recipe, in all runs. About twenty minutes.
+0.04 % is ONI's. A call of the judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]`
+captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is an override of
+the recipe, in all runs. About twenty minutes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.apparatus.turns import in_turn, rates
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.results import Cell, Result, figure, write_result
+from rewards.annotation import ledger as annotation
 
 NAME = "annotation-retention"
 OFF = "extrinsic"
@@ -135,7 +137,7 @@ def report(pairs: Sequence[Pair], judge: str, recipe: str, command: str, results
 
 
 def of_share(share: float | None) -> dict[str, Any]:
-    """Overrides with which the judge is asked about so large a share of the observations."""
+    """Overrides with which the judge is asked about so large a share of the observations, a rollout's in one call."""
     if share is None:
         return {}
     pairs = max(1, round(share * ENVIRONMENTS * UNROLL))
@@ -145,6 +147,7 @@ def of_share(share: float | None) -> dict[str, Any]:
         "actors.environments": ENVIRONMENTS,
         "actors.unroll_length": UNROLL,
         "reward.pairs_per_fragment": pairs,
+        "annotation.batch_size": max(annotation.Config().batch_size, 2 * pairs),
     }
 
 

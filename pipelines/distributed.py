@@ -92,7 +92,11 @@ from rewards.verdicts import Verdict
 
 LOG = logging.getLogger(__name__)
 IDLE_S = 0.02  # how often a loop that has nothing to do looks again
-REWARD_PAUSE_S = 0.25  # between two steps of the reward trainer: verdicts are late by seconds, so this is not felt
+# Between two calls of the reward trainer. A call takes some milliseconds of each of trainer, learner and this process,
+# whatever it carries; verdicts are late by more than a pause, so it is not felt but where batches wait for them.
+REWARD_PAUSE_S, AWAITED_PAUSE_S = 0.5, 0.25
+COMPANY_S = 0.5  # questions that do not fill a batch wait so long for others; the trainer hears of verdicts no sooner
+VERSIONS_A_CALL = 2  # of the policy, for which the reward model is trained in one call at most
 
 
 def run_distributed(run: Run, restored: Restored | None) -> None:
@@ -276,6 +280,7 @@ class _Loops:
             fingerprint = await self._begin()
             async with AsyncExitStack() as asking:
                 annotator = None if self.trainer is None else self._annotator(fingerprint)
+                attending = [self._attend_nodes(), self.regrouping.attend(), self.elasticity.attend()]
                 if self.experiment.max_staleness == 0:
                     loops = [self._take_turns(annotator), self._watch()]
                 else:
@@ -283,7 +288,7 @@ class _Loops:
                     if annotator is not None:
                         loops.append(self._train_reward())
                         await asking.enter_async_context(annotator)
-                attending = [self._attend_nodes(), self.regrouping.attend(), self.elasticity.attend()]
+                        attending.append(annotator.attend())
                 if self.service is not None:
                     attending.append(self.judge.attend(self.service.pid))
                 await together(loops, attending, self._save, self.experiment.role_deadline_s)
@@ -533,22 +538,24 @@ class _Loops:
         return fingerprint, answers
 
     def _annotator(self, fingerprint: str) -> Annotator:
-        """What sends questions; a call is hedged where nobody waits for it."""
+        """What sends questions; where nobody waits for the answers a call is hedged, and waits to be full."""
         experiment = self.experiment
         fallback = None if experiment.fallback_judge is None else self._call_fallback
         hedging = Hedging(experiment.hedging) if experiment.max_staleness else None
-        return annotator_for(self.books, self._call_judge, fingerprint, fallback, hedging)
+        company_s = 0.0 if experiment.verdict_wait_s else COMPANY_S
+        return annotator_for(self.books, self._call_judge, fingerprint, fallback, hedging, company_s)
 
     async def _train_reward(self) -> None:
         """Train once for each version of the policy; take new verdicts in between, without training on them again.
 
         The pause bounds how often a new reward model is sent to the learner: each makes it score all captions anew.
         """
+        pause_s = AWAITED_PAUSE_S if self.experiment.verdict_wait_s else REWARD_PAUSE_S
         while not self.books.done:
-            newer = self.board.version > self.trained_version
-            if newer or len(self.books.verdicts.counted) != self.told:
-                await self._train(None if newer else 0)
-                await asyncio.sleep(REWARD_PAUSE_S)
+            versions = min(self.board.version - self.trained_version, VERSIONS_A_CALL)
+            if versions or len(self.books.verdicts.counted) != self.told:
+                await self._train(versions * self.experiment.reward.train_steps)
+                await asyncio.sleep(pause_s)
             else:
                 await asyncio.sleep(IDLE_S)
 

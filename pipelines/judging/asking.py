@@ -20,7 +20,12 @@ from rewards.rates import RateLimit
 
 
 def annotator_for(
-    run: Run, call: Call, fingerprint: str, fallback: Call | None = None, hedging: Hedging | None = None
+    run: Run,
+    call: Call,
+    fingerprint: str,
+    fallback: Call | None = None,
+    hedging: Hedging | None = None,
+    company_s: float = 0.0,
 ) -> Annotator:
     """What owns the run's questions until they have their verdicts; from now on the run asks through it.
 
@@ -30,6 +35,7 @@ def annotator_for(
         fingerprint: of the judge.
         fallback: asks the judge that takes over when the budget is used up.
         hedging: None: slow calls are waited for.
+        company_s: how long questions that do not fill a batch wait for others.
     """
     experiment, books = run.experiment, run.verdicts
     watch = books.belief.canaries
@@ -56,6 +62,7 @@ def annotator_for(
             RateLimit(experiment.rates) if experiment.rates.limited else None,
         ),
         fallback=None if fallback is None else with_canaries(noted),
+        company_s=company_s,
         on_verdicts=books.answered,
     )
     books.asks_through(annotator.post, annotator.forget, fingerprint)

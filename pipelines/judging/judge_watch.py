@@ -1,7 +1,7 @@
 """`JudgeWatch`: who answers for the judge, and since when nobody does.
 
 Ray Serve replaces a dead replica in silence. A run says so aloud: from the processes that answered, from calls that
-failed, and from a sign of life that is asked for every few seconds.
+failed, and, where neither came for a while, from a sign of life that is asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from cluster.events import Event
 
 ROLE = "judge"
-ATTEND_S = 2.0  # how often a sign of life is asked for
+ATTEND_S = 2.0  # a judge that was not heard of for so long is asked for a sign of life
 
 
 class JudgeWatch:
@@ -36,9 +36,11 @@ class JudgeWatch:
         self.processes: set[int] = set()
         self._replicas, self._on_event, self._clock = replicas, on_event, clock
         self._failed_at: float | None = None
+        self._heard_at: float | None = None
 
     def answered(self, process: int, since: float | None = None) -> None:
         """Note which process answered, when it was asked at `since`; one more than there are replicas replaces one."""
+        self._heard_at = self._clock()
         if process not in self.processes:
             if len(self.processes) == self._replicas:
                 self.failed("its process is gone", since)
@@ -57,7 +59,7 @@ class JudgeWatch:
             self._on_event(Event(time.time(), ROLE, "died", cause))
 
     async def attend(self, sign_of_life: Callable[[], Awaitable[int]]) -> None:
-        """Ask who is there, again and again, until cancelled.
+        """Ask who is there whenever no answer has said so, again and again, until cancelled.
 
         Args:
             sign_of_life: gives the process that answers; it has a deadline of its own.
@@ -65,6 +67,9 @@ class JudgeWatch:
         silent = False
         while True:
             since = self._clock()
+            if self._failed_at is None and (left_s := self._unheard_in(since)) > 0:
+                await asyncio.sleep(left_s)
+                continue
             try:
                 process = await sign_of_life()
             except Exception as error:
@@ -76,3 +81,7 @@ class JudgeWatch:
                     self.answered(process, since)
                 silent = False
             await asyncio.sleep(ATTEND_S)
+
+    def _unheard_in(self, now: float) -> float:
+        """Seconds until it was not heard of for too long."""
+        return 0.0 if self._heard_at is None else self._heard_at + ATTEND_S - now

@@ -14,6 +14,7 @@ A runner that takes turns does not enter it: it posts, and lets `answer_due` ask
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -30,7 +31,8 @@ from rewards.cache import VerdictCache
 from rewards.judges.judge import Answer, Call, Question, Reply
 from rewards.verdicts import Status, Verdict
 
-IDLE_S = 0.02  # how often retries and deadlines are looked at when nobody asks
+IDLE_S = 0.02  # how often whoever waits for the end of all looks again
+LOOK_S = 0.5  # how often it is looked again though nothing was asked, answered or due: a held ledger was let go perhaps
 BUSY_S, BUSY_MAX_S = 0.02, 2.0  # pauses after the judge said that it has too much to do
 
 
@@ -48,6 +50,7 @@ class Annotator:
         hedging: Hedging | None = None,
         permits: Permits | None = None,
         fallback: Call | None = None,
+        company_s: float = 0.0,
         on_verdicts: Callable[[list[Verdict]], None] = lambda verdicts: None,
     ) -> None:
         """Host a ledger.
@@ -61,6 +64,8 @@ class Annotator:
             hedging: None: slow calls are waited for.
             permits: None: no limits.
             fallback: asks a cheaper judge, outside of the limits, where the budget degrades to it.
+            company_s: after a call, questions that do not fill a batch wait so long for others: a call costs about
+                the same whatever it carries. For those who do not wait for the answers.
             on_verdicts: called with final verdicts, each exactly once.
 
         Raises:
@@ -75,6 +80,7 @@ class Annotator:
         self._random = random.Random(ledger.config.seed)
         self._busy_pause_s = 0.0
         self._not_before = 0.0
+        self._company_s, self._sent_at = company_s, -math.inf
         self._calls: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}
         self._news = asyncio.Event()
@@ -86,8 +92,12 @@ class Annotator:
         self._sender = asyncio.create_task(self._send_for_ever())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Stop sending; what is under way stays owed by the ledger."""
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop sending; what is under way stays owed by the ledger.
+
+        Raises:
+            Exception: verdicts could not be handed out, and nothing else has ended the block.
+        """
         tasks = [task for task in (self._sender, *self._calls) if task is not None]
         for task in tasks:
             task.cancel()
@@ -95,6 +105,17 @@ class Annotator:
         for waiting in self._waiting.values():
             for future in waiting:
                 future.cancel()
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+    async def attend(self) -> None:
+        """Wait for as long as questions are sent.
+
+        Raises:
+            Exception: what ended that, such as a disk that has no room for verdicts.
+        """
+        assert self._sender is not None
+        await asyncio.shield(self._sender)
 
     async def ask(
         self, question: Question, policy_version: int = 0, uncertainty: float = 0.0, within_s: float = 300.0
@@ -109,7 +130,7 @@ class Annotator:
 
         Raises:
             asyncio.TimeoutError: there is no verdict yet; the ledger owes it still.
-            RuntimeError: what sends the questions has failed.
+            Exception: what ended the sending, now or before.
         """
         if (verdict := self.post(question, policy_version, uncertainty)) is not None:
             return verdict
@@ -126,10 +147,10 @@ class Annotator:
         """Ask without waiting; gives the verdict where it is there already.
 
         Raises:
-            RuntimeError: what sends the questions has failed.
+            Exception: what ended the sending.
         """
-        if self._sender is not None and self._sender.done() and not self._sender.cancelled():
-            raise RuntimeError("annotation has ended") from self._sender.exception()
+        if self._failure is not None:
+            raise self._failure
         subject = question.subject
         if self._cache is not None and subject not in self.ledger:
             answer = self._cache.get(self._fingerprint, question)
@@ -168,24 +189,31 @@ class Annotator:
 
     async def _send_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            if self._failure is not None:
-                raise self._failure
-            timer = loop.call_later(self._send(), self._news.set)
-            self._news.clear()
-            await self._news.wait()
-            timer.cancel()
+        try:
+            while self._failure is None:
+                timer = loop.call_later(self._send(), self._news.set)
+                self._news.clear()
+                await self._news.wait()
+                timer.cancel()
+        except Exception as error:
+            self._fail(error)
+        if self._failure is not None:
+            raise self._failure
 
     def _send(self) -> float:
         """Send what may go; gives the seconds until it is worth looking again, if nothing happens before."""
         while len(self._calls) < self._window.size:
+            alone_s = self._sent_at + self._company_s - time.monotonic()
+            if alone_s > 0 and not self.ledger.fills_a_batch:
+                return min(alone_s, LOOK_S)
             call = self._next_call()
             if isinstance(call, float):
                 return call
+            self._sent_at = time.monotonic()
             task = asyncio.create_task(call)
             self._calls.add(task)
             task.add_done_callback(self._ended)
-        return IDLE_S
+        return LOOK_S
 
     def _next_call(self) -> Coroutine[Any, Any, None] | float:
         """The next call, or the seconds until it is worth looking again."""
@@ -208,7 +236,8 @@ class Annotator:
             else:
                 at_most = None
                 self._publish(self.ledger.refuse(batch.id, Status.OVER_BUDGET, "the judge's budget is used up"))
-        return IDLE_S
+        due_s = self.ledger.due_in()
+        return LOOK_S if due_s is None else min(due_s, LOOK_S)
 
     def _stop(self, batch: Batch, refused: Refused) -> float:
         self.ledger.give_back(batch.id)
@@ -217,9 +246,16 @@ class Annotator:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._failure = task.exception()  # verdicts could not be stored: nobody may go on as if they were
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._fail(failure)
         self._news.set()
+
+    def _fail(self, failure: BaseException) -> None:
+        """Verdicts could not be stored, or the like: nobody may go on as if they were."""
+        self._failure = failure
+        for future in (future for waiting in self._waiting.values() for future in waiting):
+            if not future.done():
+                future.set_exception(failure)
 
     # One batch ------------------------------------------------------------------------------------------------------
 

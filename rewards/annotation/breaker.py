@@ -27,9 +27,15 @@ class Breaker:
     @property
     def state(self) -> State:
         """Whether questions may go ("closed"), may not ("open"), or one at a time may probe ("half_open")."""
-        if self._opened_at is None:
+        at = self.probe_at
+        if at is None:
             return "closed"
-        return "half_open" if self._clock() >= self._opened_at + self._cooldown_s else "open"
+        return "half_open" if self._clock() >= at else "open"
+
+    @property
+    def probe_at(self) -> float | None:
+        """From when on one question may probe; None while it is closed."""
+        return None if self._opened_at is None else self._opened_at + self._cooldown_s
 
     def record(self, *, failed: bool) -> None:
         """See how a batch ended."""

@@ -160,6 +160,11 @@ class AnnotationLedger:
         return len(self._flights.subjects)
 
     @property
+    def fills_a_batch(self) -> bool:
+        """Whether there are as many questions that can be sent as one call takes, or as may wait."""
+        return self._queue.ready >= min(self.config.batch_size, self.config.queue_capacity)
+
+    @property
     def room(self) -> int:
         """Questions that can be asked before any is shed."""
         return max(0, self.config.queue_capacity - self.pending)
@@ -265,6 +270,15 @@ class AnnotationLedger:
         self._accounts.tally.batches += 1
         self._accounts.tally.attempts += len(taken)
         return batch
+
+    def due_in(self) -> float | None:
+        """Seconds until time alone lets more be sent, at the end of a retry's pause or of the breaker's; None: never.
+
+        Questions, answers, and whoever lets a held ledger go may do so before.
+        """
+        now = self._clock()
+        times = (self._queue.wakes_at, self._breaker.probe_at)
+        return min((at - now for at in times if at is not None and at > now), default=None)
 
     def give_back(self, batch_id: int) -> bool:
         """Return a batch that the judge never began: it was too busy, or a limit was reached. It costs no attempt.

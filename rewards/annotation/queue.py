@@ -115,6 +115,11 @@ class Queue:
             self._place(owed)
             self._insert(owed)
 
+    @property
+    def wakes_at(self) -> float | None:
+        """When the first of the waiting ones is ready; None where none waits."""
+        return self._wake[0][0] if self._wake else None
+
     def shelve(self, owed: Owed) -> None:
         """Shed a question; where too many are remembered, the one shed first is forgotten."""
         self._shed[owed.question.subject] = owed

@@ -70,3 +70,31 @@ def test_a_sign_of_life_ends_a_silence_and_does_not_excuse_answers_that_fail(mon
     signs_over = asyncio.Event()
     asyncio.run(attend())
     assert [what for what, _ in one.said] == ["started", "died", "recovered", "died"]
+
+
+def test_nobody_is_asked_for_a_sign_of_life_while_answers_come(monkeypatch):
+    monkeypatch.setattr("pipelines.judging.judge_watch.ATTEND_S", 0.01)
+    one, asked = Watched(), []
+
+    async def attend():
+        async def sign_of_life():
+            asked.append(one.now)
+            silent.set()
+            return 11
+
+        silent = asyncio.Event()
+        one.watch.answered(11)
+        task = asyncio.create_task(one.watch.attend(sign_of_life))
+        for _ in range(5):
+            one.now += 0.009
+            one.watch.answered(11)
+            await asyncio.sleep(0.01)
+        assert asked == [], "by its clock an answer came every 9 ms"
+        one.now += 0.011
+        await asyncio.wait_for(silent.wait(), 60)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(attend())
+    assert set(asked) == {one.now}
+    assert [what for what, _ in one.said] == ["started"]

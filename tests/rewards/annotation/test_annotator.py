@@ -10,7 +10,7 @@ import pytest
 
 from rewards import budget, cache, rates
 from rewards.annotation import hedging
-from rewards.annotation.annotator import Annotator
+from rewards.annotation.annotator import LOOK_S, Annotator
 from rewards.annotation.ledger import AnnotationLedger, Config
 from rewards.annotation.permits import Permits
 from rewards.judges.judge import Answer, Question
@@ -215,3 +215,63 @@ def test_what_is_shed_comes_back_and_is_answered() -> None:
     ledger = ledger_of(queue_capacity=4, batch_size=2, max_in_flight=1)
     verdicts = asked(Annotator(ledger, Scripted()), 30)
     assert len(verdicts) == 30 and ledger.ledger().shed == 0
+
+
+def test_nobody_looks_again_and_again_while_a_retry_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, looks = ledger_of(backoff_s=0.6, backoff_max_s=0.6), []
+    look = ledger.next_batch
+    monkeypatch.setattr(ledger, "next_batch", lambda at_most=None: (looks.append(1), look(at_most))[1])
+    began = time.monotonic()
+    (verdict,) = asked(Annotator(ledger, Scripted(OSError("gone"))), 1)
+    assert verdict.attempt == 2
+    assert len(looks) <= 15 + (time.monotonic() - began) / LOOK_S, "where it is slow, more may look"
+
+
+def test_a_ledger_that_was_let_go_is_looked_at() -> None:
+    ledger, judge = ledger_of(), Scripted()
+    ledger.held = True
+
+    async def go() -> float | None:
+        async with Annotator(ledger, judge) as annotator:
+            waiting = asyncio.create_task(annotator.ask(question(1), within_s=250.0))
+            await asyncio.sleep(0.01)
+            assert judge.calls == []
+            ledger.held = False
+            return (await waiting).value
+
+    assert asyncio.run(go()) == 1.0
+
+
+def test_verdicts_that_cannot_be_stored_end_annotation_for_whoever_asks_or_attends() -> None:
+    def full(verdicts: list[Verdict]) -> None:
+        raise OSError(28, "no space is left")
+
+    async def go() -> None:
+        async with Annotator(ledger_of(), Scripted(), on_verdicts=full) as annotator:
+            attending = asyncio.create_task(annotator.attend())
+            for ended in (annotator.ask(question(1)), attending, annotator.ask(question(2))):
+                with pytest.raises(OSError, match="no space"):
+                    await ended
+
+    with pytest.raises(OSError, match="no space"):
+        asyncio.run(go())
+
+
+def test_questions_that_do_not_fill_a_batch_wait_for_company_after_a_call() -> None:
+    judge, ledger = Scripted(), ledger_of(batch_size=3)
+
+    async def go() -> None:
+        async with Annotator(ledger, judge, company_s=1000.0) as annotator:
+            await annotator.ask(question(0))
+            assert judge.calls == [["0"]], "the first one goes at once"
+            waiting = [asyncio.create_task(annotator.ask(question(k))) for k in (1, 2)]
+            await asyncio.sleep(0.05)
+            assert len(judge.calls) == 1
+            await asyncio.gather(annotator.ask(question(3)), *waiting)
+            assert sorted(judge.calls[1]) == ["1", "2", "3"]
+        async with Annotator(ledger, judge, company_s=0.05) as annotator:
+            await annotator.ask(question(4))
+            await annotator.ask(question(5))  # nobody comes, and it goes alone
+
+    asyncio.run(go())
+    assert judge.calls[2:] == [["4"], ["5"]]

@@ -237,6 +237,25 @@ def test_the_breaker_opens_probes_with_one_question_and_closes() -> None:
     assert ledger.breaker == "closed" and len(taken(ledger).questions) == 2
 
 
+def test_it_says_when_time_alone_lets_more_be_sent() -> None:
+    pauses = {"backoff_s": 4.0, "backoff_max_s": 4.0, "breaker_failures": 2, "breaker_cooldown_s": 10.0}
+    ledger, clock = make(max_attempts=9, **pauses)
+    assert ledger.due_in() is None
+    ledger.ask(question(1))
+    assert ledger.due_in() is None, "what is ready needs no time"
+    ledger.fail(taken(ledger).id, Status.JUDGE_FAULT, "gone")
+    assert ledger.due_in() == 4.0
+    clock.now = 3.0
+    assert (ledger.next_batch(), ledger.due_in()) == (None, 1.0)
+    clock.now = 4.0
+    ledger.fail(taken(ledger).id, Status.JUDGE_FAULT, "gone")
+    assert ledger.due_in() == 4.0, "the retry comes before the probe"
+    clock.now = 8.0
+    assert (ledger.next_batch(), ledger.due_in()) == (None, 6.0), "the breaker is open"
+    clock.now = 14.0
+    assert ledger.due_in() is None and len(taken(ledger).questions) == 1
+
+
 def test_replies_that_are_all_faults_open_the_breaker_and_unparsed_ones_do_not() -> None:
     for answer, state in ((Answer(Status.JUDGE_FAULT, cause="x"), "open"), (UNPARSED, "closed")):
         ledger, _ = make(breaker_failures=1)

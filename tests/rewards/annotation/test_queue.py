@@ -44,8 +44,10 @@ def test_what_was_taken_and_not_sent_goes_back_to_its_place() -> None:
 
 def test_what_waits_is_ready_when_its_time_has_come_and_then_counts_as_new() -> None:
     queue = Queue("newest", 10, 10)
+    assert queue.wakes_at is None
     queue.postpone(owed("early"), until=5.0)
     queue.put(owed("late"))
+    assert queue.wakes_at == 5.0
     queue.wake(4.9)
     assert names(queue.take(9)) == ["late"] and queue.pending == 1
     queue.put(owed("later"))
