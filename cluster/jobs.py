@@ -136,14 +136,15 @@ class Jobs:
             ) from None
         except (RuntimeError, OSError, ValueError) as error:  # requests' own are OSErrors
             text = " ".join(str(error).split())
-            if "does not exist" in text or "status code 404" in text:
-                raise ClusterUnavailable(
-                    f"there is no such job at {self.address}; `guerdon jobs list` shows those that it remembers"
-                ) from None
-            if "Failed to connect to Ray" in text:  # it was seen to listen
+            # It was seen to listen; something else that does answers every path with a 404, as a proxy may.
+            if "Failed to connect to Ray" in text or "Version check returned" in text:
                 raise ClusterUnavailable(
                     f"what listens at {self.address} is no jobs server of Ray; expected the cluster's dashboard, such "
                     f"as {ADDRESS}: its port is 8265 where nobody chose another, and not that of Ray itself (6379)"
+                ) from None
+            if "does not exist" in text or "status code 404" in text:
+                raise ClusterUnavailable(
+                    f"there is no such job at {self.address}; `guerdon jobs list` shows those that it remembers"
                 ) from None
             raise ClusterUnavailable(f"the jobs server at {self.address} answers: {text[:300]}") from None
 

@@ -43,6 +43,18 @@ MIN_FREE_MB = 200
 LOGS, MODELS = "logs", "models"
 
 
+def expanded(text: str) -> Path:
+    """A path of which `~` and `~NAME` are somebody's home.
+
+    Raises:
+        UserError: there is nobody of that name.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"got {text}; there is no user whose home that is: write the path out") from None
+
+
 class RunBusy(UserError):
     """Another process writes to a run."""
 

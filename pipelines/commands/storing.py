@@ -21,9 +21,10 @@ def fetch(
     from pipelines.errors import UserError
     from pipelines.mirror.fetching import bring
     from pipelines.overrides import parse
+    from pipelines.run_directory import expanded
 
     values = parse(settings or [])
-    runs = Path(str(take(values, "runs", RUNS))).expanduser()
+    runs = expanded(str(take(values, "runs", RUNS)))
     known(values)
     storage, _, name = place.rstrip("/").rpartition("/")
     if not storage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +32,7 @@ def sweep(
     mode=max (or min), pruner=asha (or none), concurrent=0 (most trials at once; 0: as many as there are cores for),
     name=NAME (of the sweep), and resume=NAME (go on with one).
     """
+    from pipelines.run_directory import expanded
     from pipelines.sweeps.sweep import Settings, resume_sweep, start_sweep
 
     recipes = [word for word in words or [] if "=" not in word]
@@ -41,7 +41,7 @@ def sweep(
     rest = [word for word in words or [] if "=" in word]
     defaults = {"samples": 1, "metric": "", "mode": "max", "pruner": "asha", "concurrent": 0, "name": "", "resume": ""}
     own, rest = own_keys(rest, **defaults, runs=RUNS)
-    runs = Path(own.pop("runs")).expanduser().resolve()
+    runs = expanded(own.pop("runs")).resolve()
     resume = own.pop("resume")
     if not resume:
         start_sweep(recipes[0] if recipes else "main", rest, runs, Settings(**own))

@@ -43,13 +43,14 @@ def train(
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
     from pipelines.reports.summary import summary
+    from pipelines.run_directory import expanded
     from pipelines.stored.offline import resolve_offline
     from pipelines.train import resolve
     from pipelines.train import train as run_train
 
     recipe, rest = split(words)
     values = with_file(parse(rest))
-    runs = Path(str(take(values, "runs", RUNS))).expanduser()
+    runs = expanded(str(take(values, "runs", RUNS)))
     display = Displays.of(str(take(values, "display", "auto")))
     resume, name = take(values, "resume", None), take(values, "run", None)
     resume = None if resume is None else str(resume)  # a name of digits is read as a number

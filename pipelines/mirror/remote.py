@@ -18,6 +18,7 @@ from cluster.deadlines import within
 from cluster.manifests.deployment import holds_secret
 from cluster.secrecy import redacted
 from pipelines.errors import UserError
+from pipelines.run_directory import expanded
 
 CALL_S = 60.0  # for a call that moves little
 BYTES_PER_S = 100_000  # slower than this, a file counts as stuck
@@ -49,8 +50,10 @@ class Remote:
                 f"storage={USER.sub('//…@', uri)} holds a user or a password, and a run's config can be read by many; "
                 "give it to the environment, as the library of that storage expects (docs/mirrors.md)"
             )
+        if not uri.strip():
+            raise UserError("got storage= and no place; expected a folder or a URI, or storage= left out")
         if "://" not in uri and "::" not in uri:
-            uri = str(Path(uri).expanduser().absolute())
+            uri = str(expanded(uri).absolute())
         self._scheme = re.split("://|::", uri)[0]
         import fsspec
 

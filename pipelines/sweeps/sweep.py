@@ -7,6 +7,7 @@ what came of it.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
@@ -39,6 +40,7 @@ MOST_TRIALS = 1000
 RUNGS = 8  # ASHA looks first at an eighth of a run
 REDUCTION = 2  # and lets the better half go on, at each doubling
 TAKEN = ("run", "from", "display")
+WIDE = 240  # columns where nobody says how many there are
 STORE_MB = 100  # Tune moves a few numbers
 
 
@@ -224,7 +226,7 @@ def _run_locked(plan: Plan, directory: RunDirectory, record: dict[str, Any], say
         best = next((row for row in rows if row["status"] == "finished"), None)
         if best is None:
             raise UserError(
-                f"no trial ended well; {rows[0]['trial']}: {rows[0]['cause']}; go on with resume={root.name}"
+                f"no trial ended well; {rows[0]['trial']}: {rows[0]['cause'].rstrip('.')}; go on with resume={root.name}"
             )
         tracker.metrics({f"best/{plan.metric}": best["value"]}, best["steps"])
         tracker.tags({"best": best["trial"]})
@@ -246,6 +248,8 @@ def _tune(plan: Plan, root: Path, parent: str, uri: str) -> tuple[list[dict[str,
     from pipelines.sweeps.told import Told, directory_of
     from pipelines.sweeps.trial import RunTrial
 
+    # What failed is told in a line of ours; what it said is in its log. Tune would show tracebacks of its own processes.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     settings = plan.settings
     trainable = tune.with_resources(RunTrial, {"CPU": plan.cpus})
     if tune.Tuner.can_restore(str(root / "tune")):
@@ -319,6 +323,8 @@ def _domain(axis: Axis) -> Any:
 
 
 def _show(rows: Sequence[dict[str, Any]], plan: Plan) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE)  # no name is cut off in a file
     table = Table()
     for column in ("trial", *plan.space, plan.metric, "steps", "status"):
         table.add_column(escape(column))
@@ -327,7 +333,7 @@ def _show(rows: Sequence[dict[str, Any]], plan: Plan) -> None:
         shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in (row["values"].get(k, "") for k in plan.space)]
         steps = "" if row["steps"] is None else str(row["steps"])
         table.add_row(row["trial"], *map(escape, shown), value, steps, row["status"])
-    Console().print(table)
+    console.print(table)
     for row in rows:
         if row["cause"]:
-            Console().print(escape(f"{row['trial']}: {row['cause']}"))
+            console.print(escape(f"{row['trial']}: {row['cause']}"), soft_wrap=True)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ class RunTrial(tune.Trainable):
         told = [line for line in lines if line.get(self._metric) is not None and self._time_key in line]
         if not told:
             known = sorted({key for line in lines for key in line} - {"time"})
-            raise RuntimeError(f"the run never said {self._metric!r}; expected one of {', '.join(known) or 'nothing'}")
+            near = get_close_matches(self._metric, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known) or 'nothing'}"
+            raise RuntimeError(f"the run never said {self._metric!r}; {hint}")
         return self._told(told[-1], finished=True)
 
     def _told(self, line: dict[str, Any], finished: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -42,6 +43,22 @@ def silent(request):
 def test_what_is_no_jobs_server_is_said_to_be_none(silent):
     with pytest.raises(ClusterUnavailable, match=f"what listens at {silent} is no jobs server of Ray"):
         Jobs(silent)
+
+
+@pytest.mark.slow
+def test_what_answers_everything_with_not_found_is_no_jobs_server_either():
+    class Nothing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, format, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ClusterUnavailable, match="is no jobs server of Ray"):
+            Jobs(f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
 
 
 @pytest.mark.slow

@@ -43,6 +43,8 @@ def test_a_probe_leaves_nothing_behind(uri):
         ("gs://bucket/runs", r"pip install 'guerdon\[gcs\]'"),
         ("s3://user:geheim@bucket/runs", "holds a user or a password"),
         ("ftp://anna@host/runs", "holds a user or a password"),
+        ("", "got storage= and no place"),
+        ("~no-such-user-here/runs", "no user whose home that is"),
     ],
 )
 def test_a_uri_that_cannot_be_used_is_refused_in_one_line(uri, message):
