@@ -225,9 +225,8 @@ def _run_locked(plan: Plan, directory: RunDirectory, record: dict[str, Any], say
             raise UserError(f"the sweep was interrupted; go on with resume={root.name}")
         best = next((row for row in rows if row["status"] == "finished"), None)
         if best is None:
-            raise UserError(
-                f"no trial ended well; {rows[0]['trial']}: {rows[0]['cause'].rstrip('.')}; go on with resume={root.name}"
-            )
+            why = rows[0]["cause"].rstrip(".")
+            raise UserError(f"no trial ended well; {rows[0]['trial']}: {why}; go on with resume={root.name}")
         tracker.metrics({f"best/{plan.metric}": best["value"]}, best["steps"])
         tracker.tags({"best": best["trial"]})
         tracker.artifact(root / "sweep.json")
@@ -248,7 +247,7 @@ def _tune(plan: Plan, root: Path, parent: str, uri: str) -> tuple[list[dict[str,
     from pipelines.sweeps.told import Told, directory_of
     from pipelines.sweeps.trial import RunTrial
 
-    # What failed is told in a line of ours; what it said is in its log. Tune would show tracebacks of its own processes.
+    # What failed is told in a line of ours, and in its log; Tune would show tracebacks of its own processes.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     settings = plan.settings
     trainable = tune.with_resources(RunTrial, {"CPU": plan.cpus})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.sweeps.told import status_of
-from pipelines.sweeps.trial import trial_name, unseen, without_ray
+from pipelines.sweeps.trial import RunTrial, trial_name, unseen, without_ray
 
 
 def test_the_next_line_is_further_and_holds_the_metric():
@@ -37,3 +37,10 @@ def test_a_run_knows_nothing_of_the_worker_that_starts_it_but_the_token():
 )
 def test_a_trial_that_was_interrupted_was_not_pruned(metrics, status):
     assert status_of(metrics) == status
+
+
+def test_a_metric_that_nobody_says_is_answered_with_the_nearest():
+    trial = object.__new__(RunTrial)
+    trial._metric, trial._time_key = "episode_retrun", "learnt_frames"
+    with pytest.raises(RuntimeError, match="the run never said 'episode_retrun'; did you mean episode_return"):
+        trial._ended(0, [{"time": 1.0, "episode_return": 0.5, "learnt_frames": 5.0}])
