@@ -194,12 +194,9 @@ class RunDirectory:
 
         Raises:
             RunBusy: another process writes here.
-            UserError: the disk cannot keep others out, or it cannot be written.
+            UserError: the disk cannot keep others out.
         """
-        try:
-            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise UserError(f"cannot write to {self.root}: {error.strerror}; mend that, or go on with a copy") from None
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

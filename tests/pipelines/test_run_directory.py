@@ -115,14 +115,6 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
         RunDirectory.create(tmp_path / "file", "a")
 
 
-def test_a_run_that_cannot_be_written_is_refused(tmp_path):
-    directory = made(tmp_path, "a")
-    (directory.root / ".lock").unlink()
-    (directory.root / ".lock").mkdir()
-    with pytest.raises(UserError, match=r"cannot write to .*: Is a directory; mend that"):
-        directory.lock()
-
-
 def test_what_was_not_begun_leaves_nothing_behind_and_what_was_is_left_as_it_is(tmp_path):
     nothing, begun = RunDirectory.create(tmp_path, "nothing"), RunDirectory.create(tmp_path, "begun")
     begun.config.write_text("task: catch\n")
