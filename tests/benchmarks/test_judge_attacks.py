@@ -47,6 +47,7 @@ def test_truncated_openers_cure_the_weakness_for_less_than_a_point_of_accuracy(j
     assert sick.accuracy(TEST) > 0.93 and abs(sick.accuracy(TEST) - cured.accuracy(TEST)) < 0.01
 
 
+@pytest.mark.slow
 def test_a_policy_collapses_to_the_key_against_the_sick_judge_and_not_against_the_cured_or_guarded_one(judges):
     against_sick, against_cured = (learn_against(judge) for judge in judges)
     assert against_sick.key_share > 0.95 and against_cured.key_share < 0.01

@@ -55,6 +55,7 @@ def my_lab(monkeypatch):
         monkeypatch.setitem(sys.modules, name, MyLab(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", VIEWS, ids=named)
 def test_a_view_is_taken_by_the_run_that_it_is_for_or_by_a_loop_of_one_s_own(method, my_lab):
     command = trial(method)

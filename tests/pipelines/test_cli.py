@@ -364,6 +364,7 @@ def test_an_environment_that_breaks_the_contract_is_refused(refused, tmp_path, m
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "what"), [("LateNan", "got reward nan"), ("LateCrash", "it raised OSError: the simulator has gone")]
 )

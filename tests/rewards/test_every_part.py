@@ -54,6 +54,7 @@ def test_every_preset_builds(name, preset):
     assert part_of({**NAMES[name].example, "part": name, "preset": preset}).part == name
 
 
+@pytest.mark.slow
 @every
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())

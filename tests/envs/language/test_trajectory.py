@@ -65,6 +65,7 @@ def same(a, b):
 replies = st.lists(st.tuples(st.integers(1, 4), st.none() | st.floats(-2, 2, width=32)), max_size=4).map(tuple)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), replies), max_size=5))
 def test_rows_come_back_as_they_were_written_and_nothing_paid_stays_null(shapes):

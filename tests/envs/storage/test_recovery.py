@@ -179,6 +179,7 @@ def test_death_at_any_system_call_loses_nothing_acknowledged_and_doubles_nothing
     assert after > 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads by /proc what is open for writing only")
 @pytest.mark.parametrize("policy", ["always", "interval", "none"])
 @pytest.mark.parametrize("found", ["what was synced", "parts"])

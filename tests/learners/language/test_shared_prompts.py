@@ -37,6 +37,7 @@ def test_without_a_prompt_that_two_have_there_are_no_branches():
     assert place.tolist() == [0, 1, 2, 3, 4] and segments.branches is None and not len(segments.mask)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from([(1,), (1, 2), (3, 1)]), st.lists(st.integers(1, 9), max_size=5)), min_size=1

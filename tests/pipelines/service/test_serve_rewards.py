@@ -102,6 +102,7 @@ def asked(server, monkeypatch):
     monkeypatch.setenv("GUERDON_REWARD_TOKEN", TOKEN)
 
 
+@pytest.mark.slow
 def test_the_trl_example_gives_rewards_and_none_where_there_is_none(asked):
     reward = example("trl_reward").guerdon_reward
     chat = [{"role": "assistant", "content": "4"}]

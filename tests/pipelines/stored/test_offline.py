@@ -221,6 +221,7 @@ def test_a_version_of_digits_only_is_found_though_yaml_makes_it_a_number(offline
     assert offline(reward=yaml.safe_load("012345671234")).offline.reward_version == "012345671234"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["step", "row", "episode"])
 def test_verdicts_on_the_experience_itself_are_joined_to_their_steps(offline, source, kind):
     directory = RunDirectory(source.root)

@@ -54,6 +54,7 @@ def test_rectangular_groups_agree_with_group_advantages(values):
     np.testing.assert_allclose(found.values, other.values.reshape(-1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(REWARDS, st.sampled_from(["grpo", "dr_grpo", "rloo"]))
 def test_advantages_of_a_group_sum_to_nothing_and_a_failure_changes_no_other(values, preset):

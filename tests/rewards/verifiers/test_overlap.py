@@ -38,6 +38,7 @@ def test_a_reference_itself_scores_one(written, others):
     assert rouge_l(written, [*others, written]) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @given(words, st.lists(words, min_size=1, max_size=4), words)
 def test_one_more_reference_never_lowers_a_score(written, references, more):
     for measure in (bleu, rouge_n, rouge_l):
