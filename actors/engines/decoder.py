@@ -13,6 +13,7 @@ head. In the buffers the keys of a head stand beside its values, so that rows an
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -231,8 +232,8 @@ class LlamaDecoder(Decoder):
             turned = joint[:, : self.queries + h]
             if layer.q_norm is not None and layer.k_norm is not None:
                 turned = _norm(turned, None, self._eps)
-                turned[:, : self.queries] *= layer.q_norm
-                turned[:, self.queries :] *= layer.k_norm
+                turned[:, : self.queries].mul_(layer.q_norm)
+                turned[:, self.queries :].mul_(layer.k_norm)
             turned = torch.addcmul(turned * cos, turned.roll(d // 2, -1), sin)
             fresh = torch.stack([turned[:, self.queries :], joint[:, self.queries + h :]], 2).view(n, q, 2 * h, d)
             if isinstance(positions, int):
@@ -258,9 +259,9 @@ class LlamaDecoder(Decoder):
                 query = turned[:, : self.queries].view(n, q, h, g, d).transpose(1, 2).reshape(n, h, q * g, d)
                 read = F.scaled_dot_product_attention(query, keys, values, mask, scale=scale)
                 read = read.view(n, h, q, g, d).transpose(1, 2).reshape(tokens, -1)
-            x = x + F.linear(read, layer.out, layer.out_bias)
+            x = _plus(x, read, layer.out, layer.out_bias)
             gate, up = F.linear(_norm(x, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(2, -1)
-            x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+            x = _plus(x, F.silu(gate) * up, layer.down, layer.down_bias)
         if not logits:
             return x
         return F.linear(_norm(x, inner.norm.weight, self._eps), self.model.lm_head.weight).float()
@@ -298,18 +299,29 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
     return weight, bias
 
 
+def _plus(x: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What a projection makes of its inputs, added to `x`."""
+    return torch.addmm(x, inputs, weight.t()) if bias is None else x + F.linear(inputs, weight, bias)
+
+
 def _norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """Root-mean-square norm (Zhang and Sennrich 2019), in float32 inside; without a weight, what it is to scale."""
     if x.dtype == torch.float32 and x.device.type == "cpu":
         # What `rms_norm` does there in nine small steps; of few rows each step takes longer to begin than to do.
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scaled: Tensor = x * length.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
+        scaled: Tensor = x * torch.addcmul(_number(eps), length, length, value=1 / x.shape[-1]).rsqrt_()
         return scaled if weight is None else scaled.mul_(weight)
     if x.dtype == torch.float32:
         return F.rms_norm(x, x.shape[-1:], weight, eps)
     y = x.float()
     y = (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
     return y if weight is None else weight * y
+
+
+@cache
+def _number(value: float) -> Tensor:
+    with torch.inference_mode(False):  # whoever asks first, it serves others too
+        return torch.tensor(value)
 
 
 def decoder_of(model: Any) -> Decoder:
