@@ -234,6 +234,7 @@ class _Stage:
         self._writing: dict[int, _Episode] = {}
         self._acting: dict[int, _Episode] = {}
         self._steps = 0
+        self._moved = False  # whether an episode may have ended since groups were last looked at
 
     @property
     def room(self) -> bool:
@@ -259,7 +260,7 @@ class _Stage:
         for one in members:
             one.hear(opening)
             if refused:
-                one.finish = "aborted"
+                one.finish, self._moved = "aborted", True
             else:
                 self._ask(one)
 
@@ -274,6 +275,9 @@ class _Stage:
                 self._hear(self._acting.pop(key), turn)
             if not self._config.lockstep:
                 break
+        if not self._moved:
+            return []
+        self._moved = False
         whole = [place for place, (_, members) in self._groups.items() if all(one.finish for one in members)]
         return [(place, *self._groups.pop(place)) for place in whole]
 
@@ -291,6 +295,7 @@ class _Stage:
 
     def _take(self, one: _Episode, reply: Generated) -> None:
         """Hand a reply to the world."""
+        self._moved = True
         if not reply.token_ids:  # the context is full
             one.forget(one.turn_ends[-1] if one.turn_ends else self._engine.max_tokens)
             one.finish = "length"
@@ -306,6 +311,7 @@ class _Stage:
 
     def _hear(self, one: _Episode, turn: Turn | Exception) -> None:
         """Go on with what the world said."""
+        self._moved = True
         try:
             if isinstance(turn, Exception):
                 raise turn
