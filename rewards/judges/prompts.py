@@ -1,13 +1,15 @@
 """The questions that a language model is asked, as chat messages.
 
 What is fixed for a run (instruction and goal) comes first and the caption last, so that engines can compute the
-common prefix once. Captions are untrusted: they stand between tags, and angle brackets inside them are replaced, so
-that they can neither close the tag nor spell a control token of a chat template.
+common prefix once. Captions are untrusted: they stand between tags, angle brackets inside them are replaced, and a
+space breaks what is spelt like [INST], so that they can neither close the tag nor spell a control token of a chat
+template.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 from rewards.judges.judge import Question, QuestionKind
@@ -30,6 +32,9 @@ _ASK: dict[QuestionKind, str] = {
     "<event>{}</event>\n<event>{}</event>",
 }
 _BRACKETS = str.maketrans("<>", "()")
+_CONTROL = re.compile(
+    r"\[(?=/?[A-Z_]{2,32}\])"
+)  # of Llama 2, Mistral and BERT; choices of the game are in small letters
 
 
 def messages_for(goal: str, question: Question) -> list[Message]:
@@ -52,11 +57,15 @@ def messages(goal: str, kind: QuestionKind, texts: Sequence[str]) -> list[Messag
         raise ValueError(f"got a question of kind {kind!r} with {len(texts)} texts; expected {expected}")
     return [
         {"role": "system", "content": _SYSTEM.format(goal=goal)},
-        {"role": "user", "content": _ASK[kind].format(*(text.translate(_BRACKETS) for text in texts))},
+        {"role": "user", "content": _ASK[kind].format(*map(_harmless, texts))},
     ]
+
+
+def _harmless(text: str) -> str:
+    return _CONTROL.sub("[ ", text.translate(_BRACKETS))
 
 
 def fingerprint(goal: str) -> str:
     """Hash of everything that is asked besides the captions: wording, goal and allowed answers."""
-    asked = [messages(goal, "caption", [""]), messages(goal, "pair", ["", ""]), CHOICES]
+    asked = [messages(goal, "caption", [""]), messages(goal, "pair", ["", ""]), CHOICES, _CONTROL.pattern]
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
