@@ -126,7 +126,7 @@ class LanguageLearner(Student[TokenScores]):
             corrections), `engine_gap_mean` and `engine_gap_max` (between log-probabilities of sampler and learner
             before the first step), `mean_advantage`, `mean_value`, `explained_variance`, `grad_norm`, `learning_rate`.
             Of the batch: `sequences`, `tokens`, `own_tokens`, `null_tokens` (own ones of weight 0), `policy_lag_mean`,
-            `policy_lag_max`. Since the start: `version`, `skipped_updates`.
+            `policy_lag_max` (NaN and -inf without own tokens). Since the start: `version`, `skipped_updates`.
 
         Raises:
             ValueError: the batch lacks what the config needs.
@@ -161,8 +161,9 @@ class LanguageLearner(Student[TokenScores]):
             return self._summed(counts)
         lag = (self.version - 1 - batch.streams["token_versions"][own]).double()
         told = self._summed({**counts, "policy_lag_mean": lag.sum().item()})
-        told["policy_lag_mean"] /= told["own_tokens"]
-        return {**told, "policy_lag_max": self._world.largest(lag.max()).item()}
+        told["policy_lag_mean"] = told["policy_lag_mean"] / told["own_tokens"] if told["own_tokens"] else math.nan
+        most = lag.max() if len(lag) else lag.new_tensor(-math.inf)  # the share of a process may have no own tokens
+        return {**told, "policy_lag_max": self._world.largest(most).item()}
 
     def _summed(self, counts: Mapping[str, float]) -> dict[str, float]:
         sums = self._world.sum(torch.tensor([*counts.values()], dtype=torch.float64, device=self.steps.device))

@@ -85,11 +85,13 @@ class Annotator:
         self._waiting: dict[str, list[asyncio.Future[Verdict]]] = {}
         self._news = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self._sends = False  # by itself: from the beginning of the block to its end
         self._failure: BaseException | None = None
 
     async def __aenter__(self) -> Annotator:
         """Begin to send."""
         self._sender = asyncio.create_task(self._send_for_ever())
+        self._sends = True
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -98,6 +100,7 @@ class Annotator:
         Raises:
             Exception: verdicts could not be handed out, and nothing else has ended the block.
         """
+        self._sends = False
         tasks = [task for task in (self._sender, *self._calls) if task is not None]
         for task in tasks:
             task.cancel()
@@ -285,7 +288,10 @@ class Annotator:
             self._lost(batch, permits, Status.TIMEOUT, str(error))
         except Exception as error:  # also what is no reply at all
             self._lost(batch, permits, Status.JUDGE_FAULT, f"{type(error).__name__}: {error}")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._sends:  # by who answers, and not by us
+                self._lost(batch, permits, Status.JUDGE_FAULT, "the call was cancelled")
+                return
             self._forfeit(permits)  # the call is given up at the end of the run; it may have been paid for
             raise
         else:

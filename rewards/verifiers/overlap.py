@@ -55,15 +55,19 @@ def chrf(completion: str, references: str | Sequence[str]) -> float | None:
 
 @reward(subject="episode")
 def rouge_n(completion: str, references: str | Sequence[str], n: int = 1) -> float | None:
-    """F1 of word n-grams with the nearest reference (Lin, "ROUGE", 2004), words in lower case, without stemming."""
-    texts = _references(completion, references)
+    """F1 of word n-grams with the nearest reference (Lin, "ROUGE", 2004), words in lower case, without stemming.
+
+    Words are made of Latin letters and digits, as in the package rouge-score. It abstains where no reference has one:
+    in another script even the reference itself would be worth 0.
+    """
+    texts = _with_words(_references(completion, references))
     return max(_f1(_grams(completion, n), _grams(text, n)) for text in texts) if texts else None
 
 
 @reward(subject="episode")
 def rouge_l(completion: str, references: str | Sequence[str]) -> float | None:
-    """F1 of the longest common subsequence of words with the nearest reference (Lin, 2004)."""
-    texts = _references(completion, references)
+    """F1 of the longest common subsequence of words with the nearest reference (Lin, 2004); words as in `rouge_n`."""
+    texts = _with_words(_references(completion, references))
     written = _WORD.findall(completion.lower())
     scores = []
     for text in texts:
@@ -93,6 +97,10 @@ def _references(completion: str, references: str | Sequence[str]) -> list[str]:
     if len(completion) > LONGEST:
         raise PolicyFault(f"got {len(completion)} characters; expected at most {LONGEST}")
     return [references] if isinstance(references, str) else list(references)
+
+
+def _with_words(texts: Sequence[str]) -> list[str]:
+    return [text for text in texts if _WORD.search(text.lower())]
 
 
 def _grams(text: str, n: int) -> Counter[tuple[str, ...]]:

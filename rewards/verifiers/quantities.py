@@ -8,7 +8,7 @@ import re
 from rewards.functions import PolicyFault, reward
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?%?(?!\w)"
+    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?(?:[ \xa0]?\\?%)?(?!\w)"
 )
 _TAIL = 2_000
 MINUS = "\N{MINUS SIGN}"
@@ -25,7 +25,7 @@ def last_number(completion: str) -> float:
     texts = [text for text in _NUMBER.findall(end) if any(letter.isdigit() for letter in text)]
     for text in reversed(texts):
         try:
-            value = float(text.rstrip("%").replace(",", "")) / (100 if text.endswith("%") else 1)
+            value = float(text.rstrip("%\\ \xa0").replace(",", "")) / (100 if text.endswith("%") else 1)
         except ValueError:  # an exponent without a number
             continue
         if math.isfinite(value):

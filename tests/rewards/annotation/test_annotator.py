@@ -34,7 +34,7 @@ class Scripted:
             await asyncio.sleep(step)
         elif isinstance(step, asyncio.Event):
             await step.wait()
-        elif isinstance(step, Exception):
+        elif isinstance(step, BaseException):
             raise step
         elif step is not None:
             return step
@@ -86,6 +86,7 @@ def test_whoever_asks_the_same_waits_for_the_same_answer() -> None:
     [
         (ConnectionError("the replica died"), "judge_fault: ConnectionError: the replica died"),
         (("judge", [Answer(Status.OK, float("nan"))]), "judge_fault: got value nan"),
+        (asyncio.CancelledError(), "judge_fault: the call was cancelled"),
         (("judge", []), "judge_fault: got 0 answers"),
         (("judge", "yes"), "judge_fault: AttributeError"),
         ("garbage", "judge_fault: ValueError"),

@@ -55,6 +55,12 @@ def test_the_shortest_reference_measures_brevity():
     assert bleu("a b c d e f", ["a b c", "a b c d e f g"]) == pytest.approx(1.0)
 
 
+def test_rouge_abstains_where_it_knows_no_word_of_a_reference():
+    for measure in (rouge_n, rouge_l):
+        assert measure("кошка спит", "кошка спит") is None and measure("a cat", ["猫", ""]) is None
+        assert measure("a cat", ["猫", "a cat"]) == 1.0 and measure("猫", "a cat") == 0.0
+
+
 @pytest.mark.parametrize("written", SENTENCES)
 @pytest.mark.parametrize("wanted", SENTENCES)
 def test_rouge_is_rouge_scores(written, wanted):

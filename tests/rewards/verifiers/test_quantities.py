@@ -20,6 +20,8 @@ from rewards.verifiers.quantities import last_number, number_match
         ("first 3, then -1.5", -1.5),
         ("it is 1,234,567.5 in all.", 1234567.5),
         ("about 12.5%", 0.125),
+        ("about 12.5 % of it", 0.125),
+        (r"\boxed{50\%}", 0.5),
         ("6.02e23", 6.02e23),
         ("x2 = 7", 7.0),
         (".5", 0.5),
