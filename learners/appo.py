@@ -153,8 +153,9 @@ class Appo:
             Means over the gradient steps (NaN if all were skipped): `loss`, `policy_loss`, `value_loss`, `entropy`,
             `kl_to_behaviour`, `clip_fraction` (without a clip: of ratios above rho_bar), `explained_variance` (of
             returns by values; NaN where returns do not vary), `mean_value`, `grad_norm` (before clipping). Of the
-            batch: `mean_reward`, `frames`, `rows`, `policy_lag_mean` and `policy_lag_max` in versions. Since the start:
-            `version`, `skipped_updates`. Of the time: `seconds_forward` and `seconds_backward`.
+            batch: `mean_reward` (of the steps that count), `frames`, `rows`, `policy_lag_mean` and `policy_lag_max` in
+            versions. Since the start: `version`, `skipped_updates`. Of the time: `seconds_forward` and
+            `seconds_backward`.
 
         Raises:
             LearningDiverged: `max_skipped` gradient steps in a row were lost.
@@ -173,13 +174,17 @@ class Appo:
                 if metrics is not None:
                     steps.append(metrics)
         self._version += 1
-        frames, rows = self._world.sum(torch.tensor([batch.frames, batch.rows], device=self._descent.device))
+        counts = torch.ones_like(batch.reward) if batch.weight is None else (batch.weight > 0).to(batch.reward.dtype)
+        paid = torch.where(counts > 0, batch.reward, 0.0).sum()  # what is out of the loss has no reward
+        own = [float(batch.frames), float(batch.rows), float(paid), float(counts.sum())]
+        sums = self._world.sum(torch.tensor(own, dtype=torch.float64, device=self._descent.device))
+        frames, rows, paid_sum, counted = sums.tolist()
         means = torch.stack(steps).mean(0).tolist() if steps else [math.nan] * len(_MEANS)
         return {
             **dict(zip(_MEANS, means, strict=True)),
-            "mean_reward": float(self._world.sum(batch.reward.sum()) / frames),
-            "frames": float(frames),
-            "rows": float(rows),
+            "mean_reward": paid_sum / counted if counted else math.nan,
+            "frames": frames,
+            "rows": rows,
             "policy_lag_mean": float(lag.mean()),
             "policy_lag_max": float(lag.max()),
             "version": float(self._version),

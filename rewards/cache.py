@@ -122,7 +122,7 @@ class VerdictCache:
             if answer.status is not Status.OK or answer.value is None or not math.isfinite(answer.value):
                 continue
             key, kept = _key(fingerprint, question), replace(answer, latency_s=0.0)
-            self._remember(key, kept)
+            self._remember(key, self._memory.get(key, kept))
             self.counts.stored += 1
             if self._file is not None:
                 text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)

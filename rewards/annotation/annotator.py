@@ -139,12 +139,16 @@ class Annotator:
             return verdict
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Verdict] = loop.create_future()
-        self._waiting.setdefault(question.subject, []).append(future)
+        waiting = self._waiting.setdefault(question.subject, [])
+        waiting.append(future)
         timer = loop.call_later(within_s, _give_up, future, within_s)  # a tenth of the work of asyncio.wait_for
         try:
             return await future
         finally:
             timer.cancel()
+            waiting.remove(future)
+            if not waiting and self._waiting.get(question.subject) is waiting:
+                del self._waiting[question.subject]
 
     def post(self, question: Question, policy_version: int = 0, uncertainty: float = 0.0) -> Verdict | None:
         """Ask without waiting; gives the verdict where it is there already.

@@ -202,6 +202,16 @@ def test_a_learner_catches_up_from_stale_experience(random):
     assert metrics["policy_lag_max"] == 99
 
 
+def test_what_is_out_of_the_loss_has_no_reward(random):
+    learner = Appo(Tiny())
+    batch = batch_of(learner.module, random)
+    weight = torch.ones(13)
+    weight[:5] = 0
+    told = learner.update(replace(batch, weight=weight))
+    assert told["mean_reward"] == pytest.approx(batch.reward[5:].mean().item())
+    assert math.isnan(learner.update(replace(batch, weight=torch.zeros(13)))["mean_reward"])
+
+
 def test_metrics_of_the_first_update_on_policy(random):
     learner = Appo(Tiny())
     batch = batch_of(learner.module, random)

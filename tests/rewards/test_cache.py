@@ -60,6 +60,8 @@ def test_the_first_answer_stays(tmp_path: Path) -> None:
     first.put("judge", [(question(1), yes())])
     second.put("judge", [(question(1), Answer(Status.OK, 0.0))])
     assert opened(tmp_path).get("judge", question(1)).value == 0.75
+    first.put("judge", [(question(1), Answer(Status.OK, 0.0))])
+    assert first.get("judge", question(1)).value == 0.75, "in memory as well"
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_whoever_waits_too_long_is_told_and_the_question_stays_owed() -> None:
         async with Annotator(ledger, Scripted(go_on)) as annotator:
             with pytest.raises(asyncio.TimeoutError):
                 await annotator.ask(question(1), within_s=0.05)
-            assert ledger.pending + ledger.in_flight == 1
+            assert ledger.pending + ledger.in_flight == 1 and not annotator._waiting
             go_on.set()
             assert (await annotator.ask(question(1))).value == 1.0
 
