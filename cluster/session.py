@@ -101,7 +101,7 @@ def ray_session(config: Config, needed_cpus: int) -> Iterator[str]:
                         logging_level=logging.ERROR,
                         _node_ip_address="127.0.0.1",
                         # A worker for each CPU, started in advance, is one that no role takes: theirs have settings.
-                        # The account of the last 100,000 calls is for a dashboard, and takes 300 MB of a fast run.
+                        # The account of the last 100,000 calls is for a dashboard, and took 250 MB of a fast half hour.
                         _system_config={"prestart_worker_first_driver": False, "task_events_report_interval_ms": 0},
                     )
                 _refuse_an_open_bind(str(ray.get_runtime_context().gcs_address))
