@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from cluster.events import RoleLost
 
 AGAIN_S = 0.02  # after a role died, until it is called again
+INSIST_S = 0.5  # after a task was cancelled, until it is cancelled again
 
 
 class Role(Protocol):
@@ -95,7 +96,14 @@ async def together(
 
 
 async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they are gone."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancel tasks and wait until they are gone.
+
+    One is not enough: before Python 3.12 `asyncio.wait_for` keeps a cancellation to itself where the answer that it
+    waits for has come just then, and a loop goes on.
+    """
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=INSIST_S)
+    await asyncio.gather(*tasks, return_exceptions=True)  # how they ended is seen

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from cluster.events import RoleFailing, RoleLost
 from cluster.supervision import Supervised
+from pipelines.driver.loops import end
 from pipelines.language.rewards import Columns
 from rewards.judges.judge import Answer
 
@@ -72,9 +73,7 @@ class RewardPool:
 
     async def stop(self) -> None:
         """End the processes, whatever they are at."""
-        for lane in self._lanes.values():
-            lane.cancel()
-        await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+        await end([*self._lanes.values()])
         for worker in self._workers.values():
             worker.stop()
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.events import RoleFailing, RoleLost
-from pipelines.driver.loops import Bell, persistently, together
+from pipelines.driver.loops import Bell, end, persistently, together
 
 
 class Dying:
@@ -85,6 +85,39 @@ def test_one_that_fails_ends_the_others_and_what_was_learnt_is_saved_first(loops
 
 def test_the_first_error_is_told_also_where_nothing_can_be_saved_in_time():
     assert run([broken], [for_ever], save_s=0.0)[-1] == "broken"
+
+
+async def deaf(happened):
+    """Goes on where its answer comes together with the first cancellation, as before Python 3.12 `wait_for` does."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        happened.append("went on")
+    await for_ever(happened)
+
+
+@pytest.mark.parametrize(("loops", "endless"), [([broken, deaf], []), ([broken], [deaf]), ([soon], [deaf])])
+def test_a_loop_that_misses_its_end_is_told_again(loops, endless):
+    happened = run(loops, endless)
+    assert happened.index("went on") < happened.index("cancelled")
+    assert happened[-1] == ("broken" if broken in loops else "cancelled")
+
+
+def test_a_loop_whose_answer_comes_as_it_is_ended_does_not_go_on_for_ever():
+    async def main():
+        answer = asyncio.get_running_loop().create_future()
+
+        async def loop():
+            while True:
+                await asyncio.wait_for(answer if not answer.done() else asyncio.Event().wait(), 600.0)
+
+        task = asyncio.create_task(loop())
+        await asyncio.sleep(0)
+        answer.set_result(None)
+        await asyncio.wait_for(end([task]), 10.0)
+        return task.cancelled()
+
+    assert asyncio.run(main())
 
 
 def test_a_bell_wakes_all_who_listen_and_none_who_come_later():
