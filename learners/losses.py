@@ -29,6 +29,15 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     return counted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
+def anything_counts(weight: Tensor | None) -> bool:
+    """Whether a step counts. Where none does, as while a judge is down, Adam's momentum must not go on alone.
+
+    Args:
+        weight: not negative; None: all count.
+    """
+    return weight is None or bool((weight > 0).any())
+
+
 def normalised(
     advantage: Tensor,
     weight: Tensor | None = None,

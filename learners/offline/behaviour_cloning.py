@@ -22,7 +22,7 @@ from learners import descent
 from learners.batch import TrainBatch, acting_index, pad, unpad
 from learners.descent import Descent
 from learners.learner import LearnerModule
-from learners.losses import normalised, weighted_mean
+from learners.losses import anything_counts, normalised, weighted_mean
 from learners.returns import lambda_returns, stop_at_unknown
 from learners.weights import fitting_state, load_named_weights, named_weights, pack_weights, unpack_weights
 
@@ -126,8 +126,8 @@ class BehaviourCloning:
 
         Returns:
             `loss`, `policy_loss`, `value_loss`, `logprob` (mean, of the stored actions), `mean_weight`, `entropy`,
-            `mean_value`, `grad_norm` (NaN where the step was skipped), `mean_reward`, `frames`, `rows`, `version`,
-            `skipped_updates`.
+            `mean_value`, `grad_norm` (NaN where the step was skipped, or nothing counts), `mean_reward`, `frames`, `rows`,
+            `version`, `skipped_updates`.
 
         Raises:
             LearningDiverged: too many gradient steps in a row were lost.
@@ -146,7 +146,7 @@ class BehaviourCloning:
         loss = policy_loss
         if config.temperature is not None:
             loss = loss + config.value_coefficient * value_loss
-        grad_norm = self._descent.step(loss)
+        grad_norm = self._descent.step(loss) if anything_counts(batch.weight) else None
         self._version += 1
         return {
             "loss": loss.item(),

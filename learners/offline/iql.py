@@ -23,7 +23,7 @@ from learners import descent
 from learners.batch import TrainBatch, acting_index
 from learners.descent import Descent
 from learners.learner import LearnerModule
-from learners.losses import weighted_mean
+from learners.losses import anything_counts, weighted_mean
 from learners.offline.behaviour_cloning import advantage_weights
 from learners.weights import fitting_state, follow, load_named_weights, named_weights, pack_weights, unpack_weights
 
@@ -110,7 +110,8 @@ class Iql:
 
         Returns:
             `loss`, `policy_loss`, `value_loss`, `q_loss`, `logprob` (mean, of the stored actions), `mean_weight`,
-            `mean_value`, `mean_advantage`, `entropy`, `grad_norm` of the policy (NaN where the step was skipped),
+            `mean_value`, `mean_advantage`, `entropy`, `grad_norm` of the policy (NaN where the step was skipped, or
+            nothing counts),
             `mean_reward`, `frames`, `rows`, `version`, `skipped_updates`.
 
         Raises:
@@ -132,9 +133,11 @@ class Iql:
         factor = advantage_weights(advantage, config.temperature, config.max_weight)
         policy_loss = -weighted_mean(factor * policy.logprob, weight)
 
-        if self._critic_descent.step(value_loss + q_loss) is not None:
-            follow(self._target, self._critic, self.config.target_rate)
-        grad_norm = self._policy_descent.step(policy_loss)
+        grad_norm = None
+        if anything_counts(weight):
+            if self._critic_descent.step(value_loss + q_loss) is not None:
+                follow(self._target, self._critic, self.config.target_rate)
+            grad_norm = self._policy_descent.step(policy_loss)
         self._version += 1
         return {
             "loss": (value_loss + q_loss + policy_loss).item(),

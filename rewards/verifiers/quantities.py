@@ -8,7 +8,8 @@ import re
 from rewards.functions import PolicyFault, reward
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?(?:[ \xa0]?\\?%)?(?!\w)"
+    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3}){1,9}|\d{1,300})?(?:\.\d{1,300})?(?:[eE][-+]?\d{1,3})?"
+    r"(?:(?<=\d)/\d{1,300})?(?:[ \xa0]?\\?%)?(?!\w)"
 )
 _TAIL = 2_000
 MINUS = "\N{MINUS SIGN}"
@@ -16,7 +17,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def last_number(completion: str) -> float:
-    """The last number in a text; thousands may be set off by commas, per cent is a hundredth.
+    """The last number in a text; thousands may be set off by commas, per cent is a hundredth, 3/4 is three quarters.
 
     Raises:
         PolicyFault: there is none that is finite.
@@ -25,8 +26,9 @@ def last_number(completion: str) -> float:
     texts = [text for text in _NUMBER.findall(end) if any(letter.isdigit() for letter in text)]
     for text in reversed(texts):
         try:
-            value = float(text.rstrip("%\\ \xa0").replace(",", "")) / (100 if text.endswith("%") else 1)
-        except ValueError:  # an exponent without a number
+            above, _, below = text.rstrip("%\\ \xa0").replace(",", "").partition("/")
+            value = float(above) / float(below or 1) / (100 if text.endswith("%") else 1)
+        except (ValueError, ZeroDivisionError):  # an exponent without a number, a division by 0
             continue
         if math.isfinite(value):
             return value

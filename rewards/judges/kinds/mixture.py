@@ -9,7 +9,6 @@ Source: "CGPO: The Perfect Blend, Redefining RLHF with Mixture of Judges" (calib
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from rewards.judges.deliberation import together
 from rewards.judges.judge import Answer, Judge, Question, QuestionKind, question
 from rewards.judges.rubric import Member, Parts, Rubric
 from rewards.verdicts import Status
@@ -71,7 +71,7 @@ class MixtureJudge:
         asked = [judge.judge(questions) for judge in judges]
         if self._rubric.baseline is not None:
             asked.append(self._quality.judge([self._baseline(one) for one in questions]))
-        quality, *others = await asyncio.gather(*asked)
+        quality, *others = await together(asked)
         baseline = others.pop() if self._rubric.baseline is not None else [None] * len(questions)
         return [
             self._verdict(one, told, base, [answers[place] for answers in others])

@@ -98,6 +98,16 @@ def test_steps_of_weight_zero_are_not_cloned(rows, table):
         torch.testing.assert_close(left, right)
 
 
+def test_a_batch_of_which_nothing_counts_is_not_cloned(rows, table):
+    one = BehaviourCloning(table(), Config())
+    one.update(rows(([0, 1, 2], [0, 1], [1, 0], True)))  # now Adam has momentum
+    before = one.state_dict()
+    told = one.update(rows(([0, 1, 2], [0, 1], [1, 0], True), weight=[0.0, 0.0]))
+    after = one.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before if name != "counters")
+    assert one.version == 2 and math.isnan(told["grad_norm"]) and told["skipped_updates"] == 0
+
+
 def test_a_resumed_cloner_goes_on_bit_for_bit(rows, table):
     batch = rows(([0, 1, 2], [0, 1], [1, 0], True))
     one, other = BehaviourCloning(table(), Config()), BehaviourCloning(table(), Config())

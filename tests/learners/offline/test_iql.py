@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,16 @@ def test_the_target_follows_slowly(rows, table, critic_table):
     learner.update(rows(([0, 1], [0], [1], True)))
     state = learner.state_dict()
     torch.testing.assert_close(state["target.q"], 0.25 * state["critic.q"])
+
+
+def test_a_batch_of_which_nothing_counts_moves_neither_policy_nor_critic_nor_target(rows, table, critic_table):
+    learner = Iql(table(), critic_table(), Config())
+    learner.update(rows(([0, 1, 2], [0, 1], [1, 2], True)))  # now Adam has momentum
+    before = learner.state_dict()
+    told = learner.update(rows(([0, 1, 2], [0, 1], [1, 2], True), weight=[0.0, 0.0]))
+    after = learner.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before if name != "counters")
+    assert learner.version == 2 and math.isnan(told["grad_norm"]) and told["skipped_updates"] == 0
 
 
 def test_a_resumed_iql_goes_on_bit_for_bit(rows, table, critic_table):

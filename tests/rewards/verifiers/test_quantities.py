@@ -28,6 +28,11 @@ from rewards.verifiers.quantities import last_number, number_match
         ("so x = −5", -5.0),
         ("between 3−5", 5.0),
         ("so 10, or ten", 10.0),
+        ("the share is 3/4", 0.75),
+        ("minus: -1/2.", -0.5),
+        ("on 1/2/2024", 2024.0),
+        ("it is 5, in m /4", 4.0),
+        ("7, as 1/0 is none", 7.0),
     ],
 )
 def test_the_last_number_is_read(text, value):

@@ -1,5 +1,6 @@
 """Juries and mixtures."""
 
+import asyncio
 import math
 
 import pytest
@@ -151,3 +152,15 @@ def test_a_constant_baseline_keeps_the_order_of_qualities(rubric, ask):
     asked = [question("response", [text], baseline="usual") for text in "abc"]
     found = mixture(rubric, ask, Says(0, by_text=values), [], *asked, baseline="baseline", scale=1e-4)
     assert [answer.value for answer in found] == sorted(answer.value for answer in found)
+
+
+def test_a_mixture_leaves_no_judge_behind_where_another_fails(rubric, ask):
+    class Slow(Says):
+        async def judge(self, questions):
+            await asyncio.sleep(0.01)
+            return await super().judge(questions)
+
+    slow = Slow(0.8)
+    with pytest.raises(ConnectionError, match="gone"):
+        mixture(rubric, ask, slow, [Says(ConnectionError("gone"))])
+    assert slow.asked  # it was waited for
