@@ -126,8 +126,8 @@ class BehaviourCloning:
 
         Returns:
             `loss`, `policy_loss`, `value_loss`, `logprob` (mean, of the stored actions), `mean_weight`, `entropy`,
-            `mean_value`, `grad_norm` (NaN where the step was skipped, or nothing counts), `mean_reward`, `frames`, `rows`,
-            `version`, `skipped_updates`.
+            `mean_value`, `grad_norm` (NaN where the step was skipped, or nothing counts), `mean_reward`, `frames`,
+            `rows`, `version`, `skipped_updates`.
 
         Raises:
             LearningDiverged: too many gradient steps in a row were lost.
