@@ -227,9 +227,18 @@
       wake(places);
       said.textContent = "live, as of " + new Date().toLocaleTimeString();
     };
+    // One renewal after another: an older page that arrives late must not take the place of the last.
+    let turn = Promise.resolve(), waiting = false;
+    const renewed = () => {
+      if (waiting) return turn; // it has not asked yet, and will see this news too
+      waiting = true;
+      const again = () => { waiting = false; return renew(); };
+      turn = turn.then(again).catch(() => { said.textContent = "live: the page could not be renewed"; });
+      return turn;
+    };
     const news = new EventSource("events");
-    news.addEventListener("changed", () => { renew().catch(() => { said.textContent = "live: the page could not be renewed"; }); });
-    news.addEventListener("ended", () => { news.close(); renew().catch(() => {}).finally(() => { said.textContent = "the run has ended; this is its last state"; }); });
+    news.addEventListener("changed", renewed);
+    news.addEventListener("ended", () => { news.close(); renewed().then(() => { said.textContent = "the run has ended; this is its last state"; }); });
     news.onerror = () => { said.textContent = "the connection is lost: the run has ended, or its report was stopped"; };
   };
 

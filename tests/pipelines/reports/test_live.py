@@ -101,3 +101,31 @@ def test_the_page_renews_itself_and_says_when_the_run_has_ended(
     going.unlock()
     browser.wait_for("document.querySelector('.live').textContent.includes('ended')")
     assert browser.problems == []
+
+
+@pytest.mark.slow
+def test_a_renewal_that_comes_late_does_not_hide_that_the_run_has_ended(
+    browser: Browser, address: str, going: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.open(address)
+    rendered, slow, go_on = LivePage.content, threading.Event(), threading.Event()
+
+    def content(page: LivePage) -> bytes:
+        found = rendered(page)
+        if not slow.is_set():
+            slow.set()
+            go_on.wait(60)
+        return found
+
+    monkeypatch.setattr(LivePage, "content", content)
+    last = [*going.lines(going.metrics)][-1]
+    until = time.monotonic() + 250
+    while not slow.wait(0.2):
+        assert time.monotonic() < until
+        going.append_line(going.metrics, last)
+    going.unlock()
+    time.sleep(1.0)  # as long as the page takes to hear of the end, and to ask once more if it did not wait its turn
+    go_on.set()
+    browser.wait_for("document.querySelector('.live').textContent.includes('ended')")
+    time.sleep(0.5)
+    assert browser.ask("document.querySelector('.live').textContent.includes('ended')")
