@@ -23,6 +23,7 @@ from learners.descent import Descent
 from learners.language.world import ALONE, World
 from learners.learner import Evaluation, LearnerModule
 from learners.losses import (
+    anything_counts,
     clipped_policy_loss,
     clipped_value_loss,
     entropy_loss,
@@ -212,8 +213,8 @@ class Appo:
             Metrics in the order of `_MEANS`; None if the step had to be skipped, or nothing in it counts.
         """
         config = self.config
-        if batch.weight is not None and not bool(self._world.sum(batch.weight.float().sum()) > 0):
-            return None  # no reward is known, as while a judge is down: Adam's momentum must not go on alone
+        if not anything_counts(batch.weight, self._world.sum):
+            return None
         began = time.perf_counter()
         evaluation = self._read(batch)
         value = evaluation.value[acting_index(batch.lengths)]

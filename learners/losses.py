@@ -29,13 +29,14 @@ def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     return counted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 
-def anything_counts(weight: Tensor | None) -> bool:
+def anything_counts(weight: Tensor | None, total: Callable[[Tensor], Tensor] = lambda own: own) -> bool:
     """Whether a step counts. Where none does, as while a judge is down, Adam's momentum must not go on alone.
 
     Args:
         weight: not negative; None: all count.
+        total: adds up a scalar over all learners that share a batch.
     """
-    return weight is None or bool((weight > 0).any())
+    return weight is None or bool(total(weight.float().sum()) > 0)
 
 
 def normalised(

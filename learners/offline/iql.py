@@ -111,8 +111,7 @@ class Iql:
         Returns:
             `loss`, `policy_loss`, `value_loss`, `q_loss`, `logprob` (mean, of the stored actions), `mean_weight`,
             `mean_value`, `mean_advantage`, `entropy`, `grad_norm` of the policy (NaN where the step was skipped, or
-            nothing counts),
-            `mean_reward`, `frames`, `rows`, `version`, `skipped_updates`.
+            nothing counts), `mean_reward`, `frames`, `rows`, `version`, `skipped_updates`.
 
         Raises:
             LearningDiverged: too many gradient steps in a row were lost.
