@@ -214,7 +214,7 @@
     said.setAttribute("role", "status");
     document.querySelector("header div").append(said);
     const renew = async () => {
-      const answer = await fetch("page", { cache: "no-store" });
+      const answer = await fetch("page", { cache: "no-store", signal: AbortSignal.timeout(60000) });
       if (!answer.ok) return;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
       const open = new Set(), places = new Map();
