@@ -98,8 +98,8 @@ async def together(
 async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they are gone.
 
-    One is not enough: before Python 3.12 `asyncio.wait_for` keeps a cancellation to itself where the answer that it
-    waits for has come just then, and a loop goes on.
+    To cancel once is not enough: before Python 3.12 `asyncio.wait_for` keeps a cancellation to itself where the answer
+    that it waits for has come just then, and a loop goes on.
     """
     left = {task for task in tasks if not task.done()}
     while left:
