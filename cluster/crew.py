@@ -82,6 +82,9 @@ class Crew:
         if room.reservation.placed:
             return True
         self._looks_at[index] = self._clock() + LOOK_S
+        if self.roles[index].running:  # its room has gone with its node
+            self.roles[index].end()
+            self.roles[index].epoch += 1
         return False
 
     def _tell(self, role: Supervised, what: str, cause: str) -> None:

@@ -1,7 +1,8 @@
 """`Reservation`: room for the processes of a role, held as a Ray placement group until they are done with it.
 
-A process that dies is started again in the room it had. Room on a node that is lost is found anew by Ray as soon as
-there is some; room on a node that drains must be given back and asked for again, because nothing can be started there.
+A process that dies is started again in the room it had. Room on a node that is lost is asked for anew: Ray would look
+for it by itself, but without a pause, so that its control store has time for nothing else until there is some (Ray's
+pull request 65007). Room on a node that drains must be given back as well, because nothing can be started there.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ class Reservation:
         self._group: PlacementGroup | None = None
         self._users: set[int] = set()
 
+    @property
+    def lost(self) -> bool:
+        """Whether room that was there has gone with its node: what was to begin in it does not."""
+        return self._state() == "RESCHEDULING"
+
     def begin(self) -> None:
-        """Ask for the room, without waiting for it."""
+        """Ask for the room, without waiting for it; anew where it is lost."""
+        if self.lost:
+            self.renew()
         if self._group is None and self.ask.bundle:
             # Room on a given node is set aside as well: others would take it, for whom there is room elsewhere.
             labels = {**self.ask.labels, **({} if self.ask.node is None else {NODE_ID: self.ask.node})}
@@ -46,7 +54,7 @@ class Reservation:
     def placed(self) -> bool:
         """Whether the room is there; asks for it where nobody has yet."""
         self.begin()
-        return self._group is None or placement_group_table(self._group).get("state") == "CREATED"
+        return self._group is None or self._state() == "CREATED"
 
     def take(self, index: int) -> dict[str, Any]:
         """Options of a Ray actor that is to stand in bundle `index`."""
@@ -78,6 +86,10 @@ class Reservation:
         group, self._group = self._group, None
         if group is not None and ray.is_initialized():
             remove_placement_group(group)
+
+    def _state(self) -> str:
+        """What Ray says of the room; nothing where none was asked for."""
+        return "" if self._group is None else str(placement_group_table(self._group).get("state", ""))
 
     def __str__(self) -> str:
         return f"{self.ask.role}: {self.ask.count} × {amounts(self.ask.bundle)}"

@@ -19,6 +19,12 @@ from cluster.events import Event, RoleFailing, RoleLost
 from cluster.hosts import start_host
 from cluster.reservations import Reservation, Room
 
+LOOK_S = 0.5  # how often it is asked whether the room is still there in which a process is to begin
+
+
+class _RoomLost(Exception):
+    """A process does not begin: its room has gone."""
+
 
 @dataclass
 class Supervised:
@@ -96,7 +102,7 @@ class Supervised:
         try:
             answer = host.call.options(num_returns=returns).remote(method, *args)
             first = answer if returns == 1 else answer[0]
-            value = await asyncio.wait_for(first, deadline_s)
+            value = await asyncio.wait_for(self._begun(first) if self._fresh else first, deadline_s)
         except RayTaskError as error:
             # The error itself, and not Ray's, whose text is the traceback of another process.
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
@@ -110,6 +116,9 @@ class Supervised:
         except RayError as error:
             # A lost argument or a full object store: the host lives, the call does not.
             raise RoleLost(f"{self.name}: {_cause(error)}") from error
+        except _RoomLost:
+            self._restart(host, "its node had gone before it began", kill=True)
+            raise RoleLost(f"{self.name}: {self._died_of}") from None
         if self._fresh:
             self._fresh = False
             await self._introduce(host)
@@ -118,6 +127,17 @@ class Supervised:
             self.on_event(Event(time.time(), self.name, "recovered", self._died_of, time.monotonic() - self._died_at))
             self._died_at = None
         return value if returns == 1 else (value, answer[1])
+
+    async def _begun(self, answer: Any) -> Any:
+        """Wait for a process that may not have begun: Ray does not tell where its room has gone, with its node."""
+        task = asyncio.ensure_future(answer)
+        try:
+            while not (await asyncio.wait([task], timeout=LOOK_S))[0]:
+                if self.room is not None and self.room.reservation.lost:
+                    raise _RoomLost
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _introduce(self, host: Any) -> None:
         """Tell where a host is that has just begun to answer."""

@@ -66,6 +66,15 @@ class Raylets:
         """Id of the head node."""
         return str(self._cluster.head_node.node_id)
 
+    @property
+    def store_cpu_s(self) -> float:
+        """Seconds of a core that the head's control store has used so far."""
+        from ray._private.ray_constants import PROCESS_TYPE_GCS_SERVER
+
+        (store,) = self._cluster.head_node.all_processes[PROCESS_TYPE_GCS_SERVER]
+        used = psutil.Process(store.process.pid).cpu_times()
+        return float(used.user + used.system)
+
     def add(self, cpus: float, **resources: float) -> Any:
         """Another node."""
         node = _patiently(

@@ -125,9 +125,7 @@ class LearnerGroup:
         ]
         try:
             while not (errors := _errors(calls)) and not all(call.done() for call in calls):
-                await asyncio.wait(calls, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
-                if epoch == self.epoch and (gone := next((role for role in roles if _without_room(role)), None)):
-                    gone.end()  # its call is lost, as of one that died
+                await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
             if not errors:
                 return calls[0].result()
             until = time.monotonic() + GRACE_S
@@ -182,11 +180,6 @@ class LearnerGroup:
     def _room(self) -> list[bool]:
         """Of each place, whether there is room; asks for it where nobody has yet."""
         return [role.room is None or role.room.reservation.placed for role in self.roles]
-
-
-def _without_room(role: Supervised) -> bool:
-    """Whether a process was to begin in room that has gone since, with its node, so that it does not come."""
-    return role.running and role.fresh and role.room is not None and not role.room.reservation.placed
 
 
 def _meeting_place(host: str) -> TCPStore:

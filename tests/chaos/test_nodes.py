@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from benchmarks.apparatus.live import PATIENCE_S
@@ -79,7 +81,10 @@ def test_a_learner_whose_node_is_lost_is_done_without_and_joins_when_there_is_ro
     lost = next(event["role"] for event in run.events if event["what"] == "left")
     assert happened(run, lost, "died") and "1 of at most 2 share a batch" in happened(run, lost, "left")[0]["cause"]
     before = len(happened(run, lost, "joined")), len(happened(run, lost, "recovered"))
+    began_s, used_s = time.monotonic(), raylets.store_cpu_s
     run.learns_on()
+    used_s, took_s = raylets.store_cpu_s - used_s, time.monotonic() - began_s
+    assert used_s < 1 + 0.1 * took_s, f"Ray looks for the lost room without a pause: {used_s:.1f} of {took_s:.1f} s"
 
     raylets.add(1, learning=1)
     run.until(lambda: happened(run, lost, "joined")[before[0] :], PATIENCE_S, "growing again")

@@ -30,6 +30,10 @@ class Role:
         self.running, self.node = False, None
         self.story.append("stop")
 
+    def end(self):
+        self.running, self.node = False, None
+        self.story.append("end")
+
     def move(self, cause):
         self.epoch += 1
         self.fresh, self.node = True, None
@@ -69,15 +73,15 @@ def test_a_process_without_room_is_not_started_and_is_looked_after_now_and_then(
     assert one.ready(0) and begun == [0]
 
 
-def test_one_that_died_and_has_no_room_any_more_gets_no_work():
-    one, (role,), _, _, now = crew(1, wanted=1)
+def test_one_that_died_and_has_no_room_any_more_ends_and_begins_where_there_is_some():
+    one, (role,), begun, _, now = crew(1, wanted=1)
     assert one.ready(0)
     role.answers("n")
     role.fresh, role.room.reservation.placed = True, False  # its node is gone, and supervision began it again
     assert not one.ready(0)
     role.room.reservation.placed = True
     now[0] += LOOK_S
-    assert one.ready(0) and role.story == ["start 0"]
+    assert one.ready(0) and role.story == ["start 0", "end", "start 1"] and begun == [0, 0]
 
 
 def test_one_whose_node_will_go_moves_and_is_told_everything_anew():

@@ -13,7 +13,19 @@ NODE = "ab12" * 14
 
 
 @pytest.fixture
-def groups(monkeypatch):
+def states():
+    """What Ray says of a group, by name; CREATED of others."""
+    return {}
+
+
+@pytest.fixture
+def removed():
+    """The names of groups that were given back."""
+    return []
+
+
+@pytest.fixture
+def groups(monkeypatch, states, removed):
     """What was asked of Ray, in order."""
     asked = []
 
@@ -22,6 +34,9 @@ def groups(monkeypatch):
         return name
 
     monkeypatch.setattr(reservations, "placement_group", placement_group)
+    monkeypatch.setattr(reservations, "placement_group_table", lambda group: {"state": states.get(group, "CREATED")})
+    monkeypatch.setattr(reservations, "remove_placement_group", removed.append)
+    monkeypatch.setattr(reservations.ray, "is_initialized", lambda: True)
     return asked
 
 
@@ -49,3 +64,18 @@ def test_where_nothing_is_set_aside_a_process_is_told_its_node_or_labels(groups)
     labelled = Reservation(Ask("rewards", 1, {}, labels={"disk": "fast"})).take(0)
     assert labelled["label_selector"] == {"disk": "fast"} and "scheduling_strategy" not in labelled
     assert not groups
+
+
+def test_room_that_went_with_its_node_is_asked_for_anew_and_not_left_for_ray_to_look_for(groups, states, removed):
+    reservation = Reservation(Ask("learner", 1, {"CPU": 1.0}))
+    assert not reservation.lost and not groups, "nothing was asked for, so nothing is lost"
+    assert reservation.placed
+    before = reservation.take(0)["scheduling_strategy"].placement_group
+    states[before] = "RESCHEDULING"
+    assert reservation.lost
+    after = reservation.take(0)["scheduling_strategy"].placement_group
+    assert after != before and removed == [before] and len(groups) == 2
+    states[after] = "PENDING"
+    assert not reservation.lost and not reservation.placed, "it is waited for, and Ray looks for it now and then"
+    states[after] = "RESCHEDULING"
+    assert reservation.placed and removed == [before, after]

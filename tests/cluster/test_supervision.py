@@ -210,3 +210,41 @@ def test_a_lost_argument_costs_the_call_and_not_the_host(role):
 
     asyncio.run(live())
     assert len(hosts) == 1 and not events
+
+
+class Room:
+    """On a node that has gone; whoever takes its place is given room elsewhere."""
+
+    def __init__(self):
+        self.reservation, self.lost, self.taken = self, False, 0
+
+    def take(self):
+        self.lost = False
+        self.taken += 1
+        return {}
+
+
+def test_one_whose_room_has_gone_before_it_began_begins_elsewhere_at_once(role, monkeypatch):
+    monkeypatch.setattr(supervision, "LOOK_S", 0.01)
+    room = Room()
+    made, events, hosts = role({0: "hang"}, room=room)
+    room.lost = True
+
+    async def live():
+        with pytest.raises(RoleLost, match="worker: its node had gone before it began"):
+            await made.call("work", 1)
+        return await made.call("work", 2)
+
+    assert asyncio.run(live()) == (1, 2) and room.taken == 2
+    assert hosts[0].killed and [event.what for event in events] == ["died", "started", "recovered"]
+
+
+def test_an_answer_that_comes_in_time_does_not_ask_where_the_room_is(role):
+    room = Room()
+    made, events, _ = role(room=room)
+    room.lost = True
+
+    async def live():
+        return await made.call("work", 1), await made.call("work", 2)
+
+    assert asyncio.run(live()) == ((0, 1), (0, 2)) and [event.what for event in events] == ["started"]

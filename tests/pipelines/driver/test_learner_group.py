@@ -57,6 +57,10 @@ class Room:
         self.reservation = self
         self.placed = True
 
+    @property
+    def lost(self):
+        return not self.placed
+
     def take(self):
         return {}
 
@@ -91,6 +95,7 @@ def no_processes(monkeypatch):
     monkeypatch.setattr(supervision.ray, "kill", lambda host, no_restart: host.over.set())
     monkeypatch.setattr(learner_group.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     monkeypatch.setattr(learner_group, "LOOK_S", 0.01)
+    monkeypatch.setattr(supervision, "LOOK_S", 0.01)
     monkeypatch.setattr(learner_group, "BEGIN_S", 0.05)
 
 
