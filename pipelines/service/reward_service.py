@@ -28,6 +28,8 @@ from rewards.verdicts import Status
 JSON = "application/json"
 BATCH_TOKENS = 8192
 MOST_DIGITS = 400
+TEXTS: dict[QuestionKind, int] = {"caption": 1, "pair": 2, "response": 1}
+"""Of an item, by kind; the other kinds take any number."""
 
 
 class ItemsDoNotFit(ValueError):
@@ -135,13 +137,22 @@ class JudgeReward:
         return self._judge.fingerprint
 
     async def answer(self, items: Sequence[Any]) -> list[Answer]:
-        """Ask the judge."""
-        return await self._batcher([self._question(item) for item in items])
+        """Ask the judge.
 
-    def _question(self, item: JudgeItem) -> Question:
+        Raises:
+            ItemsDoNotFit: an item has more or fewer texts than its kind.
+        """
+        return await self._batcher([self._question(place, item) for place, item in enumerate(items)])
+
+    def _question(self, place: int, item: JudgeItem) -> Question:
         texts = item.texts if item.texts is not None else [item.text or ""]
+        kind = item.kind or self._kind
+        expected = TEXTS.get(kind, len(texts))
+        if len(texts) != expected:  # told here: inside a batch it would cost other callers their answers
+            got = f"items.{place}: got {len(texts)} texts of kind {kind!r}"
+            raise ItemsDoNotFit(f"{got}; expected {expected}: mend them, or name another kind")
         context = {name: text for name, text in sorted(item.context.items())}
-        return question(item.kind or self._kind, texts, **context)
+        return question(kind, texts, **context)
 
 
 class FunctionReward:
@@ -251,14 +262,16 @@ class RewardService:
         """Answer one request."""
         start = self._clock()
         try:
-            asked: Any = self.request.model_validate(read_json(body))
+            read = read_json(body)
+            found = read.get("items") if isinstance(read, dict) else None
+            if isinstance(found, list) and len(found) > self.config.max_items:  # before each of them costs time
+                return Reply(413, {"detail": f"got {len(found)} items; expected at most {self.config.max_items}"})
+            asked: Any = self.request.model_validate(read)
         except ValidationError as error:
             return Reply(422, {"detail": _explained(error)})
         except ValueError as error:
             return Reply(422, {"detail": str(error)})
         items: list[BaseModel] = asked.items
-        if len(items) > self.config.max_items:
-            return Reply(413, {"detail": f"got {len(items)} items; expected at most {self.config.max_items}"})
         code, headers = 200, {}
         if self.in_flight >= self.config.max_in_flight:
             cause = f"{self.in_flight} requests are being answered"

@@ -21,7 +21,7 @@ import numpy as np
 
 from envs.captions import caption_id
 from rewards.functions import RewardFunction, answer_of
-from rewards.judges.judge import Answer, Question, QuestionKind
+from rewards.judges.judge import Answer, Question, QuestionKind, unanswerable
 from rewards.models.model import RewardModel
 from rewards.verdicts import Status
 
@@ -89,7 +89,11 @@ class RewardModelJudge:
         self._model.observe(dict(zip(ids, texts, strict=True)))
         values, valid = self._model.score(np.array(ids, np.int64))
         unknown = Answer(Status.UNPARSEABLE, cause="the reward model cannot tell")
-        return [answer_of(float(v)) if known else unknown for v, known in zip(values, valid, strict=True)]
+        told = [answer_of(float(v)) if known else unknown for v, known in zip(values, valid, strict=True)]
+        return [
+            answer if question.kind == "caption" else unanswerable(question, ["caption"])
+            for question, answer in zip(questions, told, strict=True)
+        ]
 
     async def check(self) -> None:
         """Always reachable."""

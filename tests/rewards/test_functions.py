@@ -354,4 +354,6 @@ def test_a_reward_model_is_a_judge_that_knows_what_it_cannot_tell() -> None:
     known, unknown = asyncio.run(judge.judge([question, caption_question("You die.")]))
     assert (known.status, known.value) == (Status.OK, 1.0)
     assert (unknown.status, unknown.value) == (Status.UNPARSEABLE, None)
+    (pair,) = asyncio.run(judge.judge([pair_question("You gain gold.", "You die.")]))
+    assert (pair.status, pair.value) == (Status.JUDGE_FAULT, None), "and not what the first alone is worth"
     assert judge.fingerprint == RewardModelJudge(model).fingerprint

@@ -120,6 +120,11 @@ def test_too_many_items_are_too_large():
     assert reply.code == 413 and "got 3 items; expected at most 2" in reply.body["detail"]
 
 
+def test_too_many_items_are_too_large_whatever_they_are():
+    reply = score(RewardService(FunctionReward(exact_match), Config(max_items=2)), {"items": [0, 0, 0]})
+    assert reply.code == 413, "none of them is looked at"
+
+
 def test_a_function_that_hangs_times_out_and_is_left_behind():
     hang = threading.Event()
 
@@ -191,6 +196,25 @@ def test_judges_take_texts_kinds_and_context():
     assert reply.body["verdicts"][1]["scores"] == [0.1, None]
     assert score(service, {"items": [{"text": "a", "texts": ["b"]}]}).code == 422
     assert score(service, {"items": [{"text": "a", "kind": "novel"}]}).code == 422
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ({"text": "You die.", "kind": "pair"}, "items.0: got 1 texts of kind 'pair'; expected 2"),
+        ({"texts": ["You die.", "You descend."]}, "items.0: got 2 texts of kind 'caption'; expected 1"),
+        ({"texts": ["a", "b"], "kind": "response"}, "items.0: got 2 texts of kind 'response'; expected 1"),
+    ],
+)
+def test_an_item_with_another_number_of_texts_than_its_kind_costs_nobody_else_an_answer(item, says):
+    async def together():
+        service = RewardService(JudgeReward(RulesJudge(), "caption", "v1"))
+        bodies = ({"items": [item]}, {"items": [{"text": "You descend to dungeon level #."}]})
+        return await asyncio.gather(*(service.score(json.dumps(body).encode()) for body in bodies))
+
+    bad, good = asyncio.run(together())
+    assert bad.code == 422 and says in bad.body["detail"]
+    assert (good.code, good.body["verdicts"][0]["value"]) == (200, 1.0)
 
 
 def test_requests_that_come_together_are_judged_together():
