@@ -55,7 +55,10 @@ class Config(BaseModel):
 
 @dataclass
 class Counts:
-    """How the cache did. `faults` are reads and writes that the disk refused, `corrupt` entries that did not fit."""
+    """How the cache did. `corrupt` are entries that did not fit.
+
+    `faults` are reads and writes that the disk refused, and answers that are no JSON.
+    """
 
     memory_hits: int = 0
     file_hits: int = 0
@@ -125,7 +128,11 @@ class VerdictCache:
             self._remember(key, self._memory.get(key, kept))
             self.counts.stored += 1
             if self._file is not None:
-                text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)
+                try:
+                    text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)
+                except (TypeError, ValueError):  # such as numbers of numpy
+                    self.counts.faults += 1
+                    continue
                 rows.append((key, fingerprint, text, _checksum(key, text)))
         if self._file is None or not rows:
             return

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from rewards.annotation.backoff import next_pause
+from rewards.annotation.contract import counted
 from rewards.annotation.flights import Batch
 from rewards.annotation.hedging import Hedging
 from rewards.annotation.ledger import AnnotationLedger
@@ -285,7 +286,7 @@ class Annotator:
                 lambda: call(batch.questions), self.ledger.config.deadline_s, again, after_s
             )
             fingerprint, answers = reply
-            tokens = sum(answer.tokens for answer in answers)
+            tokens = sum(counted(answer.tokens) for answer in answers)  # else the call counts in full
         except self._busy:
             self._hold_back(batch, permits)
         except (TimeoutError, asyncio.TimeoutError) as error:

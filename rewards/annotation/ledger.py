@@ -372,7 +372,7 @@ class AnnotationLedger:
         flight = self._land(batch_id)
         if flight is None:
             return []
-        answer = Answer(status, cause=cause)
+        answer = Answer(status, cause=cause.encode(errors="backslashreplace").decode())  # half characters break files
         return self._settle(((owed, answer) for owed in flight.owed), self._accounts.fingerprint, 0.0)
 
     def expire(self) -> list[Verdict]:

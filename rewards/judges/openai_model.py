@@ -140,7 +140,7 @@ class Server:
             text = choice["message"]["content"]
             tokens = int((reply.get("usage") or {}).get("total_tokens") or 0)
             return Completion(text, _first_token_candidates(choice), tokens, response.text[:200])
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             cause = f"not a chat completion ({error!r}): {response.text[:200]!r}"
             raise NoReply(Status.JUDGE_FAULT, cause) from error
 

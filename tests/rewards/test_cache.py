@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rewards.cache import Config, VerdictCache
@@ -53,6 +54,12 @@ def test_what_has_no_value_is_never_kept(tmp_path: Path, answer: Answer) -> None
     cache = opened(tmp_path)
     cache.put("judge", [(question(1), answer)])
     assert cache.get("judge", question(1)) is None and cache.counts.stored == len(cache) == 0
+
+
+def test_an_answer_that_is_no_json_stays_out_of_the_file_and_costs_nothing_else(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    cache.put("judge", [(question(1), Answer(Status.OK, np.float32(0.5))), (question(2), yes())])
+    assert (len(cache), cache.counts.faults) == (1, 1)
 
 
 def test_the_first_answer_stays(tmp_path: Path) -> None:

@@ -138,6 +138,14 @@ def test_an_answer_that_breaks_the_contract_is_a_judge_fault(answer: Answer) -> 
     (verdict,) = answered(ledger, taken(ledger), answer)
     assert (verdict.value, verdict.status) == (None, Status.JUDGE_FAULT)
     assert "expected" in verdict.cause
+        Answer(Status.OK, 10**400),
+        Answer(Status.OK, 1.0, scores=(10**400,)),
+        Answer(Status.OK, 1.0, tokens=-1),
+        Answer(Status.OK, 1.0, tokens=10**20),
+        Answer(Status.OK, 1.0, tokens=0.5),
+        Answer(Status.OK, 1.0, details={"x": object()}),
+        Answer(Status.OK, 1.0, details={"x": "\ud800"}),
+        Answer(Status.UNPARSEABLE, cause="\ud800"),
 
 
 def test_a_reply_of_the_wrong_length_is_a_judge_fault_of_all() -> None:
@@ -159,6 +167,13 @@ def test_retries_back_off_and_then_end_in_null() -> None:
     ledger, clock = make(max_attempts=3, backoff_s=1.0, backoff_max_s=100.0, breaker_failures=100)
     ledger.ask(question(1))
     for longest in (3.0, 9.0):  # each pause is at least the shortest, and at most three times the one before
+def test_a_cause_with_half_a_character_can_be_written_down() -> None:
+    ledger, _ = make(max_attempts=1)
+    ledger.ask(question(1))
+    (verdict,) = ledger.fail(taken(ledger).id, Status.JUDGE_FAULT, "got \ud800")
+    assert verdict.cause == "got \\ud800"
+
+
         assert ledger.fail(taken(ledger).id, Status.TIMEOUT, "slow") == []
         clock.now += 1.0 - 1e-6
         assert ledger.next_batch() is None

@@ -108,6 +108,7 @@ def test_replies_of_a_form_are_bound_by_response_format(server):
         (completion("perhaps"), Status.UNPARSEABLE),
         (completion(None), Status.UNPARSEABLE),
         (completion("yes", {"yes": 0.0}), Status.OK),
+        (completion("yes", tokens=math.inf), Status.JUDGE_FAULT),
         ({"choices": []}, Status.JUDGE_FAULT),
         ([], Status.JUDGE_FAULT),
         ({"choices": [{"message": {}}]}, Status.JUDGE_FAULT),
