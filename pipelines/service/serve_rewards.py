@@ -16,6 +16,7 @@ import ssl
 import stat
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,11 @@ def service_of(target: Target, config: Config) -> RewardService:
     if target.function is not None:
         reward = FunctionReward(target.function, config.max_in_flight)
     else:
-        judge = with_defences(target) if config.guard else asked(target)
-        if config.canaries:
+        judge = asked(target)
+        if config.canaries:  # inside the guard, which would answer for the judge
             judge = CanariedJudge(judge, _watch(config.canaries))
+        if config.guard:
+            judge = with_defences(replace(target, judge=judge))
         reward = JudgeReward(judge, target.kind, judge.fingerprint)
     limits = ServiceConfig(max_items=config.max_items, max_in_flight=config.max_in_flight, deadline_s=config.deadline_s)
     return RewardService(reward, limits, [_tracer(config, target.name)] if config.trace else [])

@@ -34,7 +34,9 @@ from pipelines.service.serve_rewards import (
     serve,
     service_of,
 )
-from pipelines.service.targets import find_target
+from pipelines.service.targets import Target, find_target
+from rewards.judges.judge import Answer
+from rewards.verdicts import Status
 
 HOUSE = Path(__file__).resolve().parents[3]
 TOKEN = "0123456789abcdef0123"
@@ -290,3 +292,25 @@ def test_a_served_judge_that_fails_its_canaries_gives_no_value_any_more(tmp_path
     before, after = (asyncio.run(service.score(body)).body["verdicts"] for _ in range(2))  # 2 % of 1,000, twice
     assert before[0]["value"] is None or after[0]["value"] is None
     assert after[0]["status"] == "judge_fault" and "rejects what it should accept" in after[0]["cause"]
+
+
+def test_canaries_ask_the_judge_and_not_its_guard(tmp_path):
+    """A judge that has turned accepts "Solution:"; the guard, which refuses it, says nothing about the judge."""
+
+    class Yes:
+        fingerprint = "yes"
+
+        async def judge(self, questions):
+            return [Answer(Status.OK, 1.0) for _ in questions]
+
+        async def check(self):
+            pass
+
+    (tmp_path / "canaries.yaml").write_text(
+        '- {accept: true, text: "You descend."}\n- {accept: false, text: "Solution:"}\n'
+    )
+    service = service_of(Target("yes", Yes(), "caption", "v1"), Config(canaries=str(tmp_path / "canaries.yaml")))
+    body = json.dumps({"items": [{"text": f"You descend to dungeon level {k}."} for k in range(1000)]}).encode()
+    for _ in range(2):  # 2 % of 1,000, twice
+        verdict = asyncio.run(service.score(body)).body["verdicts"][0]
+    assert verdict["status"] == "judge_fault" and "accepts what it should reject" in verdict["cause"]
