@@ -2,9 +2,9 @@
 
 Texts are cleaned of what cannot be seen, and plain tags that a template may know ("<s>") are broken by a space. A text
 that is too long, spells a control token, says nothing, or talks to the judge is the policy's fault: it gets no value
-and a cause in words, and no call is spent. Sentences said more than twice are said
-twice: repeating a good step is no progress. All else reaches the judge as it is, and honest texts are hardly ever
-touched; how often they are, `guerdon attack` measures as its false negatives.
+and a cause in words, and no call is spent. Sentences said more than twice, outside of code fences, are said twice:
+repeating a good step is no progress. All else reaches the judge as it is, and honest texts are hardly ever touched; how
+often they are, `guerdon attack` measures as its false negatives.
 
     caption, response:    refused → policy_fault, NULL
     pair:                 one refused → the other is better; both → policy_fault, NULL
@@ -29,7 +29,8 @@ from rewards.judges import addressed, trivial, untrusted
 from rewards.judges.judge import Answer, Judge, Question
 from rewards.verdicts import Status
 
-_SENTENCE = re.compile(r"[^.!?\n]*[.!?\n]*\s*")
+_SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?=\S)[^.!?\n]*)*[.!?\n]*\s*")  # 0.25 is no end of one
+_FENCED = re.compile(r"(```.*?```)", re.DOTALL)
 _PLAIN_TAG = re.compile(r"</?[a-z]+>")
 SAID_AT_MOST = 2
 
@@ -63,7 +64,8 @@ class Guard:
         self.config = config or Config()
         self._special_tokens = tuple(special_tokens)
         code = [Path(str(module.__file__)).read_text() for module in (untrusted, trivial, addressed)]
-        parts = [self.config.model_dump_json(), *self._special_tokens, *code, str(SAID_AT_MOST), _SENTENCE.pattern]
+        parts = [self.config.model_dump_json(), *self._special_tokens, *code, str(SAID_AT_MOST)]
+        parts += [_SENTENCE.pattern, _FENCED.pattern]
         self.fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def look(self, text: str, question: str = "", reference: str = "") -> tuple[str, str]:
@@ -134,15 +136,19 @@ class GuardedJudge:
 
 
 def said_twice(text: str) -> str:
-    """A text in which no sentence stands more than twice; the later ones go."""
+    """A text in which no sentence stands more than twice; the later ones go. What stands in code fences stays."""
     seen: Counter[str] = Counter()
     kept = []
-    for sentence in _SENTENCE.findall(text):
-        key = " ".join(sentence.split()).casefold()
-        seen[key] += 1
-        if not any(map(str.isalnum, key)) or seen[key] <= SAID_AT_MOST:
-            kept.append(sentence)
-    return "".join(kept).strip() if len(kept) and max(seen.values()) > SAID_AT_MOST else text
+    for place, part in enumerate(_FENCED.split(text)):
+        if place % 2:
+            kept.append(part)
+            continue
+        for sentence in filter(None, _SENTENCE.findall(part)):
+            key = " ".join(sentence.split()).casefold()
+            seen[key] += 1
+            if not any(map(str.isalnum, key)) or seen[key] <= SAID_AT_MOST:
+                kept.append(sentence)
+    return "".join(kept).strip() if max(seen.values(), default=0) > SAID_AT_MOST else text
 
 
 def _decided(question: Question, reasons: Sequence[str]) -> Answer | None:

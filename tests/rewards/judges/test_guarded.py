@@ -1,6 +1,7 @@
 import asyncio
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from rewards.judges.guarded import Config, Guard, GuardedJudge, said_twice
@@ -78,6 +79,17 @@ def test_own_control_tokens_are_known():
 def test_repeated_sentences_are_said_twice():
     assert said_twice("a b. a b. A  b. c. a b.") == "a b. a b. c."
     assert said_twice("a. b. a.") == "a. b. a."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = [0.25, 0.25, 0.25, 0.25]",
+        "```\nif a:\n    return False\nif b:\n    return False\nif c:\n    return False\n```",
+    ],
+)
+def test_numbers_and_code_are_no_sentences(text):
+    assert said_twice(text) == text
 
 
 @given(st.lists(st.sampled_from(["One step.", "Another!", "Why?", "x = 1"]), max_size=12))
