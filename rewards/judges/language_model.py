@@ -114,5 +114,6 @@ class LanguageModelJudge:
         """Values `[N]` of the probabilities of each choice `[N, C]`."""
         if kind == "pair":
             worth = np.array([1.0, 0.0, 0.5])  # of "first", "second" and "same"
-            return np.asarray(probs @ worth if self.config.soft else worth[np.argmax(probs, axis=1)])
+            soft = np.minimum(probs @ worth, 1.0)  # rounding may go beyond
+            return np.asarray(soft if self.config.soft else worth[np.argmax(probs, axis=1)])
         return probs[:, 0] if self.config.soft else (probs[:, 0] > self.config.threshold).astype(np.float64)

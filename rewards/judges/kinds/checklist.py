@@ -118,7 +118,7 @@ def credit(checklist: Checklist, marks: Mapping[str, Mark], texts: Sequence[str]
     return Answer(
         Status.OK,
         min(1.0, math.fsum(scores)),
-        scores=tuple(scores),
+        scores=tuple(min(1.0, score) for score in scores),  # eleven elevenths are more, by rounding
         details={"items": items, "unproved": unproved},
     )
 

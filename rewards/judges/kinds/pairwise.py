@@ -31,7 +31,7 @@ async def prefer(desk: Desk, question: Question, ask: str, more_guide: str = "")
         NoReply: there are no probabilities.
     """
     found = dict(zip(CHOICES, await desk.choose(desk.chat(question, ask, more_guide), CHOICES), strict=True))
-    return found["A"] + 0.5 * found["tie"], max(CHOICES, key=lambda word: found[word])
+    return min(1.0, found["A"] + 0.5 * found["tie"]), max(CHOICES, key=lambda word: found[word])
 
 
 async def in_both_orders(

@@ -56,6 +56,10 @@ def test_soft_values_are_probabilities_and_ties_count_half():
     assert pair.value == pytest.approx(0.5 + 0.2 / 2)
 
 
+def test_rounding_makes_no_value_above_one():
+    assert ask(Oracle(pair=(1.0, 1e-17, 3e-16)), PAIR, soft=True)[0].value == 1.0
+
+
 def test_the_threshold_moves_hard_values():
     assert ask(Oracle(), CAPTION, threshold=0.8)[0].value == 0.0
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from rewards.annotation.contract import checked
 from rewards.judges.judge import question
 from rewards.judges.kinds.checklist import Checklist, Mark, credit
 from rewards.verdicts import Status
@@ -61,6 +62,12 @@ def test_the_value_is_the_share_of_the_weight_that_is_proved(items):
     answer = credit(checklist(rows), told, ["here is the text"])
     share = sum(weight for weight, holds in items if holds) / sum(weight for weight, _ in items)
     assert answer.value == pytest.approx(share) == pytest.approx(sum(answer.scores))
+
+
+def test_eleven_elevenths_are_one():
+    rows = [{"id": f"i{n}", "text": "x"} for n in range(11)]  # 1 / 11, eleven times, is 1.0000000000000002 in floats
+    answer = credit(checklist(rows), {f"i{n}": Mark(True, "the text") for n in range(11)}, ["here is the text"])
+    assert checked(answer).status is Status.OK and answer.scores == (1.0,)
 
 
 def test_one_item_and_one_step_is_a_binary_reward():

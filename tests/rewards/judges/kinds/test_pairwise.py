@@ -24,6 +24,11 @@ def test_a_fair_judge_is_asked_in_both_orders_and_agrees_with_itself(rubric, scr
     assert [shown_first(chat) for chat, _ in model.chosen] == ["good", "bad"] and answer.tokens == 20
 
 
+def test_probabilities_that_sum_to_a_hair_more_than_one_are_worth_no_more_than_one(rubric, scripted, ask):
+    model = scripted(lambda chat, choices: (1.0, 0.0, 1e-9) if shown_first(chat) == "good" else (0.0, 1.0, 0.0))
+    assert ask(rubric("pairwise"), model, PAIR).value == 1.0
+
+
 def test_a_judge_that_prefers_what_it_reads_first_gives_a_tie_and_its_bias_is_reported(rubric, scripted, ask):
     model = scripted(lambda chat, choices: (0.9, 0.1, 0.0))
     answer = ask(rubric("pairwise"), model, PAIR)
