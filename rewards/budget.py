@@ -167,6 +167,14 @@ class Budget:
         assert ident is not None
         return Reservation(ident, wanted)
 
+    def only_reserved(self, questions: int) -> bool:
+        """Whether so many would fit but for what is put aside: once calls under way are settled, they may."""
+        wanted = self._amount(questions, questions * self.config.tokens_a_question)
+        with transaction(self._base):
+            self._forfeit()
+            parts = zip(self._limits, self._spent(), wanted, strict=True)
+            return all(limit is None or spent + more <= limit for limit, spent, more in parts)
+
     def settle(self, reservation: Reservation, requests: int, tokens: int) -> bool:
         """Say what a call took; gives False, and changes nothing, where the reservation had ended before."""
         used = self._amount(requests, tokens)

@@ -16,6 +16,7 @@ from rewards.rates import RateLimit
 Refusal = Literal["budget", "rate"]
 
 FIRST_GUESS = 256  # tokens a question, until some answers have said what they took
+RESERVED_S = 0.05  # until it is asked again whether what was reserved has been settled
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Permits:
     def ask(self, questions: int) -> Permit | Refused:
         """Leave for a call with so many questions.
 
-        Where the budget has room for fewer only, it is refused with a wait of 0: ask for fewer.
+        Where the budget has room for fewer only, it is refused with a wait of 0: ask for fewer. Where it has none only
+        because calls under way have reserved it, that is no end of the budget, but a wait as for the rate.
         """
         reservation = None
         if self._budget is not None:
@@ -74,6 +76,8 @@ class Permits:
             if reservation is None:
                 if questions > 1:
                     return Refused("budget", 0.0)
+                if self._budget.only_reserved(1):  # not spent: most of it comes back when calls under way are settled
+                    return Refused("rate", RESERVED_S)
                 self._empty_until = self._clock() + self._look_again_s
                 return Refused("budget", self._look_again_s)
         tokens = 0

@@ -55,6 +55,15 @@ def test_what_was_never_sent_is_free_again() -> None:
     assert budget.reserve(1) is not None
 
 
+def test_what_is_only_reserved_may_come_back() -> None:
+    budget = Budget(Config(requests=3))
+    reservation = budget.reserve(2)
+    assert reservation is not None and budget.reserve(2) is None
+    assert budget.only_reserved(2) and budget.only_reserved(3) and not budget.only_reserved(4)
+    budget.settle(reservation, 2, 0)
+    assert not budget.only_reserved(2) and budget.only_reserved(1)
+
+
 def test_a_reservation_whose_owner_died_counts_as_spent() -> None:
     clock = Clock()
     budget = Budget(Config(requests=3, lease_s=60), clock=clock)

@@ -193,6 +193,13 @@ def test_a_rate_limit_makes_questions_wait_and_loses_none() -> None:
     began = time.monotonic()
     verdicts = asked(Annotator(ledger_of(batch_size=1), Scripted(), permits=Permits(rates=rates.RateLimit(config))), 20)
     assert all(v.value == 1.0 for v in verdicts) and time.monotonic() - began > 0.25
+def test_what_calls_under_way_have_reserved_is_waited_for_and_is_no_end_of_the_budget() -> None:
+    """32 questions reserve 32,768 of 33,000 tokens, and take 320: there is room for the other eight."""
+    permits = Permits(budget.Budget(budget.Config(tokens=33_000)))
+    verdicts = asked(Annotator(ledger_of(), Scripted(), permits=permits), 40)
+    assert [verdict.value for verdict in verdicts] == [1.0] * 40
+
+
 
 
 def test_the_answer_is_charged_by_what_it_took_and_a_failed_call_in_full() -> None:
