@@ -78,9 +78,10 @@ class Queue:
         return len(self._shed) + self.forgotten
 
     def __iter__(self) -> Iterator[Owed]:
-        """Everything pending: what waits for a retry first, then what is ready, the most urgent last."""
+        """Everything pending, in the order that `load` expects: what waits for a retry, then what is ready."""
         yield from self._waiting.values()
-        yield from (self._ready[place[-1]] for place in self._places)
+        places = self._places[::-1] if self._order == "oldest" else self._places
+        yield from (self._ready[place[-1]] for place in places)
 
     def shelved(self) -> Iterator[Owed]:
         """Every shed question that is remembered, the one shed first first."""

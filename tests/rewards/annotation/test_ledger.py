@@ -69,6 +69,16 @@ def test_the_newest_question_goes_first_and_the_oldest_by_choice() -> None:
         assert [q.subject for q in taken(ledger).questions] == expected
 
 
+def test_a_restart_keeps_the_order() -> None:
+    for order, expected in (("newest", ["3", "2", "1"]), ("oldest", ["1", "2", "3"])):
+        ledger, _ = make(order=order)
+        for k in (1, 2, 3):
+            ledger.ask(question(k))
+        again, _ = make(order=order)
+        again.load_state_dict(json.loads(json.dumps(ledger.state_dict())))
+        assert [q.subject for q in taken(again).questions] == expected
+
+
 def test_oni_a_caption_waiting_for_its_label_is_not_asked_again() -> None:
     ledger, _ = make()
     assert ledger.ask(question(1)) == "queued"
