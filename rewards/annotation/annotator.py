@@ -273,22 +273,34 @@ class Annotator:
         permits = [] if permit is None else [permit]
         hedging = self.hedging if permit is not None else None  # the fallback is asked once
 
+        async def one_call(leave: Permit | None) -> Reply:
+            try:
+                return await call(batch.questions)
+            except self._busy:  # this call was never begun, whatever becomes of the other one
+                if leave is not None:
+                    permits[:] = [one for one in permits if one is not leave]
+                    self._permits.release(leave)
+                raise
+
         def again() -> Awaitable[Reply] | None:
             if hedging is None or not isinstance(leave := self._permits.ask(size), Permit):
                 return None
             permits.append(leave)
             hedging.hedged += 1
-            return call(batch.questions)
+            return one_call(leave)
 
         try:
             after_s = hedging.began() if hedging else None
             reply, by_second = await first_answer(
-                lambda: call(batch.questions), self.ledger.config.deadline_s, again, after_s
+                lambda: one_call(permit), self.ledger.config.deadline_s, again, after_s
             )
             fingerprint, answers = reply
             tokens = sum(counted(answer.tokens) for answer in answers)  # else the call counts in full
-        except self._busy:
-            self._hold_back(batch, permits)
+        except self._busy as error:
+            if permits:  # of the other call, which was begun and failed
+                self._lost(batch, permits, Status.JUDGE_FAULT, f"one call failed, the other not begun: {error!r}")
+            else:
+                self._hold_back(batch)
         except (TimeoutError, asyncio.TimeoutError) as error:
             self._lost(batch, permits, Status.TIMEOUT, str(error))
         except Exception as error:  # also what is no reply at all
@@ -316,10 +328,8 @@ class Annotator:
             self._cache.put(fingerprint, [pair for pair in pairs if pair[0].subject in valued])
         self._publish(verdicts)
 
-    def _hold_back(self, batch: Batch, permits: Sequence[Permit]) -> None:
+    def _hold_back(self, batch: Batch) -> None:
         """The judge has too much to do: send less, and not at once."""
-        for one in permits:
-            self._permits.release(one)
         self.ledger.give_back(batch.id)
         self._window.busy()
         self._busy_pause_s = next_pause(self._busy_pause_s, BUSY_S, BUSY_MAX_S, self._random)

@@ -129,6 +129,45 @@ def test_the_slow_call_is_made_again_and_the_verdict_is_applied_once() -> None:
     assert len(judge.calls) == 7 and len(seen) == 6 and ledger.ledger().balanced
 
 
+@pytest.mark.parametrize(
+    ("first_dies", "attempt", "spent"),
+    [
+        (True, 2, (3, 120)),  # a question at 10 tokens, a call that died at 100, and its repetition at 10
+        (False, 1, (2, 20)),  # two questions at 10 tokens
+    ],
+)
+def test_a_second_call_that_was_never_begun_costs_nothing_and_hides_no_failure(
+    first_dies: bool, attempt: int, spent: tuple[int, int]
+) -> None:
+    calls, again = [], asyncio.Event()
+
+    async def judge(questions: tuple[Question, ...]) -> tuple[str, Sequence[Answer]]:
+        calls.append(questions)
+        if len(calls) == 2:
+            await again.wait()
+            if first_dies:
+                raise OSError("gone")
+            await asyncio.sleep(0.05)
+        elif len(calls) == 3:
+            again.set()
+            await asyncio.sleep(0.05 if first_dies else 0.0)
+            raise Busy
+        return "judge", [Answer(Status.OK, 1.0, tokens=10) for _ in questions]
+
+    account = budget.Budget(budget.Config(tokens=10_000, tokens_a_question=100))
+    hedged = hedging.Hedging(hedging.Config(warm_up=1, at_most=0.6, shortest_s=0.02))  # the second of three calls
+    annotator = Annotator(ledger_of(), judge, busy=(Busy,), hedging=hedged, permits=Permits(account))
+
+    async def go() -> Verdict:
+        async with annotator:
+            await annotator.ask(question(0), within_s=250.0)
+            return await annotator.ask(question(1), within_s=250.0)
+
+    verdict = asyncio.run(go())
+    assert (verdict.value, verdict.attempt, hedged.hedged) == (1.0, attempt, 1)
+    assert account.account().spent[:2] == spent and account.account().reserved.requests == 0
+
+
 def test_what_was_answered_in_another_run_is_not_asked_again(tmp_path: Path) -> None:
     for judged in (20, 0):
         kept, ledger, judge = cache.VerdictCache(cache.Config(file=str(tmp_path / "c.db"))), ledger_of(), Scripted()
@@ -152,6 +191,13 @@ def test_over_budget_is_null_with_that_status_and_blames_no_judge() -> None:
     assert [v.status for v in verdicts].count(Status.OVER_BUDGET) == 7
     assert all(v.value is None for v in verdicts if v.status is Status.OVER_BUDGET)
     assert ledger.ledger().failed_batches == 0 and ledger.ledger().balanced
+
+
+def test_what_calls_under_way_have_reserved_is_waited_for_and_is_no_end_of_the_budget() -> None:
+    """32 questions reserve 32,768 of 33,000 tokens, and take 320: there is room for the other eight."""
+    permits = Permits(budget.Budget(budget.Config(tokens=33_000)))
+    verdicts = asked(Annotator(ledger_of(), Scripted(), permits=permits), 40)
+    assert [verdict.value for verdict in verdicts] == [1.0] * 40
 
 
 def test_out_of_budget_a_cheaper_judge_answers_under_its_own_name() -> None:
@@ -193,13 +239,6 @@ def test_a_rate_limit_makes_questions_wait_and_loses_none() -> None:
     began = time.monotonic()
     verdicts = asked(Annotator(ledger_of(batch_size=1), Scripted(), permits=Permits(rates=rates.RateLimit(config))), 20)
     assert all(v.value == 1.0 for v in verdicts) and time.monotonic() - began > 0.25
-def test_what_calls_under_way_have_reserved_is_waited_for_and_is_no_end_of_the_budget() -> None:
-    """32 questions reserve 32,768 of 33,000 tokens, and take 320: there is room for the other eight."""
-    permits = Permits(budget.Budget(budget.Config(tokens=33_000)))
-    verdicts = asked(Annotator(ledger_of(), Scripted(), permits=permits), 40)
-    assert [verdict.value for verdict in verdicts] == [1.0] * 40
-
-
 
 
 def test_the_answer_is_charged_by_what_it_took_and_a_failed_call_in_full() -> None:
