@@ -2,6 +2,8 @@
 
     score_i = 1 - rank_i / (N - 1)
 
+A member none of whose matches has a result has no score, and N counts the others.
+
 Seeded single elimination costs 2N - 2 matches: everyone meets the first member, the anchor (N - 1 matches that give
 the seeds), then a bracket in which high seeds meet late (N - 1). It ranks nearly as well as the N (N - 1) / 2 matches
 of a round robin where matches are not too noisy ("ArenaRL: Scaling RL for Open-Ended Agents via Tournament-based
@@ -125,15 +127,17 @@ class TournamentJudge:
         if len(known) < self._rubric.quorum * played:
             cause = f"{played - len(known)} of {played} matches have no result: {matches.cause}"
             return Answer(matches.status, cause=cause[:400], details=details, **spent)
-        scores = [0.5] * len(matches.texts)
+        met = {member for match, _ in known for member in match}  # of others nothing is known, and they have no rank
+        ranked = dict.fromkeys(met, 0.5)
         if any(value != 0.5 for _, value in known):  # where all are equal, nobody is better by his place in the bracket
             place = 0
-            for level in order:
+            for level in ([member for member in level if member in met] for level in order):
                 rank = place + (len(level) - 1) / 2
                 place += len(level)
                 for member in level:
-                    scores[member] = 1.0 - rank / (len(scores) - 1)
-        return Answer(Status.OK, math.fsum(scores) / len(scores), scores=tuple(scores), details=details, **spent)
+                    ranked[member] = 1.0 - rank / (len(met) - 1)
+        scores = tuple(ranked.get(member) for member in range(len(matches.texts)))
+        return Answer(Status.OK, math.fsum(ranked.values()) / len(met), scores=scores, details=details, **spent)
 
 
 def round_of(alive: Sequence[int]) -> tuple[list[Match], list[int]]:

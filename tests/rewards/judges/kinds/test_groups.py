@@ -180,6 +180,11 @@ def test_a_match_without_a_result_goes_to_the_better_seed_and_is_counted():
     assert answer.status is Status.OK and answer.details["nulls"] == 1 and len(answer.details["matches"]) == 6
 
 
+def test_a_member_of_whose_matches_none_has_a_result_has_no_score():
+    answer = play([0.5, 0.2, 0.3, 0.4, 0.9], Matches(broken={3}), topology="anchor")  # the fourth against the first
+    assert answer.scores == pytest.approx((2 / 3, 0.0, 1 / 3, None, 1.0)) and answer.value == pytest.approx(0.5)
+
+
 def test_too_many_matches_without_a_result_leave_no_value():
     answer = play([0.9, 0.5, 0.1, 0.3], Matches(broken={1, 2, 4}))
     assert (answer.status, answer.value, answer.scores) == (Status.TIMEOUT, None, ())
