@@ -151,12 +151,13 @@ def _watch(order: Order, control: int, child: int) -> Report:
         os.kill(child, signal.SIGKILL)
     _, status, used_up = os.wait4(child, 0)
     _end_orphans()
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)  # of all whom somebody waited for, whenever they ended
     code = os.waitstatus_to_exitcode(status)
     return {
         "reason": reason or ("exit" if code >= 0 else "signal"),
         "code": code,
         "detail": "" if code >= 0 else (signal.strsignal(-code) or f"signal {-code}"),
-        "cpu_s": had or used_up.ru_utime + used_up.ru_stime,
+        "cpu_s": max(had, ended.ru_utime + ended.ru_stime),
         "waited_s": waited,
         "peak_bytes": max(peak, used_up.ru_maxrss * 1024),
     }
