@@ -377,6 +377,7 @@ class VerdictBooks:
             stored = self._stored.verdicts(COMPONENT, self.reward_version)
             known = self.annotation.verdicts
             self._remembered = {v.subject: v for v in stored if v.status is Status.OK and v.subject not in known}
+            self._concluded(self.annotation.recall_pending(self._remembered))
 
     def close(self) -> None:
         """Take in what others have left, and let go of the verdicts."""

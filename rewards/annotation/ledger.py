@@ -230,8 +230,26 @@ class AnnotationLedger:
         if owed is None:
             owed = Owed(question, policy_version, self._clock())
             self._accounts.tally.asked += 1
-        self._accounts.save(answer)
-        return self._accounts.conclude(owed, replace(answer, tokens=0), fingerprint, latency_s=0.0, cost=0.0)
+        return self._recalled(owed, answer, fingerprint)
+
+    def recall_pending(self, known: Mapping[str, Verdict]) -> list[Verdict]:
+        """Take answers that came after the checkpoint from which this ledger has just been loaded.
+
+        Args:
+            known: verdicts with a value, by subject.
+
+        Returns:
+            The verdicts on what waited or was shed, without cost.
+        """
+        pending, shed = [*self._queue], [*self._queue.shelved()]
+        verdicts = []
+        for owed in (*pending, *shed):
+            if (verdict := known.get(owed.question.subject)) is not None:
+                answer = Answer(Status.OK, verdict.value, tokens=verdict.tokens, scores=verdict.scores)
+                verdicts.append(self._recalled(owed, answer, verdict.judge_fingerprint))
+        pending, shed = ([one for one in waits if one.question.subject not in known] for waits in (pending, shed))
+        self._queue.load(pending, shed, self._queue.forgotten)
+        return verdicts
 
     def next_batch(self, at_most: int | None = None) -> Batch | None:
         """The questions to send now.
@@ -350,7 +368,7 @@ class AnnotationLedger:
             return []
         self._count_batch(failed=True)
         latency_s = self._clock() - flight.sent_at
-        answer = Answer(status, cause=cause)
+        answer = Answer(status, cause=cause.encode(errors="backslashreplace").decode())  # half characters break files
         return self._settle(((owed, answer) for owed in flight.owed), self._accounts.fingerprint, latency_s)
 
     def refuse(self, batch_id: int, status: Status, cause: str) -> list[Verdict]:
@@ -372,7 +390,7 @@ class AnnotationLedger:
         flight = self._land(batch_id)
         if flight is None:
             return []
-        answer = Answer(status, cause=cause.encode(errors="backslashreplace").decode())  # half characters break files
+        answer = Answer(status, cause=cause)
         return self._settle(((owed, answer) for owed in flight.owed), self._accounts.fingerprint, 0.0)
 
     def expire(self) -> list[Verdict]:
@@ -449,6 +467,11 @@ class AnnotationLedger:
         """Let the circuit breaker see how a batch ended."""
         self._breaker.record(failed=failed)
         self._accounts.tally.failed_batches += failed
+
+    def _recalled(self, owed: Owed, answer: Answer, fingerprint: str) -> Verdict:
+        """The verdict of an answer from before, which costs nothing."""
+        self._accounts.save(answer)
+        return self._accounts.conclude(owed, replace(answer, tokens=0), fingerprint, latency_s=0.0, cost=0.0)
 
     def _checked(self, answer: Any) -> Answer:
         return checked(answer, self.config.value_low, self.config.value_high)

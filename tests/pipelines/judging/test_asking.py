@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from envs.captions import caption_id
+from envs.trajectory import Fragment
 from pipelines.errors import UserError
 from pipelines.judging.quarantine import canary_lines, lift_quarantine, quarantined
 from pipelines.judging.served_judge import ForFallback, ServedJudge
@@ -252,3 +254,18 @@ def test_reannotation_stops_where_its_judge_fails_the_canaries_and_its_version_i
     assert entry.reward_version == outcome.version
     with pytest.raises(UserError, match="is quarantined"):
         request_switch(directory, outcome.version, least=0.0)
+
+
+def test_what_was_answered_after_the_checkpoint_counts_and_is_not_asked_again(judged, books, tmp_path):
+    made = books(judged(), tmp_path / "run")
+    ident = caption_id("It is good.")
+    made.verdicts.ask(Fragment((0, 0, 0), 0, 1, 1, {ident: "It is good."}, {ident: 1}, []))
+    batch = made.verdicts.annotation.next_batch()
+    state = made.verdicts.state_dict()
+    made.verdicts.answered(made.verdicts.annotation.complete(batch.id, [Answer(Status.OK, 1.0, tokens=10)], "rules"))
+    made.close()
+    again = books(judged(), tmp_path / "run")
+    again.verdicts.load_state_dict(state)
+    assert [(verdict.text, verdict.value) for verdict in again.verdicts.counted] == [("It is good.", 1.0)]
+    assert again.verdicts.annotation.next_batch() is None and again.verdicts.annotation.ledger().tokens == 0
+    again.close()

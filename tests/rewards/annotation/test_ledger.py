@@ -138,6 +138,14 @@ def test_oni_the_backlog_is_bounded_and_survives_a_checkpoint() -> None:
         Answer(Status.OK, None),
         Answer(Status.OK, 1.5),
         Answer(Status.OK, -0.1),
+        Answer(Status.OK, 10**400),
+        Answer(Status.OK, 1.0, scores=(10**400,)),
+        Answer(Status.OK, 1.0, tokens=-1),
+        Answer(Status.OK, 1.0, tokens=10**20),
+        Answer(Status.OK, 1.0, tokens=0.5),
+        Answer(Status.OK, 1.0, details={"x": object()}),
+        Answer(Status.OK, 1.0, details={"x": "\ud800"}),
+        Answer(Status.UNPARSEABLE, cause="\ud800"),
         Answer(Status.PENDING),
         None,
     ],
@@ -148,14 +156,6 @@ def test_an_answer_that_breaks_the_contract_is_a_judge_fault(answer: Answer) -> 
     (verdict,) = answered(ledger, taken(ledger), answer)
     assert (verdict.value, verdict.status) == (None, Status.JUDGE_FAULT)
     assert "expected" in verdict.cause
-        Answer(Status.OK, 10**400),
-        Answer(Status.OK, 1.0, scores=(10**400,)),
-        Answer(Status.OK, 1.0, tokens=-1),
-        Answer(Status.OK, 1.0, tokens=10**20),
-        Answer(Status.OK, 1.0, tokens=0.5),
-        Answer(Status.OK, 1.0, details={"x": object()}),
-        Answer(Status.OK, 1.0, details={"x": "\ud800"}),
-        Answer(Status.UNPARSEABLE, cause="\ud800"),
 
 
 def test_a_reply_of_the_wrong_length_is_a_judge_fault_of_all() -> None:
@@ -165,6 +165,13 @@ def test_a_reply_of_the_wrong_length_is_a_judge_fault_of_all() -> None:
     verdicts = ledger.complete(taken(ledger).id, [YES], "judge")
     assert [v.status for v in verdicts] == [Status.JUDGE_FAULT] * 2
     assert verdicts[0].cause == "got 1 answers to 2 questions"
+
+
+def test_a_cause_with_half_a_character_can_be_written_down() -> None:
+    ledger, _ = make(max_attempts=1)
+    ledger.ask(question(1))
+    (verdict,) = ledger.fail(taken(ledger).id, Status.JUDGE_FAULT, "got \ud800")
+    assert verdict.cause == "got \\ud800"
 
 
 def test_a_failure_whose_status_says_ok_is_refused() -> None:
@@ -177,13 +184,6 @@ def test_retries_back_off_and_then_end_in_null() -> None:
     ledger, clock = make(max_attempts=3, backoff_s=1.0, backoff_max_s=100.0, breaker_failures=100)
     ledger.ask(question(1))
     for longest in (3.0, 9.0):  # each pause is at least the shortest, and at most three times the one before
-def test_a_cause_with_half_a_character_can_be_written_down() -> None:
-    ledger, _ = make(max_attempts=1)
-    ledger.ask(question(1))
-    (verdict,) = ledger.fail(taken(ledger).id, Status.JUDGE_FAULT, "got \ud800")
-    assert verdict.cause == "got \\ud800"
-
-
         assert ledger.fail(taken(ledger).id, Status.TIMEOUT, "slow") == []
         clock.now += 1.0 - 1e-6
         assert ledger.next_batch() is None
@@ -425,3 +425,19 @@ def test_everything_asked_is_judged_in_the_end_by_a_judge_that_fails_half_of_the
                 answered(ledger, batch)
         clock.now += 1.0
     assert (ledger.ledger().ok, ledger.ledger().balanced) == (200, True)
+
+
+def test_what_was_answered_after_the_checkpoint_is_not_asked_again() -> None:
+    ledger, _ = make(batch_size=1, queue_capacity=2)
+    for k in (1, 2, 3):  # 1 is shed, 3 is with the judge, 2 waits
+        ledger.ask(question(k))
+    batch = taken(ledger)
+    state = json.loads(json.dumps(ledger.state_dict()))
+    (verdict,) = ledger.complete(batch.id, [Answer(Status.OK, 1.0, tokens=10)], "judge")
+    again, _ = make(queue_capacity=2)
+    again.load_state_dict(state)
+    (recalled,) = again.recall_pending({"3": verdict, "4": verdict})
+    assert (recalled.subject, recalled.value, recalled.judge_fingerprint) == ("3", 1.0, "judge")
+    assert [q.subject for q in taken(again).questions] == ["2"]
+    books = again.ledger()
+    assert (books.ok, books.tokens, books.tokens_saved, books.balanced) == (1, 0, 10, True)
