@@ -21,6 +21,7 @@ class Increments(Reshape):
     each turn, the likelihood of what is still to come, or the worth of stopping here.
 
     A step is NULL where v_t, v_{t−1} or q is, and where an episode that began elsewhere goes on: v_{t−1} is not here.
+    Where an episode was cut, no step is T.
 
     Sources: SIOP (log-support of the rollout's own outcome mode, q its mass; (1 − λ) q at the last turn, λ = 0.5);
     P2S (gain of path faithfulness).
@@ -82,7 +83,7 @@ class Increments(Reshape):
         first = self._transformed(start, self.before) if self.before else none.values
         gained = now - layout.before(now, first, own)
         share = np.where(weight.valid, weight.values, 0.0)
-        values = share * (gained + self.final * layout.last(own, "episode"))
+        values = share * (gained + self.final * layout.final(own))
         known = column.valid & layout.before(column.valid, start.valid, own) & layout.told(own) & weight.valid
         return Column(values.astype(np.float32), known)
 

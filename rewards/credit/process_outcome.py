@@ -17,7 +17,8 @@ class ProcessOutcome(Reshape):
 
     With step scores r and outcomes o between 0 and 1, no step of a failed episode earns more than 0 and none of a right
     one less: a step that only looks good has nothing to gain from failing. NULL where the step's score or the outcome
-    is; at the last step the outcome alone decides. What is NULL is in no deviation.
+    is; at the last step the outcome alone decides, and where an episode was cut no step is the last. What is NULL is in
+    no deviation.
 
     Source: ReNorm of PPR, Hybrid Reward Normalization (Xu et al. 2025); the formula is as recalled. That the deviation
     is the population's over the batch, and that equal values are divided by 1, is chosen here.
@@ -55,7 +56,7 @@ class ProcessOutcome(Reshape):
     def apply(self, table: Table, state: State) -> Column:
         """Calibrated rewards."""
         own, column = table.levels[self.of], table[self.of]
-        outcome, last = table.at(self.outcome, own), table.nested(self).last(own, "episode")
+        outcome, last = table.at(self.outcome, own), table.nested(self).final(own)
         known = outcome.valid & (column.valid | last)
         step = np.where(column.valid & ~last, column.values, np.float32(1.0)).astype(np.float64)
         found = np.where(known, step + np.where(outcome.valid, outcome.values, 0.0) - 1, 0.0)

@@ -21,7 +21,8 @@ class TurningPoint(Reshape):
     sign(d_t) = sign(R_T − R_t): the first one that goes where the whole went, and was followed. The first step is one
     if sign(d_1) = sign(R_T − R_1) ≠ 0.
 
-    NULL where R_T, R_0, R_t or R_{t−1} is; where only an earlier step is NULL, no trend turns.
+    NULL where R_T, R_0, R_t or R_{t−1} is, as R_T is where an episode was cut; where only an earlier step is NULL, no
+    trend turns.
 
     Source: TP-GRPO: Alleviating Sparse Rewards by Modeling Step-Wise and Long-Term Effects in Flow-Based GRPO.
 
@@ -64,7 +65,7 @@ class TurningPoint(Reshape):
         first = np.where(start.valid, start.values, 0.0).astype(np.float64)
         before = layout.before(values, first, own)
         known = column.valid & layout.before(column.valid, start.valid, own) & layout.told(own)
-        known = known & start.valid & column.valid[end]
+        known = known & start.valid & column.valid[end] & layout.ended[owner]
         change, whole, rest = values - before, values[end] - first, values[end] - values
         trend = np.where(known, np.sign(change) * np.sign(whole), 0.0)
         followed = (np.sign(change) == np.sign(rest)) & (change != 0)

@@ -20,7 +20,8 @@ class ProcessReward(Reshape):
     that step's own score. The last step earns nothing under delta, since the outcome pays it: the one before keeps its
     score, and a solution of one step earns 0.
 
-    A delta whose neighbour is NULL is NULL; the mean as η is that of the known scores of the batch.
+    A delta whose neighbour is NULL is NULL, and so is the last one where an episode was cut: its neighbour is not here.
+    The mean as η is that of the known scores of the batch.
 
     Source: On Designing Effective RL Reward at Training Time for LLM Reasoning. The paper leaves η open: a number, or
     the mean of the batch, is chosen here.
@@ -63,10 +64,10 @@ class ProcessReward(Reshape):
             scores = np.minimum(scores - eta, 0.0)
         if self.delta:
             layout = table.nested(self)
-            last = layout.last(own, "episode")
-            scores, known = np.where(last, 0.0, scores), valid | last
+            last, final = layout.last(own, "episode"), layout.final(own)
+            scores, known = np.where(final, 0.0, scores), valid | final
             scores = scores - layout.after(scores, 0.0, own)
-            valid = valid & layout.after(known, True, own)
+            valid = valid & layout.after(known, True, own) & (~last | final)
         return Column(scores.astype(np.float32), valid)
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:

@@ -140,6 +140,11 @@ class Layout:
         owner = self.owner(fine, coarse)
         return np.append(owner[1:] != owner[:-1], True)[: len(owner)]
 
+    def final(self, level: Level = "step") -> Bools:
+        """Which steps or tokens end their episode `[size(level)]`: the last ones, but where it was only cut."""
+        found: Bools = self.last(level, "episode") & self.ended[self.owner(level, "episode")]
+        return found
+
     def before(self, values: NDArray[Any], fill: Any, level: Level = "step") -> NDArray[Any]:
         """Of each step or token, the value of the one before it in its episode; `fill` at the first."""
         return np.where(self._first(level), fill, np.concatenate([values[:1], values[:-1]]))

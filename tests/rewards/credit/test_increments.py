@@ -20,10 +20,10 @@ def column(values):
     return Column(array, ~np.isnan(array))
 
 
-def gained(values, steps, prior=(0.5,), mass=(1.0,), began=None, **settings):
+def gained(values, steps, prior=(0.5,), mass=(1.0,), began=None, ended=None, **settings):
     columns = {"v": column(values), "prior": column(prior), "mass": column(mass)}
     part = part_of({"part": "increments", "of": "v", **settings})
-    found = part.apply(Table(columns, Layout.of(steps=steps, began=began), LEVELS), {})
+    found = part.apply(Table(columns, Layout.of(steps=steps, began=began, ended=ended), LEVELS), {})
     return [round(float(v), 5) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
 
@@ -54,6 +54,11 @@ def test_a_step_that_looks_back_on_what_is_not_known_is_not_known():
     assert gained([0.2, 0.3], [2], prior=[None], before="prior") == [None, 0.1]
     assert gained([0.2, 0.3], [1, 1], prior=[0.1] * 2, mass=[1, None], weight="mass") == [0.2, None]
     assert gained([0.2, 0.3, 0.5, 0.1], [2, 2], began=[True, False]) == [0.2, 0.1, None, -0.4]
+
+
+def test_what_ends_an_episode_is_not_paid_where_it_was_cut():
+    rows = {"steps": [2, 2], "began": [True, False], "ended": [False, True]}
+    assert gained([0.2, 0.3, 0.5, 0.1], **rows, final=2.0) == [0.2, 0.1, None, 1.6]
 
 
 def test_a_logarithm_of_what_is_below_0_is_refused():

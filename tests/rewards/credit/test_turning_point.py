@@ -11,10 +11,10 @@ from rewards.views.layout import Layout
 from rewards.views.part import Table
 
 
-def paid(values, start, steps, began=None, **settings):
+def paid(values, start, steps, began=None, ended=None, **settings):
     arrays = [np.array([np.nan if v is None else v for v in found]) for found in (values, start)]
     columns = {name: Column(a, ~np.isnan(a)) for name, a in zip(("v", "start"), arrays, strict=True)}
-    table = Table(columns, Layout.of(steps=steps, began=began), {"start": "episode"})
+    table = Table(columns, Layout.of(steps=steps, began=began, ended=ended), {"start": "episode"})
     found = TurningPoint(of="v", **settings).apply(table, {})
     return [round(float(v), 5) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
@@ -56,3 +56,4 @@ def test_what_hangs_on_an_unknown_end_is_unknown():
     assert paid([1, 2, None, 1], [0, 0], [3, 1]) == [None, None, None, 1]
     assert paid([1, None, 3], [0], [3]) == [pytest.approx(3), None, None]
     assert paid([1, 2], [None], [2]) == [None, None]
+    assert paid([1, 2, 1], [0, 0], [2, 1], ended=[False, True]) == [None, None, 1]  # where it was cut, R_T is not here

@@ -16,8 +16,8 @@ def column(*values):
     return Column(np.array([np.nan if v is None else v for v in values]), np.array([v is not None for v in values]))
 
 
-def paid(scores, steps, **settings):
-    table = Table({"p": column(*scores)}, Layout.of(steps=steps))
+def paid(scores, steps, ended=None, began=None, **settings):
+    table = Table({"p": column(*scores)}, Layout.of(steps=steps, ended=ended, began=began))
     found = ProcessReward(of="p", **settings).apply(table, {})
     return [round(float(v), 6) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
@@ -46,6 +46,11 @@ def test_a_difference_to_what_is_not_known_is_not_known():
     assert paid((0.9, None, 0.7, 0.2), [4], clip=None) == [None, None, 0.7, 0]
     assert paid((0.9, 0.5, None), [3], clip=None) == [0.4, 0.5, None]
     assert paid((0.2, None, 0.6), [3], clip="mean", delta=False) == [-0.2, None, 0]
+
+
+def test_where_an_episode_was_cut_the_last_difference_is_not_known_and_no_score_is_paid_whole():
+    rows = {"steps": [2, 2], "ended": [False, True], "began": [True, False]}
+    assert paid((0.9, 0.8, 0.7, 0.6), **rows, clip=None) == [0.1, None, 0.7, 0]
 
 
 def test_settings_that_do_nothing_are_refused():
