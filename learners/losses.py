@@ -14,6 +14,9 @@ from torch import Tensor
 # exp(20) is 5e8: far beyond every clip, and the products of such ratios stay finite in float32.
 _LOG_RATIO_BOUND = 20.0
 
+ROUNDING = 1e-6
+"""Deviation of float32 numbers, as a share of their mean, that is put down to rounding: they are equal."""
+
 
 def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
     """sum(weight · values) / sum(weight), a scalar; 0 where no step counts.
@@ -44,16 +47,17 @@ def normalised(
     weight: Tensor | None = None,
     mean: Callable[[Tensor, Tensor | None], Tensor] = weighted_mean,
 ) -> Tensor:
-    """Advantages of mean 0 and deviation 1 over the steps that count, same shape.
+    """Advantages of mean 0 and deviation 1 over the steps that count, same shape; where all are equal they are 0.
 
     Args:
         advantage: A, of any shape.
         weight: how much each step counts.
         mean: over these steps, or over those of other processes too.
     """
-    centred = advantage - mean(advantage, weight)
+    middle = mean(advantage, weight)
+    centred = advantage - middle
     deviation = mean(centred.square(), weight).sqrt()
-    return centred / (deviation + 1e-5)
+    return torch.where(deviation <= ROUNDING * middle.abs(), 0.0, centred / (deviation + 1e-5))
 
 
 def probability_ratio(target_logprob: Tensor, behaviour_logprob: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ import math
 import torch
 from torch import Tensor
 
+from learners.losses import ROUNDING
+
 
 def flow_mean(
     x: Tensor,
@@ -88,7 +90,7 @@ def dual_advantage(
     """Advantage of each step `[N, T]`: of its own score, and of the outcome, each normalised within groups.
 
     Scores of states are compared with those of the same step in the group. The sum of both with one clipped ratio is
-    the sum of both losses wherever no ratio is clipped.
+    the sum of both losses wherever no ratio is clipped. Equals have no advantage.
 
     Source: Euphonium's dual-reward GRPO (weights 1 and 1).
 
@@ -110,6 +112,6 @@ def dual_advantage(
     count = torch.bincount(groups).clamp_min(1).to(both)[:, None]
     zeros = both.new_zeros(len(count), both.shape[1])
     mean = (zeros.index_add(0, groups, both) / count)[groups]
-    variance = (zeros.index_add(0, groups, (both - mean).square()) / count)[groups]
-    normal = (both - mean) / (variance.sqrt() + 1e-6)
+    deviation = (zeros.index_add(0, groups, (both - mean).square()) / count)[groups].sqrt()
+    normal = torch.where(deviation <= ROUNDING * mean.abs(), 0.0, (both - mean) / (deviation + 1e-6))
     return weights[0] * normal[:, :-1] + weights[1] * normal[:, -1:]

@@ -32,6 +32,7 @@ from learners.language.token_batch import TokenBatch
 from learners.language.token_returns import Returns, rewards_less_divergence, token_returns
 from learners.language.value_loss import value_losses
 from learners.language.world import ALONE, World
+from learners.losses import ROUNDING
 from learners.weights import fitting_state
 
 
@@ -241,8 +242,10 @@ class LanguageLearner(Student[TokenScores]):
         advantages = found.advantages
         if returns.normalise:
             share = coefficients(weights, batch.sequence, Aggregation(by="token"), self._world.sum)
-            centred = advantages - self._world.sum(aggregate(advantages, share))
-            advantages = centred / (self._world.sum(aggregate(centred.square(), share)).sqrt() + 1e-8)
+            mean = self._world.sum(aggregate(advantages, share))
+            centred = advantages - mean
+            deviation = self._world.sum(aggregate(centred.square(), share)).sqrt()
+            advantages = torch.where(deviation <= ROUNDING * mean.abs(), 0.0, centred / (deviation + 1e-8))
         return batch.with_streams(advantages=advantages, targets=found.targets)
 
     def _deal(self, sequences: int) -> list[Tensor] | list[None]:

@@ -26,7 +26,8 @@ class Returns(BaseModel):
         estimator: generalised advantages, or V-trace, which weighs what an older policy has sampled.
         rho_bar: V-trace: bound of the weights that set the fixed point.
         c_bar: V-trace: bound of the weights that set how far errors travel back.
-        normalise: whether advantages are brought to mean 0 and deviation 1 over the tokens of a batch.
+        normalise: whether advantages are brought to mean 0 and deviation 1 over the tokens of a batch; where all are
+            equal they are 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -127,3 +127,11 @@ def test_normalised_advantages_have_mean_zero_and_deviation_one_where_they_count
     values = normalised(torch.tensor([1.0, 2.0, 6.0, 1e9]), weight)[:3]
     assert values.mean().item() == pytest.approx(0, abs=1e-6)
     assert values.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_equal_advantages_are_0_whatever_rounding_makes_of_their_mean_and_what_is_not_finite_stays():
+    # 100.1 · 3 is rounded, and a third of it is another number than 100.1.
+    equals = torch.tensor([100.1] * 3 + [7.0])
+    assert normalised(equals, torch.tensor([0.3, 0.3, 0.4, 0.0]))[:3].tolist() == [0, 0, 0]
+    assert normalised(torch.zeros(3)).tolist() == [0, 0, 0]
+    assert normalised(torch.tensor([1.0, math.nan])).isnan().all()

@@ -66,3 +66,9 @@ def test_both_advantages_are_normal_within_groups_and_add_up():
     assert torch.allclose(found, wanted, atol=1e-4)
     with pytest.raises(ValueError, match=r"expected \[N, T\]"):
         dual_advantage(outcome, outcome, groups)
+
+
+def test_equals_of_a_group_have_no_advantage_whatever_rounding_makes_of_their_mean():
+    scores = torch.tensor([100.1] * 7 + [1.0, 3.0])
+    found = dual_advantage(scores[:, None], scores, torch.tensor([0] * 7 + [1, 1]))
+    assert found[:7].tolist() == [[0.0]] * 7 and found[7:, 0].tolist() == pytest.approx([-2, 2], abs=1e-4)

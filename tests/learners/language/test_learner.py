@@ -230,6 +230,15 @@ def test_rewards_without_a_critic_are_rewards_to_go(make_model, make_batch):
         LanguageLearner(make_model()).update(make_batch())
 
 
+def test_equal_rewards_give_no_advantage_and_no_gradient(make_model, make_batch):
+    # Ten tokens share 0.1 each, and ten of these are not 1: what is left of the mean is rounding.
+    batch = make_batch(lengths=(5, 5, 6), rewards=[1.0] * 3)
+    learner = LanguageLearner(make_model(), Config())
+    assert learner._prepared(batch).streams["advantages"][batch.loss_mask].tolist() == [0.0] * 10
+    found, metrics = gradient(make_model(), batch)
+    assert metrics["mean_advantage"] == 0 and not found.any()
+
+
 def test_a_loss_that_is_not_finite_changes_nothing_is_counted_and_named(make_model, make_batch):
     batch = make_batch(advantages=[1.0, math.inf, 1.0, 1.0])
     learner = LanguageLearner(make_model(), Config(max_skipped=3, micro_batch_tokens=14))
