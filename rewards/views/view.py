@@ -38,7 +38,8 @@ class ViewResult:
     Attributes:
         reward: `[N]`, always finite; 0 where its weight is 0, and nobody may look at it there.
         weight: `[N]`, 1.0, or 0.0 where the reward is NULL and the step is excluded from the loss.
-        contributions: `[N]` by component; summed in their order they are exactly `reward` where the weight is 1.
+        contributions: `[N]` by component; summed in their order they are exactly `reward` where the weight is 1. Of a
+            reward that is not a plain weighted sum, or that a later part has rewritten, it is `reward` alone.
         null_counts: by component, how often it was NULL after shaping.
         advantage: NULL where it is not known; None where the view ends at the reward.
         streams: every other column that the view writes and does not read again.
@@ -261,9 +262,11 @@ class RewardView:
             for k, part in enumerate(self.config.parts):
                 if learn:
                     self._states[k] = part.update(table, self._states[k])
-                if part.output == REWARD and type(part) is WeightedSum:  # what is made of one has other terms
-                    contributions = part.contributions(table)
-                    null_counts = {name: int((~table[name].valid).sum()) for name in part.inputs}
+                if part.output == REWARD:
+                    contributions, null_counts = {}, {}
+                    if type(part) is WeightedSum:  # what is made of one has other terms
+                        contributions = part.contributions(table)
+                        null_counts = {name: int((~table[name].valid).sum()) for name in part.inputs}
                 self._write(table, k, part)
         reward = table[REWARD]
         values = np.where(reward.valid, reward.values, np.float32(0.0))

@@ -184,3 +184,14 @@ def test_a_clip_owns_what_it_cuts_off_and_an_explanation_says_so():
     found = clipped.explain({"a": column(5, 1, 0, 0, 0, 0), "b": column(1, 1, 0, 0, 0, 0)}, 0, NESTED)
     assert found.contributions == {"a": 10.0, "clip": -6.0, "b": 1.0} and found.reward == 5.0
     assert found.advantage == 8.0 and found.to_advantage == {"a": 12.0, "clip": -6.0, "b": 2.0}
+
+
+def test_of_a_reward_that_is_rewritten_after_the_sum_the_contributions_are_the_reward_itself():
+    summed = {"part": "weighted_sum", "coefficients": {"a": 2, "b": 1}}
+    columns = {"a": column(5, 1, 0, 0, None, 0), "b": column(1, 1, 0, 0, 0, 0)}
+    clipped = view(summed, {"part": "clip", "of": "reward", "low": 0, "high": 4}).apply(columns, NESTED)
+    assert {name: values.tolist() for name, values in clipped.contributions.items()} == {"reward": [4, 3, 0, 0, 0, 0]}
+    assert clipped.null_counts == {"reward": 1}
+    of_episodes = view(summed, {"part": "reduce", "of": "reward", "by": "mean"}).apply(columns, NESTED)
+    assert of_episodes.reward.shape == (3,)
+    assert of_episodes.contributions["reward"].tolist() == of_episodes.reward.tolist()

@@ -7,6 +7,8 @@ from pipelines.trust.watching import Watch, check_gold, of_answers, of_episodes
 from rewards.aggregation.weighted_sum import WeightedSum
 from rewards.columns import Column
 from rewards.monitors.suite import Config
+from rewards.shaping.reduce import Reduce
+from rewards.views.layout import Layout
 from rewards.views.view import Config as ViewConfig
 from rewards.views.view import RewardView
 
@@ -87,6 +89,16 @@ def test_of_answers_what_is_held_out_is_compared_with_what_pays():
     assert (told.proxy, told.gold, told.length) == (1.0, 1.0, 10.0) and np.isfinite(told.proxy_spread)
     assert told.components == {"judge": 1.0}  # NULL throughout: no component, and none that pays 0
     assert of_answers(seen, columns, ("judge",), "", {}).gold is None
+
+
+def test_a_reward_of_turns_that_is_reduced_to_answers_is_watched_as_a_whole():
+    parts = (
+        WeightedSum(coefficients={"judge": 2.0, "form": 1.0}),
+        Reduce(of="reward", over="episode", by="sum"),
+    )
+    columns = {"judge": Column.full([1.0, 0.0, 1.0]), "form": Column.full([0.0, 1.0, 1.0])}
+    seen = RewardView(ViewConfig(name="v", parts=parts)).apply(columns, Layout.of(steps=[2, 1]))
+    assert (told := of_answers(seen, columns, ("judge", "form"), "", {})).proxy == 3.0 and told.components == {}
 
 
 def test_a_state_that_cannot_be_read_leaves_nothing_behind(books, small, tmp_path):
