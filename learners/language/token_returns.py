@@ -77,6 +77,8 @@ def token_returns(
     Raises:
         ValueError: V-trace without log-probabilities.
     """
+    if not bool(loss_mask.any()):
+        return Estimate(torch.zeros_like(rewards), torch.zeros_like(rewards))
     sequence = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
     own_lengths = torch.bincount(sequence[loss_mask], minlength=len(lengths))
     discount = torch.full_like(rewards, config.gamma)

@@ -132,8 +132,9 @@ def test_the_first_step_is_on_policy_and_says_how_far_the_engine_is(make_model, 
     assert learner.update(batch)["policy_lag_mean"] == 1
 
 
-def test_a_batch_without_a_token_of_the_policys_own_moves_nothing_and_has_no_lag(make_model, make_batch):
-    batch = make_batch(lengths=(2, 2), advantages=[1.0, -1.0])
+@pytest.mark.parametrize("given", ["advantages", "rewards"])
+def test_a_batch_without_a_token_of_the_policys_own_moves_nothing_and_has_no_lag(make_model, make_batch, given):
+    batch = make_batch(lengths=(2, 2), **{given: [1.0, -1.0]})
     learner = LanguageLearner(make_model(), Config())
     before = learner.weights()
     metrics = learner.update(batch)
