@@ -20,7 +20,8 @@ class GroupRelative(Reshape):
     """A = (r − baseline) / scale, among those of a group, or of the batch, whose reward is known.
 
     Who has no reward is in no baseline and no scale, and its advantage is NULL: a judge that failed said nothing. So is
-    that of a group with fewer than `least` known rewards. In a group of equals it is exactly 0.
+    that of a group with fewer than `least` known rewards, which is in no scale either. In a group of equals it is
+    exactly 0.
 
     Attributes:
         baseline: the group's mean; the mean of its other members (RLOO, Ahmadian et al. 2024); the batch's; or none.
@@ -107,13 +108,13 @@ class GroupRelative(Reshape):
         """Advantages, of the level of the rewards."""
         group, known, valid = self._groups(table)
         apart = self._apart(table[self.of].values.astype(np.float64), known, group)
-        return Column((apart / self._divisor(apart, known, group)).astype(np.float32), valid)
+        return Column((apart / self._divisor(apart, valid, group)).astype(np.float32), valid)
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """Each term less its own baseline, over the scale of the whole."""
-        group, known, _ = self._groups(table)
+        group, known, valid = self._groups(table)
         apart = self._apart(table[self.of].values.astype(np.float64), known, group)
-        divisor = self._divisor(apart, known, group)
+        divisor = self._divisor(apart, valid, group)
         return {name: self._apart(values, known, group) / divisor for name, values in terms[self.of].items()}
 
     def formula(self, term: str) -> str:

@@ -34,6 +34,12 @@ def test_by_hand():
     assert advantages("dr_grpo", 1, None, None, 5, None, 7) == [None, None, None, -1, None, 1]
 
 
+def test_who_has_no_rival_is_in_no_deviation_of_the_batch():
+    layout = Layout.of(steps=[1] * 10, group=[0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    found = advantages("reinforce_pp_baseline", 0, 1, *[1, None] * 4, layout=layout)
+    assert found == [-0.70711, 0.70711, *[None] * 8]
+
+
 def test_of_steps_all_steps_of_a_group_are_rivals():
     layout = Layout.of(steps=[2, 1], group=[0, 0])
     part = GroupRelative(of="r", scale="none")
