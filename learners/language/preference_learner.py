@@ -98,9 +98,9 @@ class PreferenceLearner(Student[TokenScores]):
         baseline = torch.zeros((), device=self.steps.device)
         if config.loss not in WITHOUT_REFERENCE:
             batch = self.reference.told(batch)
-        if config.loss == "kto":
-            baseline = self._baseline(batch)
         weights = batch.facts.get("weights", torch.ones_like(batch.lengths, dtype=torch.float32))[:: self.unit]
+        if config.loss == "kto":
+            baseline = self._baseline(batch, weights)
         total = world.sum(weights.sum())
         if not bool(total > 0):  # not even Adam's momentum may move the policy
             return {**self._finished(None), "pairs": 0.0}
@@ -172,13 +172,19 @@ class PreferenceLearner(Student[TokenScores]):
         }
         return torch.where(share > 0, losses * share, 0.0).sum(), told
 
-    def _baseline(self, batch: TokenBatch) -> Tensor:
-        """KTO's z: the mean log-ratio of answers behind prompts that they do not belong to, not below 0."""
+    def _baseline(self, batch: TokenBatch, weights: Tensor) -> Tensor:
+        """KTO's z: the mean log-ratio of answers behind prompts that they do not belong to, not below 0.
+
+        Prompts and answers of weight 0 are not in it; with none left, as of a single answer, it is 0.
+        """
         swapped = mismatched(batch)
         own = self.steps.passes.tokens(swapped, lambda scores: (scores.log_probs,))[0]
         apart = per_sequence(swapped, own - self.reference.log_probs(swapped))[0]
-        total = self.steps.world.sum(torch.stack([apart.sum(), torch.ones_like(apart).sum()]))
-        return (total[0] / total[1]).clamp(min=0)
+        order = torch.tensor(preferences.mismatched_order(len(apart)), device=apart.device)
+        foreign = order != torch.arange(len(apart), device=apart.device)
+        counted = apart[foreign & (weights > 0) & (weights[order] > 0)]
+        total = self.steps.world.sum(torch.stack([counted.sum(), torch.ones_like(counted).sum()]))
+        return (total[0] / total[1].clamp(min=1)).clamp(min=0)
 
     def _score(self, layout: Layout, batch: TokenBatch, run: nn.Module) -> TokenScores:
         return self.scorer.score(layout, batch.token_ids, batch.loss_mask, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -96,6 +97,25 @@ def test_liked_answers_become_likelier_and_others_less_so(make_model, make_batch
     assert metrics[-1]["accuracy"] == 1 and metrics[0]["baseline"] == pytest.approx(0, abs=1e-5)
     with pytest.raises(ValueError, match="without labels"):
         learner.update(make_batch())
+
+
+def test_the_baseline_of_liked_answers_is_of_those_that_count_behind_prompts_of_others(make_model, make_batch):
+    batch = make_batch(facts={"labels": [1.0, 0, 1, 0], "weights": [1.0, 1, 0, 1]})
+    ids = batch.token_ids.clone()
+    ids[14:21] = 1 + ids[14:21] % 23  # all of the third, which counts nothing
+    other = dataclasses.replace(batch, token_ids=ids)
+
+    def baselines(*batches):
+        """Of a policy and its reference, and the other way round: below 0 they would all be 0."""
+        config = preference_learner.Config(loss="kto")
+        return [
+            [PreferenceLearner(make_model(a), config, make_model(b)).update(one)["baseline"] for one in batches]
+            for a, b in ((0, 1), (1, 0))
+        ]
+
+    found = baselines(batch, other)
+    assert all(one == pytest.approx(another, rel=1e-4) for one, another in found) and max(map(max, found)) > 0
+    assert baselines(batch.select(torch.tensor([0]))) == [[0], [0]]
 
 
 def test_mismatched_answers_stand_behind_other_prompts():
