@@ -251,6 +251,9 @@ class Appo:
                 clipped = ratio > config.rho_bar
             else:
                 clipped = (ratio > 1 + config.clip) | (ratio < 1 / (1 + config.clip))
+            spread = vs.var(correction=0)
+            rounding = 1e-12 * (vs.square().mean() + value.square().mean())
+            explained = 1 - (vs - value).var(correction=0) / spread
             means = torch.stack(
                 [
                     loss,
@@ -260,7 +263,7 @@ class Appo:
                     # KL(mu || pi) by an estimate that is never negative (Schulman 2020): mean(ratio - 1 - log ratio).
                     weighted_mean(ratio - 1 - ratio.log(), batch.weight),
                     weighted_mean(clipped.float(), batch.weight),
-                    1 - (vs - value).var(correction=0) / vs.var(correction=0),
+                    torch.where(spread > rounding, explained, math.nan),
                     (value if self._scale is None else self._scale.returns(value)).mean(),
                 ]
             )

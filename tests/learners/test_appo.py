@@ -232,6 +232,13 @@ def test_metrics_of_the_first_update_on_policy(random):
     assert metrics["skipped_updates"] == 0
 
 
+@pytest.mark.parametrize("paid", [0.0, 0.1])
+def test_of_returns_that_do_not_vary_no_variance_is_explained(random, paid):
+    # Each step is a row that ends: its return is its reward, but for rounding of r - V + V.
+    batch = batch_of(Tiny(), random, lengths=(1,) * 9)
+    assert math.isnan(Appo(Tiny()).update(replace(batch, reward=torch.full((9,), paid)))["explained_variance"])
+
+
 def test_the_loss_is_that_of_rows_taken_one_by_one(random):
     # Nothing leaks from row to row: without normalisation, losses are means over steps.
     batch = batch_of(Tiny(), random)
