@@ -19,9 +19,10 @@ def comprehension(log_probs: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         log_probs: of the tokens of the right answer, after the teacher's reasoning `[..., T]`.
-        mask: which tokens are of the answer `[..., T]`; 0 where there is none.
+        mask: which tokens are of the answer `[..., T]`; 0 where there is none, and what stands there changes nothing.
     """
     weights = mask.to(log_probs.dtype)
+    log_probs = torch.where(mask.bool(), log_probs, 0.0)
     return (log_probs.exp().clamp(0, 1) * weights).sum(-1) / weights.sum(-1).clamp(min=1)
 
 

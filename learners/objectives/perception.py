@@ -44,7 +44,7 @@ def perception_loss(
     Args:
         seen: log-probabilities of the sampled tokens given the full observation `[B, T]`.
         masked: given the masked one `[B, T]`.
-        mask: which tokens count `[B, T]`.
+        mask: which tokens count `[B, T]`; what stands elsewhere, −∞ too, changes nothing.
         gamma: γ.
         entropy: η₁.
         masked_entropy: η₂.
@@ -59,6 +59,7 @@ def perception_loss(
             f"got gamma={gamma}, entropy={entropy}, masked_entropy={masked_entropy}; expected none below 0"
         )
     weights = mask.to(seen.dtype)
+    seen, masked = torch.where(mask.bool(), seen, 0.0), torch.where(mask.bool(), masked, 0.0)
     number = weights.sum(-1).clamp(min=1)
 
     def mean(values: Tensor) -> Tensor:

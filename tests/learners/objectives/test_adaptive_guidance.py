@@ -18,6 +18,10 @@ def test_a_group_with_any_right_answer_is_left_alone_and_a_helpless_one_hears_wh
 def test_comprehension_is_a_mean_of_probabilities():
     found = comprehension(torch.tensor([[0.5, 0.25, 0.01]]).log(), torch.tensor([[1, 1, 0]]))
     assert found.item() == pytest.approx(0.375)
+    logs = torch.tensor([[0.5, torch.nan]]).log().requires_grad_()
+    masked = comprehension(logs, torch.tensor([[1, 0]]))
+    masked.sum().backward()
+    assert masked.item() == pytest.approx(0.5) and logs.grad.tolist() == [[pytest.approx(0.5), 0]]
 
 
 def test_what_is_least_likely_is_moved_most():

@@ -29,6 +29,16 @@ def test_the_estimate_is_the_divergence_in_expectation():
     assert (p * each).sum().item() == pytest.approx((p * (p / q).log()).sum().item(), rel=1e-5)
 
 
+def test_what_stands_where_the_mask_is_0_changes_neither_loss_nor_gradient():
+    infinite = torch.tensor([[-1.0, -torch.inf]])
+    seen, masked = infinite.clone().requires_grad_(), (infinite - 1).requires_grad_()
+    found = perception_loss(seen, masked, torch.tensor([[1, 0]]), 0.5, 0.1, 0.2)
+    assert found.loss.item() == pytest.approx(-0.5 * 0.367879 + 0.1 * 1.0 + 0.2 * 2.0, rel=1e-5)
+    found.loss.sum().backward()
+    assert seen.grad.isfinite().all() and masked.grad.isfinite().all()
+    assert seen.grad[0, 0] != 0 and seen.grad[0, 1] == masked.grad[0, 1] == 0
+
+
 def test_a_share_of_an_observation_is_hidden():
     shown = torch.arange(1, 2001).reshape(10, 200)
     generator = torch.Generator().manual_seed(0)
