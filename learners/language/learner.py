@@ -101,6 +101,13 @@ class LanguageLearner(Student[TokenScores]):
                 "got corrections with anchor='behaviour'; expected anchor='proximal': measured from the sampler, the "
                 "ratio is the whole importance weight already"
             )
+        weighed = config.anchor == "behaviour" or any(one.how != "reject" for one in config.corrections)
+        if config.returns.estimator == "vtrace" and not weighed:
+            raise ValueError(
+                "got returns.estimator='vtrace' with anchor='proximal' and no correction that weighs; expected "
+                f"corrections=(Correction(high={config.returns.rho_bar:g}),), or anchor='behaviour': V-trace's policy "
+                "gradient is weighted by how likely the learner is to do what the sampler did"
+            )
         self.scorer = token_scorer(model, config, value_head, config.temperature)
         super().__init__(model, self.scorer, self._score, config, world=world, wrap=wrap)
         self.reference = Reference(reference, self.scorer, config, world)

@@ -23,7 +23,8 @@ class Returns(BaseModel):
     Attributes:
         gamma: discount of one token.
         lambda_: trades bias (0) for variance (1).
-        estimator: generalised advantages, or V-trace, which weighs what an older policy has sampled.
+        estimator: generalised advantages, or V-trace, which weighs what an older policy has sampled: the learner then
+            needs `corrections` that weigh the policy gradient alike, or anchor `behaviour`.
         rho_bar: V-trace: bound of the weights that set the fixed point.
         c_bar: V-trace: bound of the weights that set how far errors travel back.
         normalise: whether advantages are brought to mean 0 and deviation 1 over the tokens of a batch; where all are

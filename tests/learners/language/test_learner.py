@@ -175,6 +175,19 @@ def test_decoupled_ppo_is_ppo_of_the_whole_ratio_where_nothing_is_clipped(make_m
         )
 
 
+def test_vtrace_of_an_older_policy_needs_its_policy_gradient_weighted_too(make_model, make_batch):
+    returns = Returns(estimator="vtrace", normalise=False)
+    for corrections in ((), (Correction(how="reject"),)):
+        with pytest.raises(ValueError, match=r"expected corrections=\(Correction\(high=1\),\)"):
+            LanguageLearner(make_model(), Config(returns=returns, corrections=corrections))
+    batch = make_batch(rewards=[1.0, -1.0, None, 0.5])
+    unbounded = Returns(estimator="vtrace", normalise=False, rho_bar=1e9)
+    wide = PolicyLoss(bound=Clip(low=1, high=100))
+    coupled, _ = gradient(make_model(), batch, loss=wide, returns=unbounded, anchor="behaviour")
+    decoupled, _ = gradient(make_model(), batch, loss=wide, returns=unbounded, corrections=(Correction(high=None),))
+    torch.testing.assert_close(coupled, decoupled, atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3", "forward", "reverse", "js"])
 def test_at_the_reference_there_is_no_divergence_and_it_grows_when_the_policy_leaves(make_model, make_batch, estimator):
     batch = make_batch(advantages=[1.0, -1.0, 1.0, -1.0])
