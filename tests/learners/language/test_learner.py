@@ -191,7 +191,7 @@ def test_vtrace_of_an_older_policy_needs_its_policy_gradient_weighted_too(make_m
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3", "forward", "reverse", "js"])
 def test_at_the_reference_there_is_no_divergence_and_it_grows_when_the_policy_leaves(make_model, make_batch, estimator):
     batch = make_batch(advantages=[1.0, -1.0, 1.0, -1.0])
-    kl = Kl(estimator=estimator, coefficient=0.1)
+    kl = Kl(estimator=estimator, coefficient=0.1, weighted=estimator == "k1")
     learner = LanguageLearner(make_model(), Config(learning_rate=1e-2, kl=kl), reference=make_model())
     first = [learner.update(batch)["kl"] for _ in range(4)]
     assert first[0] == pytest.approx(0, abs=1e-6) and abs(first[-1]) > 1e-5
@@ -216,6 +216,8 @@ def test_a_price_without_a_reference_is_refused_or_measured_from_the_sampler(mak
         LanguageLearner(make_model(), Config(), reference=make_model(vocab_size=30))
     with pytest.raises(ValueError, match="a whole distribution needs the model itself"):
         Kl(estimator="js", where="reward")
+    with pytest.raises(ValueError, match="expected weighted=True, or estimator='k2' or 'k3'"):
+        Kl(estimator="k1")
 
 
 def test_ppo_learns_values_and_pays_for_divergence_in_the_reward(make_model, make_batch):
