@@ -26,7 +26,7 @@ class Path(NamedTuple):
     Attributes:
         states: `[N, steps + 1, …]`; the first is the noise, the last the sample.
         log_probs: of the steps with noise `[N, W]`.
-        window: numbers of those steps.
+        window: numbers of those steps, rising.
         guided: what guidance moved their means by `[N, W, …]`.
         eta: size of the noise.
     """
@@ -62,11 +62,13 @@ def sample(
         generator: of the noise on the way; None: torch's own.
 
     Raises:
-        ValueError: no step.
+        ValueError: no step, or a window of steps that there are not.
     """
     if steps < 1:
         raise ValueError(f"got {steps} steps; expected at least 1")
-    window = (range(steps) if window is None else window) if eta else ()
+    if strange := [k for k in window or () if k not in range(steps)]:
+        raise ValueError(f"got a window with {strange} of {steps} steps; expected numbers from 0 to {steps - 1}")
+    window = tuple(k for k in range(steps) if window is None or k in window) if eta else ()
     states, log_probs, guided = [start], [], []
     for k in range(steps):
         sigma, after = 1 - k / steps, 1 - (k + 1) / steps

@@ -43,6 +43,14 @@ def test_the_field_that_sampled_gives_the_same_densities_again_guided_or_not():
         assert torch.allclose(path_log_probs(to_a_point, path), path.log_probs, atol=1e-5)
 
 
+def test_a_window_in_any_order_is_that_of_its_steps_and_one_of_no_steps_is_refused():
+    path = seeded(eta=0.5, window=[2, 0])
+    assert path.window == (0, 2)
+    assert torch.allclose(path_log_probs(to_a_point, path), path.log_probs, atol=1e-5)
+    with pytest.raises(ValueError, match=r"got a window with \[-1, 4\] of 4 steps; expected numbers from 0 to 3"):
+        seeded(eta=0.5, window=[-1, 2, 4])
+
+
 def test_guidance_of_no_strength_changes_nothing_and_the_guided_velocity_takes_the_guided_step():
     def guide(x, sigma):
         return torch.stack([x[:, 1], -x[:, 0]], 1)
