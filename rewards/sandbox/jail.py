@@ -131,13 +131,15 @@ def _watch(order: Order, control: int, child: int) -> Report:
     poller.register(handle, select.POLLIN)
     poller.register(control, select.POLLIN)
     reason: Literal["deadline", "memory", "processes", "released"] | None = None
-    peak = 0
+    peak, waited = 0, 0.0
+    had: dict[str, float] = {}
     while reason is None:
         ready = {descriptor for descriptor, _ in poller.poll(POLL_S * 1000)}
         if handle in ready:
             break
         used, count = _usage(child)
         peak = max(peak, used)
+        waited = _processor(child, had)
         if control in ready:
             reason = "released"
         elif time.monotonic() > deadline:
@@ -146,7 +148,6 @@ def _watch(order: Order, control: int, child: int) -> Report:
             reason = "memory"
         elif count > order["processes"] + order["overhead"]:
             reason = "processes"
-    had, waited = _processor(child) if reason else (0.0, 0.0)
     if reason:
         os.kill(child, signal.SIGKILL)
     _, status, used_up = os.wait4(child, 0)
@@ -157,8 +158,8 @@ def _watch(order: Order, control: int, child: int) -> Report:
         "reason": reason or ("exit" if code >= 0 else "signal"),
         "code": code,
         "detail": "" if code >= 0 else (signal.strsignal(-code) or f"signal {-code}"),
-        "cpu_s": max(had, ended.ru_utime + ended.ru_stime),
-        "waited_s": waited,
+        "cpu_s": max(sum(had.values()), ended.ru_utime + ended.ru_stime),
+        "waited_s": waited if reason else 0.0,
         "peak_bytes": max(peak, used_up.ru_maxrss * 1024),
     }
 
@@ -176,18 +177,21 @@ def _usage(child: int) -> tuple[int, int]:
     return used, count
 
 
-def _processor(child: int) -> tuple[float, float]:
-    """Seconds that a child with all its descendants was on a processor, and ready but waiting for one."""
-    had = waited = 0.0
+def _processor(child: int, had: dict[str, float]) -> float:
+    """Seconds that a child with all its descendants was ready and waiting for a processor.
+
+    `had` is told what each task had of one: a task may end, and where nobody needs to wait for it, unheard.
+    """
+    waited = 0.0
     for process in _family(child):
         try:
             for task in os.listdir(f"/proc/{process}/task"):
                 with open(f"/proc/{process}/task/{task}/schedstat", "rb") as file:
                     on, off, _ = map(int, file.read().split())
-                had, waited = had + on / 1e9, waited + off / 1e9
+                had[task], waited = max(had.get(task, 0.0), on / 1e9), waited + off / 1e9
         except (OSError, ValueError):  # it has ended since, or the kernel does not count
             continue
-    return had, waited
+    return waited
 
 
 def _family(process: int) -> list[int]:
