@@ -38,7 +38,7 @@ check: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -q tests/house
 
 unit: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest -q -n auto -m "not (cluster or chaos or learning or attacks or slow)" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not (cluster or chaos or learning or attacks or slow)" $(ARGS)
 
 learning: $(VENV)/.ready-dev
 	@$(BIN)/python -m pytest -q -m learning $(ARGS)

@@ -46,15 +46,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the fast tests first, so that a mistake shows in seconds; the order within a stage stays.
+    """Put the fast tests first, so that a mistake shows in seconds; within a stage those that may take longest.
 
-    Tests with Ray may take longer than pytest's own timeout, where they do not say it themselves.
+    What takes minutes and comes last keeps one worker busy while the others have nothing left to do. Tests with Ray may
+    take longer than pytest's own timeout, where they do not say it themselves.
     """
 
-    def stage(item: pytest.Item) -> int:
-        return max((k for k, marker in enumerate(STAGES, start=1) if item.get_closest_marker(marker)), default=0)
+    def order(item: pytest.Item) -> tuple[int, float]:
+        stage = max((k for k, marker in enumerate(STAGES, start=1) if item.get_closest_marker(marker)), default=0)
+        limit = item.get_closest_marker("timeout")
+        return stage, -float(limit.args[0]) if limit else 0.0
 
-    items.sort(key=stage)
+    items.sort(key=order)
     for item in items:
         with_ray = item.get_closest_marker("cluster") or item.get_closest_marker("chaos")
         if with_ray and not item.get_closest_marker("timeout"):
