@@ -110,7 +110,13 @@ def read_index(path: Path = INDEX) -> list[Method]:
         UserError: the index has not its form.
     """
     try:
-        found = [Method.model_validate(entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+        # As `safe_load`, but by libyaml where PyYAML has it: the index is long, and read at each call of the command.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text(encoding="utf-8"))
+        try:
+            entries = loader.get_single_data()
+        finally:
+            loader.dispose()
+        found = [Method.model_validate(entry) for entry in entries]
     except (OSError, ValidationError, yaml.YAMLError, TypeError) as error:
         raise UserError(f"{path} cannot be read as an index of methods: {error}") from None
     numbers = [method.n for method in found]
