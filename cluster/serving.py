@@ -22,6 +22,8 @@ from cluster.placement import MIB, Place
 from cluster.session import SERVE
 
 LOG = logging.getLogger(__name__)
+STARTS = 3  # tries to start an application, where Serve itself is stopped, or started by another run, meanwhile
+AGAIN_S = 2.0  # between them: a controller that was told to stop lives on for about a second, and takes nothing
 
 
 class Config(BaseModel):
@@ -219,13 +221,10 @@ def serving(
         logging_config={"log_level": "ERROR", "enable_access_log": False},
         **scaling,
     )(Replica)
-    serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
     try:
         try:
             bound = deployment.bind(factory, method, config.hang_s, what, place_of_logs())
-            target = serve.RunTarget(bound, name=name, route_prefix=None)
-            handle = serve.run_many([target], wait_for_applications_running=False)[0]
-            _wait_until_running(name, config.start_timeout_s)
+            handle = _started(serve.RunTarget(bound, name=name, route_prefix=None), config.start_timeout_s)
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise ServiceUnavailable(f"the {what} did not start: {lines[-1][:300]}") from error
@@ -243,6 +242,33 @@ def serving(
             LOG.warning("the %s was not seen to end: %s", what, " ".join(str(error).split())[:300])
 
 
+class _ServeEnded(ConnectionError):
+    """Serve was stopped while an application began: it was another run's, whose application was the last till then."""
+
+
+def _started(target: Any, timeout_s: float) -> Any:
+    """Start an application and wait until it is healthy; once more where Serve was stopped meanwhile, by another run.
+
+    Raises:
+        RuntimeError, TimeoutError, _ServeEnded: see `_wait_until_running`.
+    """
+    from ray import serve
+    from ray.exceptions import ActorAlreadyExistsError, RayActorError
+
+    for left in reversed(range(STARTS)):
+        try:
+            serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR", "enable_access_log": False})
+            handle = serve.run_many([target], wait_for_applications_running=False)[0]
+            _wait_until_running(target.name, timeout_s)
+            return handle
+        except (_ServeEnded, RayActorError, ActorAlreadyExistsError) as error:
+            if not left:
+                raise
+            time.sleep(AGAIN_S)
+            LOG.warning("Serve ended while %s began, and is started again: %s", target.name, error)
+    raise AssertionError("not reached")
+
+
 def _where(place: Place) -> dict[str, Any]:
     """Of a place what Serve does not take from its own settings."""
     options: dict[str, Any] = {"resources": dict(place.resources)} if place.resources else {}
@@ -257,16 +283,19 @@ def _wait_until_running(name: str, timeout_s: float) -> None:
     Raises:
         RuntimeError: Serve has given the application up; the message is the error of its replica.
         TimeoutError: it is still not running after `timeout_s`.
+        _ServeEnded: Serve knows nothing of it.
     """
     from ray import serve
 
     deadline = time.monotonic() + timeout_s
     while True:
         found = serve.status().applications.get(name)
-        state = found.status.value if found else "not known to Serve"
-        if found and state == "RUNNING":
+        if found is None:  # from the moment in which it was told of the application it has known it
+            raise _ServeEnded("Serve was stopped, by another run that has ended: start this one again")
+        state = found.status.value
+        if state == "RUNNING":
             return
-        said = [text for text in (_messages(found) if found else []) if text.strip()]
+        said = [text for text in _messages(found) if text.strip()]
         if state == "DEPLOY_FAILED":
             raise RuntimeError(said[-1] if said else state)
         if time.monotonic() > deadline:

@@ -13,7 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
+from ray import get, get_actor
+from ray.exceptions import RayActorError
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
+import cluster.serving
 from cluster.serving import Config, Replica, Service, ServiceOverloaded, ServiceUnavailable, serving
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
@@ -100,6 +104,26 @@ def test_too_many_calls_are_refused_at_once_and_the_others_answered(ray: None, t
     assert refused and "wait already" in str(refused[0])
     assert len(refused) + sum(isinstance(one, int) for one in found) == 12
     assert isinstance(refused[0], ServiceUnavailable)
+
+
+@pytest.mark.cluster
+def test_an_application_begins_although_another_run_stops_serve_meanwhile(
+    ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, seen = cluster.serving._wait_until_running, []
+
+    def stopped_meanwhile(name: str, timeout_s: float) -> None:
+        seen.append(name)
+        if len(seen) == 1:  # by its controller alone, as from another process: this one hears nothing of it
+            controller = get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+            with suppress(RayActorError):
+                get(controller.graceful_shutdown.remote(), timeout=PATIENCE_S)
+        wait(name, timeout_s)
+
+    monkeypatch.setattr("cluster.serving._wait_until_running", stopped_meanwhile)
+    with serving("sleeper", Sleeper, "answer", Config(cpus=0.1)) as service:
+        assert isinstance(asyncio.run(service.ask(0.0)), int)
+    assert len(seen) == 2 and seen[0] == seen[1]
 
 
 @pytest.mark.cluster
