@@ -113,11 +113,14 @@ class Monitors:
         self._best: float | None = None  # the highest gold that any answer had; None: nobody said yet
         levels = ("dominance", "length", "entropy", "saturation", "collapse")
         self._levels = {name: Level(1.0, config.patience, config.warm_up) for name in levels}
+        self._updates = 0
+        self._told: dict[str, int] = {}  # updates when each monitor alarmed last
 
     def observe(self, seen: Observation) -> list[Alarm]:
         """Take in what an update showed; gives the alarms that it brings about."""
         if not self.config.enabled:
             return []
+        self._updates += 1
         drifts, alarms = self._drifts, list[Alarm]()
         if seen.gold_high is not None:
             self._best = seen.gold_high if self._best is None else max(self._best, seen.gold_high)
@@ -140,7 +143,14 @@ class Monitors:
         for monitor, ratio, message in self._ratios(seen):
             if self._levels[monitor].observe(ratio) and ratio is not None:
                 alarms.append(self._alarm(monitor, "level", ratio, 1.0, f"{message}: {ratio:.3g} of the limit"))
-        return alarms
+        return [alarm for alarm in alarms if self._is_news(alarm)]
+
+    def _is_news(self, alarm: Alarm) -> bool:
+        """Whether an alarm is told: one that warns is told again when the run is twice as old, or nobody would read."""
+        if alarm.action == "warn" and self._updates < 2 * self._told.get(alarm.monitor, 0):
+            return False
+        self._told[alarm.monitor] = self._updates
+        return True
 
     def _gold_fell(self, seen: Observation) -> bool:
         return seen.gold is not None and self._drifts["gold"].z(seen.gold) < 0
@@ -188,6 +198,8 @@ class Monitors:
         return {
             "version": STATE_VERSION,
             "best": self._best,
+            "updates": self._updates,
+            "told": dict(self._told),
             "drifts": {name: one.state_dict() for name, one in self._drifts.items()},
             "levels": {name: one.state_dict() for name, one in self._levels.items()},
         }
@@ -201,6 +213,7 @@ class Monitors:
         if state.get("version") != STATE_VERSION:
             raise ValueError(f"got monitors of state version {state.get('version')}; expected {STATE_VERSION}")
         self._best = None if state["best"] is None else float(state["best"])
+        self._updates, self._told = int(state.get("updates", 0)), dict(state.get("told", {}))
         for name, saved in state["drifts"].items():
             self._drifts[name].load_state_dict(saved)
         for name, saved in state["levels"].items():

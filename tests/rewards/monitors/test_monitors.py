@@ -99,10 +99,18 @@ def test_a_task_whose_best_gold_is_not_positive_is_solved_all_the_same():
     assert "saturation" in {alarm.monitor for alarm in run([*early, *[hacked] * 30])}
 
 
+def updates_that_alarm(until, **settings):
+    monitors = Monitors(Config(warm_up=4, patience=1, **settings))
+    return [k for k in range(1, until) if monitors.observe(Observation(length=10.0 if k < 5 else 90.0))]
+
+
 def test_levels_with_a_reference_count_from_twice_the_warm_up_on():
-    monitors = Monitors(Config(warm_up=4, patience=1))
-    alarmed = [bool(monitors.observe(Observation(length=10.0 if k < 5 else 90.0))) for k in range(1, 10)]
-    assert alarmed == [False] * 7 + [True] * 2
+    assert updates_that_alarm(9) == [8]
+
+
+def test_what_lasts_warns_again_once_the_run_is_twice_as_old_and_does_what_it_is_to_do_each_time():
+    assert updates_that_alarm(40) == [8, 16, 32]
+    assert updates_that_alarm(12, action="stop") == [8, 9, 10, 11]
 
 
 def test_actions_are_those_of_the_config():
