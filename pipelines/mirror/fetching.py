@@ -133,7 +133,7 @@ def _fetch(place: Remote, standing: Standing, runs: Path, root: Path) -> None:
         directory = RunDirectory(folder)
         if not directory.config.is_file() or not checkpoint.numbers(directory.checkpoints):
             raise TornMirror(f"{manifest.path} names no config.yaml with a checkpoint")
-        write_own(directory, Own(standing.ident, claim.generation, claim.nonce))
+        write_own(directory, Own(standing.ident, claim.generation, claim.nonce, manifest.path))
         folder.chmod(0o777 & ~_umask())
         os.rename(folder, root)
     finally:

@@ -19,17 +19,21 @@ class Own(NamedTuple):
         ident: of its mirror.
         generation: that it has claimed, or that it was fetched from.
         nonce: of that claim.
+        manifest: that it was fetched from; empty: it has claimed, and is what the mirror is made from.
     """
 
     ident: str
     generation: int
     nonce: str
+    manifest: str = ""
 
     def is_newest(self, standing: Standing) -> bool:
-        """Whether nobody else has gone on with the run since."""
+        """Whether nobody has gone on with the run since: another machine, or the one it was fetched from."""
         if standing.claim is None or standing.claim.generation < self.generation:
             return True
-        return (standing.claim.generation, standing.claim.nonce) == (self.generation, self.nonce)
+        if (standing.claim.generation, standing.claim.nonce) != (self.generation, self.nonce):
+            return False
+        return not self.manifest or (standing.manifest is not None and standing.manifest.path == self.manifest)
 
 
 def read_own(directory: RunDirectory) -> Own | None:
@@ -41,7 +45,8 @@ def read_own(directory: RunDirectory) -> Own | None:
     path = directory.root / FILE
     try:
         found = json.loads(path.read_text())
-        return Own(str(found["ident"]), int(found["generation"]), str(found["nonce"]))
+        whose = str(found["ident"]), int(found["generation"]), str(found["nonce"])
+        return Own(*whose, str(found.get("manifest", "")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -25,7 +25,8 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 IDENT = re.compile(r"[0-9a-f]{32}")
 NUMBER = re.compile(r"\d{9}")
 NAME = re.compile(r"(\d{9})-(\d{9})")
-PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,200}")
+# Of a path: anything that stays where it is. Rubrics and models keep the names that their users gave them.
+PART = re.compile(r"[^./\\~\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]{0,200}")
 NOT_MIRRORED = ("storage.json",)  # what belongs to one machine's copy
 
 

@@ -22,6 +22,7 @@ from pipelines.run_directory import expanded
 
 CALL_S = 60.0  # for a call that moves little
 BYTES_PER_S = 100_000  # slower than this, a file counts as stuck
+STUCK = 8  # calls that have not come back, each in a thread: no more are made until one does, however often it is tried
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "obs", "r2"}
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # what pyproject.toml has an extra for
 USER = re.compile(r"//[^/@\s]+@")
@@ -69,6 +70,7 @@ class Remote:
                 "s3://bucket/runs"
             ) from None
         self._root = root.rstrip("/")
+        self._behind: set[object] = set()  # a mark of each call that is under way, of all folders below
         inner = self._files
         while hasattr(inner, "fs"):
             inner = inner.fs
@@ -246,8 +248,19 @@ class Remote:
             FileNotFoundError: it was to read a file that is not there.
             StorageFailed: anything else.
         """
+        if len(self._behind) >= STUCK:
+            raise StorageFailed(f"{what}: {STUCK} calls before it have not come back")
+        mark = object()
+
+        def counted() -> Answer:
+            try:
+                return call()
+            finally:
+                self._behind.discard(mark)
+
+        self._behind.add(mark)
         try:
-            return within(seconds, call)
+            return within(seconds, counted)
         except FileNotFoundError as error:
             if what.startswith("read"):
                 raise

@@ -316,3 +316,27 @@ def test_links_and_hidden_files_stay_where_they_are(begun, mirrored, tmp_path):
     names = look(Remote(uri) / "mine").manifest.files
     assert "config.yaml" in names and not {"link.txt", ".hidden", "storage.json", ".lock"} & set(names)
     assert json.loads((here.root / "storage.json").read_text())["generation"] == 1
+
+
+def test_a_copy_fetched_while_its_run_went_on_makes_way_and_is_not_gone_on_with(uri, begun, tmp_path):
+    here, there = begun(), tmp_path / "other machine"
+    mirror = open_mirror(uri, here)
+    take(mirror)
+    until(lambda: mirror.snapshots == 1)
+    assert bring(there, "mine", uri, print) and not bring(there, "mine", uri, print)
+    checkpoint.save(here.checkpoints, 7, {"value": 7})
+    assert mirror.close() is None
+    copy = type(here)(there / "mine")
+    with pytest.raises(UserError, match="has gone on with this run"):
+        open_mirror(uri, copy)
+    assert bring(there, "mine", uri, print) and checkpoint.numbers(copy.checkpoints)[-1] == 7
+
+
+def test_files_keep_the_names_that_their_users_gave_them(uri, begun, mirrored, tmp_path):
+    here = begun()
+    odd = here.root / "models" / "judge-1" / "Höflich (mit Regeln).yaml"
+    odd.parent.mkdir(parents=True)
+    odd.write_text("id: polite")
+    mirrored(uri, here)
+    assert bring(tmp_path / "other machine", "mine", uri, print)
+    assert tree_of(type(here)(tmp_path / "other machine" / "mine")) == tree_of(here)

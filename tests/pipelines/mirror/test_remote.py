@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -84,3 +85,22 @@ def test_what_arrives_short_is_seen(tmp_path, monkeypatch):
     monkeypatch.setattr(place._files, "put_file", lambda source, to: put(short, to), raising=False)
     with pytest.raises(StorageFailed, match="0 of 5 bytes have arrived"):
         place.send(tmp_path / "file", "x", 5)
+
+
+def test_a_storage_that_hangs_holds_a_few_threads_however_often_it_is_tried(tmp_path, monkeypatch):
+    remote, back = Remote(str(tmp_path)), threading.Event()
+    monkeypatch.setattr(module, "CALL_S", 0.01)
+    monkeypatch.setattr(remote._files, "ls", lambda *args, **kwargs: back.wait(60.0) and [])
+    before = threading.active_count()
+    for _ in range(3 * module.STUCK):
+        with pytest.raises(StorageFailed):
+            (remote / "run").sizes("claims")
+    assert threading.active_count() - before <= module.STUCK
+    with pytest.raises(StorageFailed, match="8 calls before it have not come back"):
+        remote.sizes("claims")
+    back.set()
+    deadline = time.monotonic() + 60
+    while remote._behind and time.monotonic() < deadline:
+        time.sleep(0.01)
+    monkeypatch.setattr(module, "CALL_S", 60.0)
+    assert remote.sizes("claims") == {}
