@@ -102,9 +102,9 @@ class ReplayShard:
         LOG.info("draw", extra={"draw": number, "trajectories": [ident(fragment.key) for fragment in fragments]})
         return (fragments, self.standing()), tuple(self._replay.sample_rows(sample))
 
-    def rewind(self, number: int) -> int:
-        """The learner goes on from a checkpoint in which all draws below `number` are; how many it will see again."""
-        return self._replay.rewind(number)
+    def rewind(self, number: int) -> tuple[int, int]:
+        """The learner goes on from a checkpoint in which all draws below `number` are; see `rewound`."""
+        return rewound(self._replay, number)
 
     def release(self, number: int) -> None:
         """Draws below `number` are in a checkpoint: they will not be asked for again."""
@@ -134,3 +134,19 @@ class ReplayShard:
     def close(self) -> None:
         """Write what is left to write, and let others have the directory."""
         self._replay.close()
+
+
+def rewound(replay: Replay, number: int) -> tuple[int, int]:
+    """Let a learner go on from a checkpoint in which all draws below `number` are.
+
+    Returns:
+        The draw that it goes on with, and how many it will see again. The first is later than `number` where those
+        between were released: what was learnt from them is in a newer checkpoint alone, which cannot be read.
+    """
+    begin = max(number, replay.released)
+    return begin, replay.rewind(begin)
+
+
+def passed_over(draws: int) -> str:
+    """What is said where a run goes on from an older checkpoint than its newest."""
+    return f"{draws} batches were learnt from in a newer checkpoint alone, which cannot be read: passed over"

@@ -370,6 +370,11 @@ class Replay:
         for batch in batches:
             yield Inserted(state.key(batch), int(state.batches["version"][batch]), self._shelf.metas[batch])
 
+    def unreleased(self) -> Iterator[Inserted]:
+        """The inserts of samples that were given, and may be given again."""
+        for number in range(self._state.released, self._state.next_sample):
+            yield from self.inserts(self._sample(number))
+
     # Books ----------------------------------------------------------------------------------------------------------
 
     def ledger(self) -> ReplayLedger:

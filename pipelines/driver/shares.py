@@ -120,10 +120,17 @@ class Shares:
         """
         return [await self.call(index, method, *args) for index in range(len(self.roles))]
 
-    async def rewind(self) -> None:
-        """The run goes on from a checkpoint: what was drawn after it is drawn again."""
+    async def rewind(self) -> int:
+        """The run goes on from a checkpoint: what was drawn after it is drawn again.
+
+        Returns:
+            How many draws are passed over: they were released, and learnt from in a newer checkpoint alone.
+        """
         frontier = self.draws.frontier
-        self.draws.expect_again([await self.call(index, "rewind", number) for index, number in enumerate(frontier)])
+        found = [await self.call(index, "rewind", number) for index, number in enumerate(frontier)]
+        self.draws.frontier = [begin for begin, _ in found]
+        self.draws.expect_again([again for _, again in found])
+        return sum(self.draws.frontier) - sum(frontier)
 
     async def books(self) -> tuple[ReplayLedger, ...]:
         """The books of each.

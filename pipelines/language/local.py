@@ -19,6 +19,7 @@ from pipelines.language.rewards import annotate
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard
+from pipelines.replay_shard import passed_over
 
 
 def run_local(run: LanguageRun, restored: Restored | None) -> None:
@@ -31,8 +32,11 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
     experiment = run.experiment
     learner = LearnerRole(experiment, run.model, None if restored is None else restored.roles["learner"])
     shard = LanguageShard(experiment, run.directory.shard(0))
-    draw = 0 if restored is None else restored.frontier[0]
-    behind = shard.rewind(draw) > 0
+    saved = 0 if restored is None else restored.frontier[0]
+    draw, again = shard.rewind(saved)
+    if draw > saved:
+        run.note("passed over", passed_over(draw - saved))
+    behind = again > 0
     epoch = shard.standing().epoch + 1
     engines = [EngineRole(experiment, run.model, actor, epoch) for actor in range(experiment.engines.count)]
     loop = asyncio.new_event_loop()

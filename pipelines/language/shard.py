@@ -25,7 +25,7 @@ from learners.replay.ledger import ReplayLedger
 from learners.replay.replay import Replay
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, of_groups, together
-from pipelines.replay_shard import LET_GO_S, Standing
+from pipelines.replay_shard import LET_GO_S, Standing, rewound
 
 LOG = logging.getLogger(__name__)
 OLDER = 1e4  # by how much the priority of a group rises with each version that it is behind
@@ -66,6 +66,8 @@ class LanguageShard:
                     raise
                 time.sleep(0.1)
         self._judged: dict[str, int] = {}  # version by first row, of what can be drawn
+        # First rows of what was drawn before this process began: it is drawn again by its number alone.
+        self._drawn = {GroupReport.from_plain(insert.meta).row_ids[0] for insert in self._replay.unreleased()}
         # Whoever goes on says anew what has been judged: a crash may have come between storing and holding back.
         self._prioritise([r.row_ids[0] for r in self.reports()], 0.0)
 
@@ -93,8 +95,9 @@ class LanguageShard:
 
     def judged(self, reports: Sequence[GroupReport]) -> Standing:
         """Groups have all their verdicts, NULL ones included: they can be drawn."""
-        self._judged |= {report.row_ids[0]: report.policy_version for report in reports}
-        self._prioritise([report.row_ids[0] for report in reports], 1.0)
+        new = {report.row_ids[0]: report.policy_version for report in reports if report.row_ids[0] not in self._drawn}
+        self._judged |= new
+        self._prioritise(list(new), 1.0)
         return self.standing()
 
     def draw(
@@ -122,9 +125,9 @@ class LanguageShard:
         # As one batch they travel as one thing; each group's own would be packed and unpacked by itself.
         return (reports, self.standing()), [together(rows)] if rows else []
 
-    def rewind(self, number: int) -> int:
-        """The learner goes on from a checkpoint in which all draws below `number` are; how many it will see again."""
-        return self._replay.rewind(number)
+    def rewind(self, number: int) -> tuple[int, int]:
+        """The learner goes on from a checkpoint in which all draws below `number` are; see `rewound`."""
+        return rewound(self._replay, number)
 
     def release(self, number: int) -> None:
         """Draws below `number` are in a checkpoint: they will not be asked for again."""

@@ -16,7 +16,7 @@ import pytest
 import typer
 import yaml
 
-from pipelines import cli, run_directory
+from pipelines import checkpoint, cli, run_directory
 from pipelines.errors import Unfinished
 from pipelines.experiment import Experiment
 from pipelines.run_directory import RunDirectory
@@ -399,6 +399,17 @@ def finished(guerdon, tmp_path):
 
 def contents(directory):
     return {p: p.read_bytes() for p in directory.root.rglob("*") if p.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_whose_newest_checkpoints_are_corrupt_goes_on_from_the_one_before_and_says_what_it_passes_over(
+    guerdon, finished
+):
+    assert guerdon("train", "resume=last", "frames=300", "checkpoint.every_s=0.001")[0] == 0
+    for number in checkpoint.numbers(finished.checkpoints)[-2:]:  # of its last update, and of its end
+        (finished.checkpoints / f"{number:09d}" / "tree.json").write_bytes(b"x")
+    assert guerdon("train", "resume=last", "frames=480")[0] == 0
+    assert "learnt from in a newer checkpoint alone" in finished.events.read_text()
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from pipelines.replay_shard import Standing
 class Share:
     """A share that dies at the calls with these numbers, and counts what it stored."""
 
-    def __init__(self, dies=()):
-        self.dies, self.calls, self.stored = set(dies), [], []
+    def __init__(self, dies=(), released=0):
+        self.dies, self.calls, self.stored, self.released = set(dies), [], [], released
 
     async def call(self, method, *args, returns=1):
         self.calls.append((method, *args))
@@ -22,7 +22,7 @@ class Share:
         if method == "insert":
             self.stored.append(args[0])
             return "ack", Standing(len(self.stored), 0, 0, 4)
-        return {"rewind": 2}.get(method, method)
+        return (max(args[0], self.released), 2) if method == "rewind" else method
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_has_been_dropped_is_told_as_it_grows_and_not_what_was_dropped_befo
 def test_a_run_goes_on_at_its_frontier_and_frees_what_came_before_it(dropped):
     roles = [Share(), Share(dies={0})]
     shares = Shares(roles, (10, 20), dropped.append)
-    asyncio.run(shares.rewind())
+    assert asyncio.run(shares.rewind()) == 0
     assert shares.draws.pending == 4 and shares.next(1) == 0, "two of each, in turns"
     for _ in range(3):
         shares.draws.drawn(shares.next(1))
@@ -68,6 +68,12 @@ def test_a_run_goes_on_at_its_frontier_and_frees_what_came_before_it(dropped):
     assert shares.draws.save() == [12, 21]
     asyncio.run(shares.release())
     assert roles[0].calls[-1] == ("release", 12) and roles[1].calls[-1] == ("release", 21)
+
+
+def test_what_was_released_since_an_older_checkpoint_is_passed_over_and_said(dropped):
+    shares = Shares([Share(released=13), Share()], (10, 20), dropped.append)
+    assert asyncio.run(shares.rewind()) == 3
+    assert shares.draws.frontier == [13, 20] and shares.draws.pending == 4 and shares.draws.number(0) == 13
 
 
 def test_closing_goes_on_past_one_that_dies_of_it(dropped):

@@ -71,3 +71,22 @@ def test_rows_that_are_not_those_of_their_groups_are_refused(shard):
     own = [member(0, number) for number in range(4)]
     with pytest.raises(ValueError, match="got 3 rows of 1 groups; expected 4"):
         shard.insert([report_of(0, own, 0.0)], to_batch(own[:3]))
+
+
+def test_what_was_drawn_before_it_began_again_is_drawn_again_by_its_number_and_does_not_wait(shard, tmp_path):
+    groups = [[member(group, number) for number in range(4)] for group in range(3)]
+    reports = [report_of(number, own, 0.0) for number, own in enumerate(groups)]
+    shard.insert(reports, to_batch([row for own in groups for row in own]))
+    assert shard.judged(reports).waiting == 3
+    (drawn, _), batches = shard.draw(0, 0)
+    shard.close()  # as a process that was killed: nothing was released
+    again = LanguageShard(small(prompts=2, group_size=4), tmp_path)
+    try:
+        assert again.rewind(0) == (0, 1) and len(again.reports()) == 3
+        assert again.judged(again.reports()).waiting == 1, "the two that are drawn again are not there to be drawn anew"
+        (repeated, standing), rows = again.draw(0, 0)
+        assert repeated == drawn and rows[0].equals(batches[0]) and standing.waiting == 1
+        again.release(1)
+        assert again.standing().waiting == 1
+    finally:
+        again.close()
