@@ -24,6 +24,7 @@ LATE_S = 1.0  # no call is suspected sooner
 LATE_TIMES = 4.0  # nor before it has taken so many times what the slowest group of its reward took
 LATE_SHARE = 0.25  # of the deadline: when the first call of a reward is suspected, of which no time is known
 STARTS = 3  # tries to start a process
+LOOK_S = 0.5  # how often it is asked whether there is room for it
 
 
 class _Asked(NamedTuple):
@@ -101,9 +102,8 @@ class RewardPool:
     def _staff(self) -> None:
         """Have as many processes as are wanted; those that are too many end by themselves when they are idle."""
         for number in range(self.wanted + min(self._suspects, HIRED) if self._elastic else 0):
-            if number not in self._lanes or self._lanes[number].done():
-                if number in self._lanes:
-                    self._lanes.pop(number).result()
+            lane = self._lanes.get(number)
+            if lane is None or (lane.done() and lane.exception() is None):  # what ended it for good is for `check`
                 worker = self._workers[number] = self._workers.get(number) or self._hire(number)
                 worker.start()
                 self._lanes[number] = asyncio.create_task(self._work(worker, number))
@@ -120,6 +120,9 @@ class RewardPool:
                 worker.epoch += 1
                 return
             if worker.epoch != epoch:
+                if worker.room is not None and not worker.room.reservation.placed:
+                    await asyncio.sleep(LOOK_S)  # nobody waits for it: the others work
+                    continue
                 await _ready(worker)
                 epoch = worker.epoch
             if not (batch := self._next()):
@@ -132,7 +135,11 @@ class RewardPool:
                 done, _ = await asyncio.wait([call], timeout=self._patience_s(worker, batch))
                 if not done:
                     self._suspect(batch)
-                    await call
+                    try:
+                        await call
+                    finally:
+                        self._suspects -= 1
+                        self._news.set()  # those that are too many hear of it
             finally:
                 self._busy -= len(batch)
                 call.cancel()

@@ -227,7 +227,8 @@ class LanguageRun:
     def evaluation_due(self) -> bool:
         """Whether it is time to look at the test split."""
         every = self.experiment.evaluate_every
-        return bool(every) and self.status.updates % every == 0 and self.status.updates > self.status.evaluated_at
+        # By the interval and not by the update: who looks may be at something else when it comes.
+        return bool(every) and self.status.updates // every > self.status.evaluated_at // every
 
     def report(self, force: bool = False) -> bool:
         """Show the state of the run, and write it down, if it is time; gives whether it was."""

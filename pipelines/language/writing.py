@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -128,8 +127,10 @@ class Writing:
 
     async def look(self) -> None:
         """See how well the policy does on the test split."""
-        with suppress(RoleLost):  # it is looked at again after the next update
+        try:
             self._books.looked(await self.engines[0].call("succeed", await self._ground.delivery.with_call(0)))
+        except RoleLost:  # it is looked at again
+            self._ground.delivery.lost(0)
 
     async def _rollout(self, index: int, count: int) -> tuple[list[GroupReport], Any] | None:
         """One call of one engine; None, and counted as lost, where it died. Its groups are played again."""

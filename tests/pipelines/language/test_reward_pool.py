@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ class Worker:
     """Answers at once with what is in the column, hangs where that is None, until it is killed."""
 
     killed: asyncio.Event
+    room = None
 
     def __init__(self, number):
         self.number, self.epoch, self.deadline_s = number, 0, 0.1
@@ -117,5 +119,58 @@ def test_a_process_that_cannot_be_started_ends_the_run_with_its_cause():
             for _ in range(1000):
                 pool.check()
                 await asyncio.sleep(0.01)
+        asking = asyncio.ensure_future(pool.ask("plain", {"value": [1]}))
+        await asyncio.sleep(0.02)
+        assert not asking.done(), "it would be taken for a fault of the reward"
+        with pytest.raises(RoleFailing, match="ImportError"):
+            pool.check()
+        asking.cancel()
 
     with_pool(1, body, Broken)
+
+
+def test_who_was_hired_leaves_once_nothing_hangs():
+    workers = []
+
+    class Hanging(Worker):
+        killed = asyncio.Event()
+
+        def __init__(self, number):
+            super().__init__(number)
+            workers.append(self)
+
+    async def body(pool):
+        asked = asyncio.ensure_future(pool.ask("plain", {"value": [None]}))
+        while len(workers) < 2:
+            await asyncio.sleep(0.01)
+        Hanging.killed.set()
+        with pytest.raises(TimeoutError):
+            await asked
+        while not workers[1].stopped:
+            await asyncio.sleep(0.01)
+        (answer,) = await pool.ask("plain", {"value": [1]})
+        assert answer.value == 1 and not workers[0].stopped
+
+    with_pool(1, body, Hanging)
+
+
+def test_a_process_without_room_is_waited_for_by_nobody(monkeypatch):
+    monkeypatch.setattr(reward_pool, "LOOK_S", 0.01)
+
+    class Placed(Worker):
+        def __init__(self, number):
+            super().__init__(number)
+            self.room = SimpleNamespace(reservation=SimpleNamespace(placed=number == 0))
+
+        async def call(self, method, *args):
+            assert self.room.reservation.placed, f"{method} of a process that has no room"
+            return await super().call(method, *args)
+
+    async def body(pool):
+        found = await asyncio.gather(*(pool.ask("plain", {"value": [k]}) for k in range(3)))
+        await asyncio.sleep(0.05)
+        pool.check()
+        return found
+
+    found, workers = with_pool(2, body, Placed)
+    assert [answer.value for (answer,) in found] == [0, 1, 2] and not workers[1].calls

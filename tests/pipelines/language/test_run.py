@@ -98,3 +98,19 @@ def test_minutes_of_a_language_run_count_from_its_first_group_and_not_from_what_
     assert not books.done
     now[0] = 110.0
     assert books.done
+
+
+def test_a_look_that_comes_late_is_due_until_it_is_taken(books):
+    books.experiment = books.experiment.model_copy(update={"evaluate_every": 5})
+
+    def due(updates):
+        books.status.updates = updates
+        return books.evaluation_due
+
+    assert due(0)
+    books.status.evaluated_at = 0
+    assert not due(4) and due(5) and due(6), "whoever looks was at something else at 5"
+    books.status.evaluated_at = 6
+    assert not due(6) and not due(9) and due(10)
+    books.experiment = books.experiment.model_copy(update={"evaluate_every": 0})
+    assert not due(15)
