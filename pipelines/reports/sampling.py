@@ -67,7 +67,8 @@ def sample_rewards(directory: RunDirectory, stage: RewardStage) -> Sample | None
     Raises:
         OSError, ValueError: what is stored cannot be read.
     """
-    most = ROWS if stage.novelty is None else ROWS_OBSERVED
+    bare = stage.novelty is None and not stage.config.observed  # it reads no observations
+    most = ROWS if bare else ROWS_OBSERVED
     pieces: list[tuple[float, pa.RecordBatch]] = []
     stores = [open_store(path) for path in directory.shards()]
     try:
@@ -80,7 +81,7 @@ def sample_rewards(directory: RunDirectory, stage: RewardStage) -> Sample | None
         before = dict(zip(map(id, (s for _, s in places)), np.cumsum([0, *(s.rows for _, s in places)]), strict=False))
         for store, stored in chosen:
             batch = store.read(stored.position)
-            if stage.novelty is None:
+            if bare:
                 batch = batch.select([name for name in batch.schema.names if not name.startswith(OBSERVATION)])
             rows = np.unique(np.linspace(0, stored.rows - 1, min(each, stored.rows)).astype(int))
             pieces.append((float(before[id(stored)]) / total, batch.take(pa.array(rows))))

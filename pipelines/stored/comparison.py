@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from envs.trajectory import unragged
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, RewardConfig
-from pipelines.reward_stage import view_for
+from pipelines.observed import Observed
+from pipelines.reward_stage import layout_of, view_for
 from pipelines.stored.evidence import printable
 from pipelines.stored.records import number_text, percent_text
 from pipelines.stored.stored_experience import StoredExperience
@@ -154,7 +156,8 @@ def _by_step(
     captioned = ids != NO_CAPTION
     per_step = any(kinds[name] == "step" for name in names)
     asked = np.ones_like(captioned) if per_step else captioned
-    view = view_for(experiment.reward if experiment.reward.judged else RewardConfig())
+    config = experiment.reward if experiment.reward.judged else RewardConfig()
+    view, observed = view_for(config), Observed(config.observed)
     sides, series = [], []
     for name in names:
         if kinds[name] == "caption":
@@ -164,7 +167,8 @@ def _by_step(
         else:
             values = verdicts.join(subjects_of("step", experience.batches, {}, ()).ids, component, name).values
         series.append(np.where(asked, values, np.nan))
-        sides.append(_side(name, kinds[name], series[-1], int(asked.sum()), episode_reward(experience, view, values)))
+        reward = episode_reward(experience, view, observed, values)
+        sides.append(_side(name, kinds[name], series[-1], int(asked.sum()), reward))
     examples: tuple[Example, ...] = ()
     if not per_step:
         first, second = (verdicts.join(caption_subjects(distinct), component, name).values for name in names)
@@ -215,14 +219,21 @@ def stored_questions(verdicts: VerdictStore, component: str, kind: str) -> tuple
     return pa.array(list(found), pa.string()), list(found.values())
 
 
-def episode_reward(experience: StoredExperience, view: RewardView, values: NDArray[np.float64]) -> float:
-    """Mean over episodes of the sum of the view's reward over all their stored steps `[S]`."""
-    columns = {
-        "extrinsic": Column.full(experience.flat("env_reward")),
-        "intrinsic": Column(values.astype(np.float32), ~np.isnan(values)),
-        "caption_count": Column.full(experience.flat("caption_count")),
-    }
-    reward = view.apply(columns, learn=False).reward.astype(np.float64)
+def episode_reward(
+    experience: StoredExperience, view: RewardView, observed: Observed, values: NDArray[np.float64]
+) -> float:
+    """Mean over episodes of the sum of the view's reward over all their stored steps `[S]`, with these verdicts."""
+    rewards, begin = [], 0
+    for batch in experience.batches:
+        paid, count = (unragged(batch.column(name)) for name in ("env_reward", "caption_count"))
+        said, begin = values[begin : begin + len(paid)], begin + len(paid)
+        columns = {
+            "extrinsic": Column.full(paid),
+            "intrinsic": Column(said.astype(np.float32), ~np.isnan(said)),
+            "caption_count": Column.full(count),
+        }
+        rewards.append(view.apply(columns | observed(batch), layout_of(batch), learn=False).reward)
+    reward = np.concatenate(rewards).astype(np.float64)
     episode_of_step = np.repeat(experience.episode_of_row, experience.row_steps)
     return float(np.bincount(episode_of_step, weights=reward).mean())
 

@@ -80,11 +80,15 @@ def gather(directory: RunDirectory) -> Evidence:
 
 
 def read_verdicts(directory: RunDirectory, tree: Mapping[str, Any], missing: list[str]) -> list[Verdict]:
-    """Final verdicts of the log and of a checkpoint's tree, the newest of each subject; adds to `missing`."""
+    """Final verdicts of the log and of a checkpoint's tree, the newest of each subject; adds to `missing`.
+
+    Those of the reward version that the run learns from: others have judged the same things beside it.
+    """
+    version = tree.get("reward_version")
     stored = tree.get("annotation", {}).get("verdicts", ())
     found = {raw["subject"]: Verdict(**{**raw, "status": Status(raw["status"])}) for raw in stored}
     try:
-        found |= {verdict.subject: verdict for verdict in stored_verdicts(directory)}
+        found |= {v.subject: v for v in stored_verdicts(directory) if version in (None, v.reward_version)}
     except (OSError, ValueError) as error:
         missing.append(f"{directory.verdicts} cannot be read: {error}")
     return list(found.values())

@@ -21,6 +21,7 @@ from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored import asked
 from pipelines.stored import reannotate as module
 from pipelines.stored.comparison import compare
+from pipelines.stored.evidence import gather
 from pipelines.stored.reannotate import reannotate
 from pipelines.stored.reannotation import Outcome
 from pipelines.stored.stored_experience import StoredExperience
@@ -140,6 +141,25 @@ def test_each_distinct_caption_is_asked_once_and_the_old_version_stands(stored, 
         subject = caption_subjects(np.array([caption_id("The ball is to your left.")]))
         assert [store.join(subject, "intrinsic", v).values[0] for v in (first.version, second.version)] == [1.0, 0.0]
     assert first.tokens == 10 * len(judge.asked)
+
+
+def test_what_another_judge_said_is_not_shown_as_the_run_s_own(small, run, lab, tmp_path) -> None:
+    directory = run(small({"reward.source": "retrieval"}), tmp_path / "judged", judge=Umpire()).directory
+    before = gather(directory).verdicts
+    assert before and again(directory, reward="lab_rewards:above").judged
+    assert gather(directory).verdicts == before
+
+
+def test_a_view_that_reads_observations_and_episodes_is_compared_too(stored, umpire, lab) -> None:
+    coefficients = {"extrinsic": 1.0, "intrinsic": 0.0, "place": 1.0}
+    summed = {"part": "weighted_sum", "coefficients": coefficients, "on_null": {"intrinsic": "omit"}}
+    view = {"name": "own", "parts": [summed, {"part": "potential", "of": "reward", "potential": "place", "gamma": 1.0}]}
+    directory = stored({"reward.observed": {"place": "board.9.0"}, "reward.view": view})
+    umpire()
+    again(directory)
+    table = again(directory, reward="lab_rewards:above").comparison
+    assert table is not None and table.a.episode_reward is not None
+    assert table.a.episode_reward == table.b.episode_reward, "verdicts weigh nothing in it"
 
 
 def test_the_table_agrees_with_a_count_by_hand(stored, umpire, lab) -> None:
