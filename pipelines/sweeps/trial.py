@@ -111,7 +111,10 @@ class RunTrial(tune.Trainable):
         deadline = time.monotonic() + STEP_TIMEOUT_S
         while time.monotonic() < deadline:
             code = self._process.poll()  # before the lines, so that none comes between
-            self._lines += self._followed.new()
+            new = self._followed.new()
+            self._lines += new
+            if new:  # of something else: it lives, and ends itself where it stalls
+                deadline = time.monotonic() + STEP_TIMEOUT_S
             if code is not None:
                 return self._ended(code, self._lines)
             line = unseen(self._lines, self._reached, self._time_key, self._metric)

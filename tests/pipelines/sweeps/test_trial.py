@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from pipelines.sweeps.told import status_of
@@ -37,6 +40,24 @@ def test_a_run_knows_nothing_of_the_worker_that_starts_it_but_the_token():
 )
 def test_a_trial_that_was_interrupted_was_not_pruned(metrics, status):
     assert status_of(metrics) == status
+
+
+def test_a_run_that_speaks_of_other_things_is_not_silent_and_one_that_says_nothing_is(monkeypatch):
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: now.__setitem__(0, now[0] + 60.0))
+    monkeypatch.setattr("pipelines.sweeps.trial.time", clock)
+
+    def said():
+        return [{"updates": now[0], **({"success_rate": 0.5} if now[0] >= 1500 else {})}]
+
+    trial = object.__new__(RunTrial)
+    trial._metric, trial._time_key, trial._horizon, trial._reached = "success_rate", "updates", None, -1.0
+    trial._lines, trial._log, trial._process = [], Path("a.log"), SimpleNamespace(poll=lambda: None)
+    trial._followed = SimpleNamespace(new=said)
+    assert trial.step()["success_rate"] == 0.5 and now[0] == 1500
+    trial._followed = SimpleNamespace(new=list)
+    with pytest.raises(RuntimeError, match="no new metrics within 900 s"):
+        trial.step()
 
 
 def test_a_metric_that_nobody_says_is_answered_with_the_nearest():
