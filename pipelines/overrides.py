@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +25,13 @@ OPEN = (["rewards", "weights"], ["rewards", "functions"], ["monitors", "actions"
 KINDS = ("builtin", "rules", "transformers", "openai", "recorded")  # pydantic counts them among the keys
 
 
-def parse(texts: Sequence[str]) -> dict[str, Any]:
+def parse(texts: Sequence[str], as_typed: Collection[str] = ()) -> dict[str, Any]:
     """Split `key=value` texts; values are YAML scalars or lists.
+
+    Args:
+        texts: in any order.
+        as_typed: keys of names and of free text, which are taken as they stand, unless they are in quotes: `run=010` is
+            no number, and `message=Sort this: a, b` no mapping.
 
     Raises:
         UserError: a text has no '=', a key comes twice, or a value is not YAML.
@@ -38,6 +43,9 @@ def parse(texts: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"got {text!r}; expected key=value, such as frames=200000")
         if key in found:
             raise UserError(f"got {key!r} twice; give it once")
+        if key in as_typed and value[:1] not in ("'", '"'):
+            found[key] = value
+            continue
         try:
             found[key] = yaml.safe_load(value) if value else ""
         except (yaml.YAMLError, ValueError):  # a date that does not exist is a ValueError

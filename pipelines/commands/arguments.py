@@ -29,13 +29,15 @@ def run_and_settings(run: str, settings: list[str] | None) -> tuple[str, list[st
     return ("last", [run, *(settings or [])]) if "=" in run else (run, settings or [])
 
 
-def run_and_values(run: str, settings: list[str] | None) -> tuple[RunDirectory, dict[str, Any]]:
-    """The run that is meant, and the other settings."""
+def run_and_values(
+    run: str, settings: list[str] | None, texts: tuple[str, ...] = ()
+) -> tuple[RunDirectory, dict[str, Any]]:
+    """The run that is meant, and the other settings, of which some are texts and taken as they are typed."""
     from pipelines.overrides import parse
     from pipelines.run_directory import RunDirectory
 
     run, settings = run_and_settings(run, settings)
-    values = parse(settings)
+    values = parse(settings, (RUNS, *texts))
     return RunDirectory.existing(run, Path(str(take(values, "runs", RUNS)))), values
 
 
@@ -59,7 +61,7 @@ def own_keys(words: list[str], **defaults: Any) -> tuple[dict[str, Any], list[st
     mine = [word for word in words if word.partition("=")[0] in defaults]
     values = {
         key: float(value) if isinstance(defaults[key], float) and type(value) is int else value
-        for key, value in parse(mine).items()
+        for key, value in parse(mine, [key for key, default in defaults.items() if isinstance(default, str)]).items()
     }
     return known(values, **defaults), [word for word in words if word not in mine]
 

@@ -44,7 +44,7 @@ def chat(
     """
     from pipelines.language.policy import chat as talk
 
-    directory, values = run_and_values(run, settings)
+    directory, values = run_and_values(run, settings, ("message", "system"))
     talk(directory, **known(values, message="", system="", greedy=False))
 
 

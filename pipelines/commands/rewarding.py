@@ -40,7 +40,7 @@ def switch(
     """
     from pipelines.stored.switch import request_switch
 
-    directory, values = run_and_values(run, settings)
+    directory, values = run_and_values(run, settings, ("reward",))
     asked = request_switch(directory, **known(values, reward="", least=0.9))
     print(
         f"asked for reward version {asked.reward_version}, which has judged {asked.share_judged:.1%} of what is stored"
@@ -58,7 +58,7 @@ def canaries(
     """
     from pipelines.judging.quarantine import canary_lines, lift_quarantine
 
-    directory, values = run_and_values(run, settings)
+    directory, values = run_and_values(run, settings, ("lift",))
     if name := known(values, lift="")["lift"]:
         entry = lift_quarantine(directory, name)
         print(f"judge {entry.judge} is believed again, with a clean slate")

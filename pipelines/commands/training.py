@@ -49,7 +49,7 @@ def train(
     from pipelines.train import train as run_train
 
     recipe, rest = split(words)
-    values = with_file(parse(rest))
+    values = with_file(parse(rest, ("run", "resume", "from", RUNS)))
     runs = expanded(str(take(values, "runs", RUNS)))
     display = Displays.of(str(take(values, "display", "auto")))
     resume, name = take(values, "resume", None), take(values, "run", None)

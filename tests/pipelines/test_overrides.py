@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.commands.arguments import own_keys
 from pipelines.errors import UserError
 from pipelines.overrides import apply, parse, read_settings
 from pipelines.recipes.table import RECIPES, find_recipe
@@ -122,6 +123,21 @@ def test_a_value_that_does_not_fit_is_said_with_its_key(text, said):
 def test_a_password_in_an_address_does_not_get_into_a_config(text):
     said = refused("judge=openai", text)
     assert "can be read by many" in said and "word" not in said.replace("password", "")
+
+
+def test_names_and_texts_are_what_was_typed_and_quotes_are_taken_off():
+    typed = ["run=20261129_01", "message=Sort this: a # quickly", "resume=010", "system='no'", "seed=010"]
+    assert parse(typed, ("run", "message", "resume", "system")) == {
+        "run": "20261129_01",
+        "message": "Sort this: a # quickly",
+        "resume": "010",
+        "system": "no",
+        "seed": 8,
+    }
+    assert own_keys(["run=1_0", "max_mb=5", "frames=3"], run="", max_mb=100.0) == (
+        {"run": "1_0", "max_mb": 5.0},
+        ["frames=3"],
+    )
 
 
 def test_a_key_given_twice_is_refused():
