@@ -28,8 +28,9 @@ GONE = "…"
 LEAST = 8  # characters of a value that is taken out wherever it stands; a shorter one would take words with it
 
 _TOKEN = re.compile(TOKENS)
-_NAME = r"(?:[\w.-]*(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|passw(?:or)?d|passphrase|credentials?)|token)"
-_NAMED = re.compile(rf"""(?i)(\b{_NAME}["']?\s*[=:]\s*["']?)(?!\s)[^\s"',;&}}{GONE}]+""")
+# What stands before it in a name is kept in any case, and looking for it would take the square of a long word's length.
+_NAME = r"(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|passw(?:or)?d|passphrase|credentials?|\btoken)"
+_NAMED = re.compile(rf"""(?i)({_NAME}["']?\s*[=:]\s*["']?)(?!\s)[^\s"',;&}}{GONE}]+""")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _USER = re.compile(r"(://)[^/@\s]+@")
 _VARIABLE = re.compile(r"(?i)(key|token|secret|passw(or)?d|passphrase|credentials?)$")
