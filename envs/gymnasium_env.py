@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, cast
@@ -153,24 +154,35 @@ def make_external(path: str, *, max_episode_steps: int | None = None, **options:
     Args:
         path: `CartPole-v1`, or `my_lab.mazes:Maze` for a class or function that gives a Gymnasium environment or an
             `Environment`.
-        max_episode_steps: the episode is truncated there; an `Environment` is handed it as an option.
+        max_episode_steps: the episode is truncated there; whatever gives an `Environment` is handed it as an option.
         **options: of the environment.
 
     Raises:
-        ValueError: what was made is neither.
+        ValueError: what was made is neither, or an `Environment` by a function that takes no `max_episode_steps`.
     """
     if ":" not in path:
         return GymnasiumEnvironment(gymnasium.make(path, disable_env_checker=True, **options), max_episode_steps)
     module, _, name = path.partition(":")
     factory: Any = attrgetter(name)(importlib.import_module(module))
-    if isinstance(factory, type) and not issubclass(factory, gymnasium.Env) and max_episode_steps is not None:
+    if max_episode_steps is not None and _takes_limit(factory):
         options["max_episode_steps"] = max_episode_steps
     made = factory(**options)
     if isinstance(made, gymnasium.Env):
         return GymnasiumEnvironment(made, max_episode_steps)
     if all(hasattr(made, part) for part in ("spec", "reset", "step", "render", "close")):
+        if max_episode_steps is not None and "max_episode_steps" not in options:
+            raise ValueError(
+                f"{path} got max_episode_steps={max_episode_steps} and takes none; let it take one, or leave it out"
+            )
         return cast(Environment, made)
     raise ValueError(
         f"{path} gave a {type(made).__name__}; expected a gymnasium.Env or an envs.environment.Environment "
         "(spec, reset, step, render, close)"
     )
+
+
+def _takes_limit(factory: Any) -> bool:
+    """Whether what a factory gives ends its episodes by itself, at a limit that it is told; others are wrapped."""
+    if isinstance(factory, type):
+        return not issubclass(factory, gymnasium.Env)
+    return "max_episode_steps" in inspect.signature(factory).parameters

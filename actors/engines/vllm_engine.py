@@ -198,7 +198,9 @@ class VllmEngine:
     def abort(self, tickets: Iterable[int]) -> list[tuple[int, Generated]]:
         """Give up replies; returns what they have so far."""
         with self._lock:
-            gone = {ticket: self._replies.pop(str(ticket)) for ticket in tickets if str(ticket) in self._replies}
+            unwanted = list(dict.fromkeys(tickets))
+            gone = {ticket: self._replies.pop(str(ticket)) for ticket in unwanted if str(ticket) in self._replies}
+            self._finished = [one for one in self._finished if one[0] not in unwanted]
             self._llm.llm_engine.abort_request([str(ticket) for ticket in gone])
             return [(ticket, reply.finished("aborted")) for ticket, reply in gone.items()]
 

@@ -1,4 +1,6 @@
+import sys
 from functools import partial
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -7,6 +9,7 @@ from gymnasium import spaces
 
 from envs import specs
 from envs.captions import NoCaptions
+from envs.catch import Catch
 from envs.contract import EnvironmentContract
 from envs.environment import Task
 from envs.gymnasium_env import GymnasiumEnvironment, action_spec, make_external, observation_specs
@@ -146,3 +149,23 @@ def test_text_is_rendered_as_it_is_and_arrays_by_name():
     cart.reset(0)
     assert cart.render().startswith("observation: [")
     lake.close(), cart.close()
+
+
+def within_limit(max_episode_steps=None):
+    return Catch(max_episode_steps=max_episode_steps)
+
+
+def without_limit():
+    return Catch()
+
+
+def test_a_function_that_gives_an_environment_is_handed_the_limit_or_refuses_it(monkeypatch):
+    module = SimpleNamespace(within_limit=within_limit, without_limit=without_limit)
+    monkeypatch.setitem(sys.modules, "some_lab", module)
+    env = make_external("some_lab:within_limit", max_episode_steps=2)
+    env.reset(0)
+    env.step(0)
+    assert env.step(0).last
+    with pytest.raises(ValueError, match="got max_episode_steps=2 and takes none"):
+        make_external("some_lab:without_limit", max_episode_steps=2)
+    assert make_external("some_lab:without_limit").spec
