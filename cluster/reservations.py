@@ -8,17 +8,25 @@ pull request 65007). Room on a node that drains must be given back as well, beca
 from __future__ import annotations
 
 import os
-from typing import Any
+import time
+from functools import partial
+from typing import Any, ClassVar
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
+from cluster.deadlines import within
 from cluster.placement import NODE_ID, Ask, amounts
+
+ANSWER_S = 5.0  # Ray's control store answers in milliseconds, or is away, and would be waited for without end
+AGAIN_S = 15.0  # after it did not answer, until it is asked again: whoever looks has more to do, such as to save
 
 
 class Reservation:
     """Room for `ask.count` processes; each takes the bundle of its number."""
+
+    _ask_at: ClassVar[float] = 0.0  # there is one control store, and it is asked about all rooms
 
     def __init__(self, ask: Ask) -> None:
         """Nothing is asked for until the first process takes its place.
@@ -27,8 +35,10 @@ class Reservation:
             ask: what for. Where nothing is to be set aside, no group is needed.
         """
         self.ask = ask
+        self.renewed = 0  # how often all of it was given back: what was to begin in it before does not
         self._group: PlacementGroup | None = None
         self._users: set[int] = set()
+        self._said = ""  # by Ray, when it answered last
 
     @property
     def lost(self) -> bool:
@@ -83,13 +93,20 @@ class Reservation:
     def renew(self) -> None:
         """Give all the room back; the next process asks for other."""
         self._users.clear()
+        self.renewed += 1
+        self._said = ""
         group, self._group = self._group, None
         if group is not None and ray.is_initialized():
             remove_placement_group(group)
 
     def _state(self) -> str:
-        """What Ray says of the room; nothing where none was asked for."""
-        return "" if self._group is None else str(placement_group_table(self._group).get("state", ""))
+        """What Ray says of the room, or said last where it does not answer; nothing where none was asked for."""
+        if self._group is not None and time.monotonic() >= Reservation._ask_at:
+            try:
+                self._said = str(within(ANSWER_S, partial(placement_group_table, self._group)).get("state", ""))
+            except TimeoutError:
+                Reservation._ask_at = time.monotonic() + AGAIN_S
+        return self._said
 
     def __str__(self) -> str:
         return f"{self.ask.role}: {self.ask.count} × {amounts(self.ask.bundle)}"

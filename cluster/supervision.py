@@ -58,10 +58,12 @@ class Supervised:
     _died_at: float | None = None
     _died_of: str = ""
     _fresh: bool = True
+    _renewed: int = 0  # how often its room had been asked for anew when it was started
 
     def start(self) -> None:
         """Start the host at the current epoch."""
         options = {"num_cpus": 1.0} if self.room is None else self.room.take()
+        self._renewed = 0 if self.room is None else self.room.reservation.renewed
         self._host = start_host(self.factory(self.epoch), self.name, options, self.threads, self.concurrency)
         self._fresh, self.node = True, None
 
@@ -104,6 +106,8 @@ class Supervised:
             first = answer if returns == 1 else answer[0]
             value = await asyncio.wait_for(self._begun(first) if self._fresh else first, deadline_s)
         except RayTaskError as error:
+            if isinstance(error.cause, RayError):  # an argument was lost before the call began
+                raise RoleLost(f"{self.name}: {_cause(error.cause)}") from error
             # The error itself, and not Ray's, whose text is the traceback of another process.
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except asyncio.TimeoutError:
@@ -133,7 +137,8 @@ class Supervised:
         task = asyncio.ensure_future(answer)
         try:
             while not (await asyncio.wait([task], timeout=LOOK_S))[0]:
-                if self.room is not None and self.room.reservation.lost:
+                room = None if self.room is None else self.room.reservation
+                if room is not None and (room.renewed != self._renewed or room.lost):
                     raise _RoomLost
             return task.result()
         finally:
@@ -150,7 +155,7 @@ class Supervised:
         self.on_event(Event(time.time(), self.name, "started", f"process {pid}"))
 
     def _restart(self, host: Any, cause: str, kill: bool) -> None:
-        if host is not self._host:
+        if host is None or host is not self._host:
             return  # a concurrent call saw the same death first
         if kill:
             ray.kill(host, no_restart=True)

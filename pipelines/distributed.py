@@ -61,7 +61,7 @@ from learners.admission import Admission
 from learners.admission import Config as AdmissionConfig
 from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.lifecycle import Restored
-from pipelines.driver.loops import persistently, together
+from pipelines.driver.loops import Uninterrupted, persistently, together
 from pipelines.driver.news import News
 from pipelines.driver.regrouping import Regrouping, learners_of
 from pipelines.driver.seats import Seat
@@ -76,7 +76,7 @@ from pipelines.judging.served_judge import ForFallback, request_of, served_judge
 from pipelines.machines.fitting import check_fits
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
-from pipelines.replay_shard import ReplayShard
+from pipelines.replay_shard import ReplayShard, passed_over
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms
@@ -223,6 +223,7 @@ class _Loops:
             self.served = ServedPolicy(experiment, spec, self.board, run.event, rooms(asks["inference"], 1)[0])
         self.news = News()  # captions, verdicts and reward models, the last by reference
         self.learning, self.training = asyncio.Lock(), asyncio.Lock()
+        self.updating = Uninterrupted()
         self.regrouping = Regrouping(self.learner, self._save, self.learning, self._go_back)
         self.judge = JudgeWatch(experiment.serving.max_replicas or experiment.serving.replicas, run.event)
         self.trained_version = -1
@@ -300,7 +301,8 @@ class _Loops:
 
     async def _open_replay(self) -> None:
         """Go on with what the replay holds: count what came after the checkpoint, and draw again what was drawn."""
-        await self.shares.rewind()
+        if passed := await self.shares.rewind():
+            self.books.note("passed over", passed_over(passed))
         for fragments in await self.shares.every("fragments"):
             self.books.catch_up(fragments)
         for index, standing in enumerate(await self.shares.every("standing")):
@@ -412,7 +414,8 @@ class _Loops:
             self.books.status.lost_fragments += 1
             return
         index, ack, standing = stored
-        if ack is Ack.STORED:
+        # One that its share had stored before it died is new to the books.
+        if ack is Ack.STORED or (ack is Ack.DUPLICATE and self.books.awaits(fragment)):
             self.admission.finished()
             self.books.gathered(fragment)
         else:
@@ -445,7 +448,7 @@ class _Loops:
             ahead: whether the next batch is given to the learner while it learns from this one.
         """
         async with self.learning:  # a checkpoint is made between two updates
-            return await self._update_now(ahead)
+            return await self.updating.run(self._update_now(ahead))
 
     async def _update_now(self, ahead: bool) -> bool:
         batch, self.ahead = self.ahead or await self._prepare(), None
@@ -624,8 +627,9 @@ class _Loops:
     async def _save(self) -> None:
         """Write a checkpoint between two updates."""
         async with self.learning:
+            await self.updating.over()  # its loop may have been ended in the middle
             while self.ahead is not None:  # what the learner has been given is in the checkpoint
-                await self._update_now(ahead=False)
+                await self.updating.run(self._update_now(ahead=False))
             states: dict[str, Any] = {"learner": await persistently(self.learner, "state"), "trainer": None}
             self._go_back()  # where it died just now, that state is the one that was saved before
             if self.trainer is not None:

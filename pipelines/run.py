@@ -74,6 +74,11 @@ class Run:
 
     # Experience -----------------------------------------------------------------------------------------------------
 
+    def awaits(self, fragment: Fragment) -> bool:
+        """Whether a fragment has not been counted as stored."""
+        actor, epoch, sequence = fragment.key
+        return sequence >= self._accepted.get((actor, epoch), 0)
+
     def gathered(self, fragment: Fragment) -> None:
         """A fragment was stored: count it, and ask about its new captions."""
         self.clock.begin()
@@ -89,7 +94,7 @@ class Run:
 
     def catch_up(self, fragments: Iterable[Fragment]) -> int:
         """Count what was stored after the checkpoint that this run goes on from; gives how many fragments that were."""
-        new = [f for f in fragments if f.key[2] >= self._accepted.get((f.key[0], f.key[1]), 0)]
+        new = [fragment for fragment in fragments if self.awaits(fragment)]
         for fragment in new:
             self._count(fragment)
         return len(new)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cluster.events import RoleLost
+
+Result = TypeVar("Result")
 
 AGAIN_S = 0.02  # after a role died, until it is called again
 INSIST_S = 0.5  # after a task was cancelled, until it is cancelled again
@@ -46,6 +48,26 @@ class Bell:
             await asyncio.wait([listening, *others], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._listening.discard(listening)
+
+
+class Uninterrupted:
+    """Work that goes on where whoever waits for it is cancelled: another process does it, and is not stopped there."""
+
+    def __init__(self) -> None:
+        """Nothing was begun."""
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do a piece of work; the one before must be over."""
+        self._task = task = asyncio.create_task(work)
+        return await asyncio.shield(task)
+
+    async def over(self) -> None:
+        """Wait until the last piece is over, however it ended."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.exception()  # it is seen
 
 
 async def persistently(role: Role, method: str, *args: Any, returns: int = 1) -> Any:

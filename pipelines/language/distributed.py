@@ -57,6 +57,7 @@ from pipelines.language.run import LanguageRun
 from pipelines.language.writing import WRITING, Writing
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
+from pipelines.replay_shard import passed_over
 from pipelines.scaling.asks import expect_room, language_asks, needed_cpus
 from pipelines.scaling.attendance import Attendance
 from pipelines.scaling.pressure import Waits
@@ -160,7 +161,8 @@ class Loops:
 
     async def _open_replay(self) -> list[tuple[int, GroupReport, pa.RecordBatch]]:
         """Go on with what the replay holds: count what came after the checkpoint; gives what has to be judged."""
-        await self.shares.rewind()
+        if passed := await self.shares.rewind():
+            self.books.note("passed over", passed_over(passed))
         reports, owed = await self.shares.every("reports"), []
         self.books.catch_up(sorted((report for stored in reports for report in stored), key=lambda one: one.group))
         for index, stored in enumerate(reports):

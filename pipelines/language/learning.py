@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cluster.events import RoleLost
 from pipelines.driver.learner_group import LearnerGroup
-from pipelines.driver.loops import persistently
+from pipelines.driver.loops import Uninterrupted, persistently
 from pipelines.driver.regrouping import Regrouping
 from pipelines.language.ground import IDLE_S, NEWS_S, Ground
 from pipelines.language.groups import GroupReport
@@ -51,6 +51,7 @@ class Learning:
         self._ahead: _Drawn | None = None  # drawn while the learner learnt from another
         self._learnt: list[GroupReport] = []  # since the last checkpoint
         self._lock = asyncio.Lock()  # held while an update is made
+        self._updating = Uninterrupted()
         self.regrouping = Regrouping(learner, self.save, self._lock, self._went_back)
         self.moved_at = time.monotonic()
 
@@ -75,34 +76,37 @@ class Learning:
             ahead: whether the batch after it is drawn meanwhile.
         """
         async with self._lock:  # a checkpoint is made between two updates
-            self._went_back()  # it may have died of sending weights
-            batch, self._ahead = self._ahead or await self._draw(), None
-            if batch is None:
-                return False
-            ahead = ahead and self._books.status.updates + 1 < self._ground.experiment.updates
-            values = self._books.values_of(batch.reports)
-            learning = asyncio.ensure_future(self._learner.call("learn", batch.rows, values, returns=2))
-            try:
-                while ahead and self._ahead is None and not learning.done():
-                    self._ahead = await self._draw()
-                    if self._ahead is None:
-                        await self._ground.news.heard(NEWS_S, learning)
-                update, weights = await learning
-            except RoleLost:
-                if not self._went_back():
-                    self._give_back(self._draws.ahead)
-                await asyncio.sleep(IDLE_S)
-                return True
-            finally:
-                learning.cancel()
-            self._learnt += batch.reports
-            if self._draws.learnt():
-                self._books.learnt(update)
-            version = int(update.metrics["version"])
-            if version > self._ground.board.version:
-                self._publish(version, weights)
-                self._ground.admission.on_version(version)
-            self.moved_at = time.monotonic()
+            return await self._updating.run(self._update_now(ahead))
+
+    async def _update_now(self, ahead: bool) -> bool:
+        self._went_back()  # it may have died of sending weights
+        batch, self._ahead = self._ahead or await self._draw(), None
+        if batch is None:
+            return False
+        ahead = ahead and self._books.status.updates + 1 < self._ground.experiment.updates
+        values = self._books.values_of(batch.reports)
+        learning = asyncio.ensure_future(self._learner.call("learn", batch.rows, values, returns=2))
+        try:
+            while ahead and self._ahead is None and not learning.done():
+                self._ahead = await self._draw()
+                if self._ahead is None:
+                    await self._ground.news.heard(NEWS_S, learning)
+            update, weights = await learning
+        except RoleLost:
+            if not self._went_back():
+                self._give_back(self._draws.ahead)
+            await asyncio.sleep(IDLE_S)
+            return True
+        finally:
+            learning.cancel()
+        self._learnt += batch.reports
+        if self._draws.learnt():
+            self._books.learnt(update)
+        version = int(update.metrics["version"])
+        if version > self._ground.board.version:
+            self._publish(version, weights)
+            self._ground.admission.on_version(version)
+        self.moved_at = time.monotonic()
         self._ground.news.ring()
         return True
 
@@ -149,6 +153,7 @@ class Learning:
         """Write a checkpoint between two updates."""
         shares = self._ground.shares
         async with self._lock:
+            await self._updating.over()  # its loop may have been ended in the middle
             if self._ahead is not None:  # it is drawn again, and is the same then
                 self._give_back(1)
             state = await persistently(self._learner, "state")

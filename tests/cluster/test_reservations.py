@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
@@ -79,3 +81,23 @@ def test_room_that_went_with_its_node_is_asked_for_anew_and_not_left_for_ray_to_
     assert not reservation.lost and not reservation.placed, "it is waited for, and Ray looks for it now and then"
     states[after] = "RESCHEDULING"
     assert reservation.placed and removed == [before, after]
+
+
+def test_a_control_store_that_is_away_holds_nobody_up_and_what_it_said_last_stands(groups, states, monkeypatch):
+    monkeypatch.setattr(reservations, "ANSWER_S", 0.05)
+    monkeypatch.setattr(Reservation, "_ask_at", 0.0)
+    reservation, other = Reservation(Ask("actors", 1, {"CPU": 1.0})), Reservation(Ask("actors", 1, {"CPU": 1.0}))
+    assert reservation.placed
+    asked, back = [], threading.Event()
+
+    def away(group):
+        asked.append(group)
+        back.wait(60.0)
+        return {"state": "CREATED"}
+
+    monkeypatch.setattr(reservations, "placement_group_table", away)
+    assert reservation.placed and not reservation.lost and not other.placed
+    assert len(asked) == 1, "it is asked again after a while, whoever asks"
+    back.set()
+    monkeypatch.setattr(Reservation, "_ask_at", 0.0)
+    assert other.placed

@@ -61,6 +61,8 @@ class Worker:
             await asyncio.sleep(600)
         if what == "lose":
             raise ObjectLostError("0" * 56, "owner", "here")
+        if what == "lose an argument":  # of this very call: Ray says so as of an error of the method
+            raise RayTaskError("work", "the traceback", ObjectLostError("0" * 56, "owner", "here"))
         if what == "fail":
             raise RayTaskError("work", "the traceback\nof another process", ValueError("bad x"))
         return self.epoch, x
@@ -201,8 +203,9 @@ def test_an_error_of_the_role_is_that_error_and_not_the_traceback_of_another_pro
     assert len(hosts) == 1 and not events and made.epoch == 0
 
 
-def test_a_lost_argument_costs_the_call_and_not_the_host(role):
-    made, events, hosts = role({0: "lose"})
+@pytest.mark.parametrize("how", ["lose", "lose an argument"])
+def test_a_lost_argument_costs_the_call_and_not_the_host(role, how):
+    made, events, hosts = role({0: how})
 
     async def live():
         with pytest.raises(RoleLost):
@@ -216,7 +219,7 @@ class Room:
     """On a node that has gone; whoever takes its place is given room elsewhere."""
 
     def __init__(self):
-        self.reservation, self.lost, self.taken = self, False, 0
+        self.reservation, self.lost, self.taken, self.renewed = self, False, 0, 0
 
     def take(self):
         self.lost = False
@@ -224,11 +227,12 @@ class Room:
         return {}
 
 
-def test_one_whose_room_has_gone_before_it_began_begins_elsewhere_at_once(role, monkeypatch):
+@pytest.mark.parametrize("seen_by", ["this call", "somebody else, who has asked for other room"])
+def test_one_whose_room_has_gone_before_it_began_begins_elsewhere_at_once(role, monkeypatch, seen_by):
     monkeypatch.setattr(supervision, "LOOK_S", 0.01)
     room = Room()
     made, events, hosts = role({0: "hang"}, room=room)
-    room.lost = True
+    room.lost, room.renewed = (True, 0) if seen_by == "this call" else (False, 1)
 
     async def live():
         with pytest.raises(RoleLost, match="worker: its node had gone before it began"):

@@ -55,7 +55,7 @@ class Host:
 class Room:
     def __init__(self):
         self.reservation = self
-        self.placed = True
+        self.placed, self.renewed = True, 0
 
     @property
     def lost(self):

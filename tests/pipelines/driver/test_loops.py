@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.events import RoleFailing, RoleLost
-from pipelines.driver.loops import Bell, end, persistently, together
+from pipelines.driver.loops import Bell, Uninterrupted, end, persistently, together
 
 
 class Dying:
@@ -144,3 +144,43 @@ def test_a_bell_wakes_all_who_listen_and_none_who_come_later():
         return woken
 
     assert sorted(asyncio.run(main())) == ["a", "b"]
+
+
+def test_work_goes_on_where_whoever_waits_for_it_is_cancelled_and_is_waited_for_before_the_next():
+    async def story():
+        happened, go_on = [], asyncio.Event()
+
+        async def work():
+            await go_on.wait()
+            happened.append("worked")
+            return 7
+
+        one = Uninterrupted()
+        await one.over()  # nothing was begun
+        waiting = asyncio.create_task(one.run(work()))
+        await asyncio.sleep(0)
+        await end([waiting])
+        assert waiting.cancelled() and not happened
+        asyncio.get_running_loop().call_soon(go_on.set)
+        await one.over()
+        assert happened == ["worked"] and await one.run(work()) == 7
+
+    asyncio.run(story())
+
+
+def test_work_that_failed_unheard_is_over_as_well():
+    async def story():
+        one = Uninterrupted()
+
+        async def fail():
+            await asyncio.sleep(0.01)
+            raise ValueError("broken")
+
+        waiting = asyncio.create_task(one.run(fail()))
+        await asyncio.sleep(0)
+        await end([waiting])
+        await one.over()
+        with pytest.raises(ValueError, match="broken"):
+            await one.run(fail())
+
+    asyncio.run(story())
