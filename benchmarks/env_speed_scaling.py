@@ -107,11 +107,13 @@ def drift(times: Sequence[float], values: Sequence[float]) -> Figure:
 
 
 def long_run(hours: float, plan: Mapping[str, Any], place: Path) -> list[dict[str, Cell]]:
-    """Frames/s and memory by the minute of one long run.
+    """Frames/s and memory by the minute of one long run, in which the policy stays as it is.
 
+    What a step of the game costs depends on how it is played, and episodes that become shorter are begun more often.
     Mapped files come and go with each checkpoint, and the system takes them back when it likes: they are told apart.
     """
-    values = {**settings_of(32, 2, 32, "small"), "frames": 10**12, **plan["overrides"]}
+    still = {"learner.learning_rate": 1e-12}
+    values = {**settings_of(32, 2, 32, "small"), **still, "frames": 10**12, **plan["overrides"]}
     words = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     minutes = max(3, round(60 * hours))
     seen = watch(["nethack-score", *words], plan["warm_up"], 3600 * hours / minutes, minutes, place)
