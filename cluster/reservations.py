@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 from cluster.deadlines import within
 from cluster.placement import NODE_ID, Ask, amounts
 
+LOST = "RESCHEDULING"  # what Ray calls it
 ANSWER_S = 5.0  # Ray's control store answers in milliseconds, or is away, and would be waited for without end
 AGAIN_S = 15.0  # after it did not answer, until it is asked again: whoever looks has more to do, such as to save
 
@@ -43,7 +44,7 @@ class Reservation:
     @property
     def lost(self) -> bool:
         """Whether room that was there has gone with its node: what was to begin in it does not."""
-        return self._state() == "RESCHEDULING"
+        return self._state() == LOST
 
     def begin(self) -> None:
         """Ask for the room, without waiting for it; anew where it is lost."""
@@ -63,8 +64,10 @@ class Reservation:
     @property
     def placed(self) -> bool:
         """Whether the room is there; asks for it where nobody has yet."""
-        self.begin()
-        return self._group is None or self._state() == "CREATED"
+        if (state := self._state()) in ("", LOST):
+            self.begin()
+            state = self._state()
+        return self._group is None or state == "CREATED"
 
     def take(self, index: int) -> dict[str, Any]:
         """Options of a Ray actor that is to stand in bundle `index`."""

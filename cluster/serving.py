@@ -264,8 +264,8 @@ def _started(target: Any, timeout_s: float) -> Any:
         except (_ServeEnded, RayActorError, ActorAlreadyExistsError) as error:
             if not left:
                 raise
-            time.sleep(AGAIN_S)
             LOG.warning("Serve ended while %s began, and is started again: %s", target.name, error)
+            time.sleep(AGAIN_S)
     raise AssertionError("not reached")
 
 

@@ -88,6 +88,8 @@ class Observed:
         Raises:
             ValueError: as `check`.
         """
+        if not self._entries and not self._functions:
+            return {}
         spec, _ = spec_of(rows.schema)
         found = {}
         for name, text in self._entries.items():
