@@ -53,8 +53,9 @@ class Browser:
         self._connections = ExitStack()
         self._asked = 0
         try:
+            # Without pings: a thread would draw them from `random`, in the midst of what else this process draws there.
             self._page = self._connections.enter_context(
-                connect(self._address(), max_size=None, open_timeout=START_S, proxy=None)
+                connect(self._address(), max_size=None, open_timeout=START_S, ping_interval=None, proxy=None)
             )
             for domain in ("Page", "Runtime", "Log", "Network"):
                 self.call(f"{domain}.enable")

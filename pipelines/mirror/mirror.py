@@ -28,6 +28,7 @@ from pipelines.run_directory import RunDirectory
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 END_S = 300.0  # how long the end of a run waits until all is sent
+_random = random.Random()  # its own: a thread must not draw from the generator that the run has seeded
 
 
 class _Taken(NamedTuple):
@@ -44,7 +45,7 @@ class Mirror:
         writer: Writer,
         uri: str,
         clock: Callable[[], float] = time.time,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _random.random,
     ) -> None:
         """Begin to send.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 
@@ -243,8 +244,10 @@ def test_a_storage_that_fails_for_a_while_costs_nothing_but_time(begun, tmp_path
 
     monkeypatch.setattr(Remote, "send", unsure)
     failing.set()
+    drawn = random.getstate()
     take(mirror)
     until(lambda: mirror.failures >= 3)
+    assert random.getstate() == drawn  # a failure of the copy does not change what the run draws
     assert mirror.snapshots == 0 and mirror.numbers()["storage/failures"] >= 3
     assert any("503 Slow Down" in why for _, why in mirror.news())
     failing.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ def test_a_report_loads_without_complaint_and_asks_nobody(browser: Browser, fini
     assert browser.problems == [] and browser.requests == []
     assert browser.ask("document.querySelectorAll('figure.chart svg').length") >= 8
     assert browser.ask("document.querySelectorAll('main, header, footer').length") == 3
+
+
+def test_no_thread_of_the_browser_draws_from_the_generator_of_tests(browser: Browser) -> None:
+    # Its pings would: a property test that draws at that moment fails, for its examples would not repeat.
+    assert "keepalive" not in "".join(thread.name for thread in threading.enumerate())
 
 
 def test_a_film_is_stepped_through_with_keys_buttons_and_slider(browser: Browser, finished: RunDirectory) -> None:
