@@ -14,6 +14,9 @@ BIN := $(VENV)/bin
 TOLD := $(foreach _,$(.VARIABLES),$(if $(filter command,$(origin $_)),$_))
 SETTINGS := $(foreach _,$(filter-out VENV PYTHON ARGS,$(TOLD)),'$_=$(subst ','\'',$(value $_))')
 
+# Ray starts many processes, and where this is set each of them compiles every module anew: twice the time of a test.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help train test check unit learning learning-minihack vllm docs clean
 
 help:

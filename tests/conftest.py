@@ -29,6 +29,7 @@ for name, value in SETTINGS.items():
 
 # Timings on a shared machine say nothing, so no deadline; the same examples on every run, so that a failure repeats.
 hypothesis.settings.register_profile("guerdon", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("quick", parent=hypothesis.settings.get_profile("guerdon"), max_examples=20)
 hypothesis.settings.load_profile("guerdon")
 
 STAGES = ("slow", "cluster", "chaos", "learning")
