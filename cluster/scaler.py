@@ -100,6 +100,10 @@ class Scaler:
             self._change(shrunk, now)
         return self.wanted
 
+    def forget(self) -> None:
+        """Nothing was seen for a while: one look after it says nothing of the time between, and windows begin anew."""
+        self._wishes.clear()
+
     def _wish(self, pressure: float) -> int:
         if abs(pressure - 1) <= self.config.tolerance + EPSILON:
             return self.wanted

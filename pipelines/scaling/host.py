@@ -76,6 +76,7 @@ class Elasticity:
         pressure = self._pressure()
         before = self._crew.wanted
         if self._crew.answering < before:
+            self._scaler.forget()
             return
         wanted = self._scaler.observe(pressure)
         if wanted != before:

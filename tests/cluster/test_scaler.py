@@ -55,6 +55,16 @@ def test_after_a_change_nothing_is_decided_until_it_has_settled():
     assert wishes(one, clock, [2.0] * 9) == [2, 2, 4, 4, 4, 4, 4, 8, 8]
 
 
+@pytest.mark.parametrize("pressure", [0.25, 4.0])
+def test_one_look_after_a_time_without_any_decides_nothing(pressure):
+    one, clock = scaler(current=4)
+    wishes(one, clock, [1.0] * 6)
+    one.forget()
+    clock.now += 60
+    assert wishes(one, clock, [pressure, 1.0]) == [4, 4], "what was between, nobody knows"
+    assert wishes(one, clock, [pressure] * 6)[-1] != 4, "and a window later it counts"
+
+
 def test_bounds_hold_and_small_pressures_are_left_alone():
     one, clock = scaler(current=9)
     assert wishes(one, clock, [2.0] * 3)[-1] == 10

@@ -28,6 +28,29 @@ def test_a_crew_is_sized_by_pressure_and_each_change_is_told():
     assert crew.wanted == 2 and [event.what for event in events] == ["scaled", "scaled"]
 
 
+def test_one_that_dies_and_comes_back_does_not_make_a_moment_count_for_a_window():
+    now, crew, pressures = [0.0], Sized(4), iter([1.0] * 20 + [0.3] * 10 + [1.0])
+    speed = Config(up_s=2, down_s=4, settle_s=3)
+    one = Elasticity(
+        *("env-actors", crew, Bounds(least=1, most=6), speed, lambda: next(pressures)),
+        *(lambda event: None, lambda count: None, lambda: now[0]),
+    )
+
+    def looks(count):
+        for _ in range(count):
+            now[0] += 1.0
+            one.look()
+
+    looks(10)
+    crew.answering = 3
+    looks(10)
+    crew.answering = 4
+    looks(1)
+    assert crew.wanted == 4, "they were pressed so little for one look"
+    looks(6)
+    assert crew.wanted == 2
+
+
 def test_without_bounds_nothing_changes():
     one = Elasticity("env-actors", Sized(2), Bounds(), FAST, lambda: 2.0, lambda event: None, lambda count: None)
     assert not one.elastic
