@@ -47,9 +47,9 @@ def never_placed(asks: Sequence[Ask]) -> list[str]:
     try:
         deadline, nodes = time.monotonic() + VERDICT_S, len(nodes_now())
         while time.monotonic() < deadline:
-            waiting = [one.ask for one in held if not one.placed]
+            waiting = [one for one in held if not one.placed]
             refused = _refused()
-            found = [ask.role for ask in waiting if _key(ask) in refused]
+            found = [one.ask.role for one in waiting if one.ident in refused]
             if found or not waiting or len(nodes_now()) > nodes:
                 return found
             time.sleep(LOOK_S)
@@ -59,18 +59,10 @@ def never_placed(asks: Sequence[Ask]) -> list[str]:
             one.renew()
 
 
-def _refused() -> set[tuple[tuple[str, float], ...]]:
-    """Bundles that no kind of node would fit."""
-    state = _state()
-    found = set()
-    for gang in state.infeasible_gang_resource_requests:
-        for request in [*gang.requests, *(r for selector in gang.bundle_selectors for r in selector.resource_requests)]:
-            found.add(tuple(sorted((name, float(amount)) for name, amount in request.resources_bundle.items())))
-    return found
-
-
-def _key(ask: Ask) -> tuple[tuple[str, float], ...]:
-    return tuple(sorted((name, float(amount)) for name, amount in ask.bundle.items()))
+def _refused() -> set[str]:
+    """Placement groups that no kind of node would fit, by id; others ask for equal bundles, with other labels."""
+    # Ray tells of each as "ID:STRATEGY|STATE".
+    return {gang.details.partition(":")[0] for gang in _state().infeasible_gang_resource_requests}
 
 
 def _state() -> Any:

@@ -42,6 +42,11 @@ class Reservation:
         self._said = ""  # by Ray, when it answered last
 
     @property
+    def ident(self) -> str:
+        """Ray's id of the room that was asked for; empty where none was."""
+        return "" if self._group is None else str(self._group.id.hex())
+
+    @property
     def lost(self) -> bool:
         """Whether room that was there has gone with its node: what was to begin in it does not."""
         return self._state() == LOST
