@@ -1,7 +1,8 @@
 """`Ask`: what the processes of a role need, and whether a cluster can ever give it; pure arithmetic, without Ray.
 
-Bundles are put on nodes first-fit, the largest first, as a scheduler would: a sum that fits says nothing where no
-single node has the GPU, the memory or the label that one process needs.
+Bundles are put on nodes first-fit, the hardest to place first, as a scheduler would: a sum that fits says nothing where
+no single node has the GPU, the memory or the label that one process needs. A GPU is a thing of its own: 0.6 of one and
+0.6 of another leave no room for 0.6.
 """
 
 from __future__ import annotations
@@ -128,13 +129,14 @@ def check_room(asks: Sequence[Ask], nodes: Sequence[Shape], addable: Sequence[Sh
     Raises:
         Impossible: something fits nowhere, or not beside the rest.
     """
-    free = [(shape, dict(shape.resources)) for shape in nodes]
-    free += [(shape, dict(shape.resources)) for shape in addable for _ in range(min(shape.count, _most(asks)))]
-    # The most demanding first: a learner's GPU must not be taken by what would have fitted anywhere.
-    for ask in sorted(asks, key=demand, reverse=True):
-        placed = _place(ask, free)
-        if placed < ask.count:
-            raise Impossible(_explain(ask, placed, asks, nodes, addable))
+    shapes = [*nodes, *(shape for shape in addable for _ in range(min(shape.count, _most(asks))))]
+    # The most demanding first: a learner's GPU must not be taken by what would have fitted anywhere. Labels that all
+    # nodes bear look more demanding than they are, and much memory beside one CPU less: so those with the fewest nodes
+    # to choose from first is tried as well.
+    by_demand = sorted(asks, key=demand, reverse=True)
+    by_choice = sorted(by_demand, key=lambda ask: sum(_fits_alone(ask, shape) for shape in shapes))
+    if (lacking := _lacking(by_demand, shapes)) is not None and _lacking(by_choice, shapes) is not None:
+        raise Impossible(_explain(*lacking, asks, nodes, addable))
 
 
 def meets(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -159,20 +161,79 @@ def demand(ask: Ask) -> tuple[float, ...]:
     return (ask.node is not None, bool(ask.labels), rare, gang * ask.bundle.get("CPU", 0.0))
 
 
-def _place(ask: Ask, free: Sequence[tuple[Shape, dict[str, float]]]) -> int:
+class _Node:
+    """What is left of a node while it is filled."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.left = dict(shape.resources)
+        whole, part = divmod(self.left.pop("GPU", 0.0), 1.0)
+        self.gpus = [1.0] * int(whole) + [part] * (part > EPSILON)
+
+    def take(self, bundle: Mapping[str, float], times: int = 1) -> bool:
+        """Take room for so many, or none at all; gives whether there was."""
+        left, gpus = dict(self.left), list(self.gpus)
+        for _ in range(times):
+            if not _taken(bundle, left, gpus):
+                return False
+        self.left, self.gpus = left, gpus
+        return True
+
+
+def _taken(bundle: Mapping[str, float], left: dict[str, float], gpus: list[float]) -> bool:
+    for name, amount in bundle.items():
+        if name == "GPU":
+            if not _taken_gpus(amount, gpus):
+                return False
+        elif left.get(name, 0.0) + EPSILON < amount:
+            return False
+        else:
+            left[name] = left.get(name, 0.0) - amount
+    return True
+
+
+def _taken_gpus(amount: float, gpus: list[float]) -> bool:
+    """Take whole GPUs, or a part of the one that has least room for it: Ray gives nobody parts of two."""
+    if amount > 1.0:
+        whole = [k for k, free in enumerate(gpus) if free + EPSILON >= 1.0]
+        if amount != int(amount) or len(whole) < amount:
+            return False
+        for k in whole[: int(amount)]:
+            gpus[k] = 0.0
+        return True
+    fitting = [k for k, free in enumerate(gpus) if free + EPSILON >= amount]
+    if not fitting:
+        return False
+    gpus[min(fitting, key=lambda k: gpus[k])] -= amount
+    return True
+
+
+def _lacking(asks: Sequence[Ask], shapes: Sequence[Shape]) -> tuple[Ask, int] | None:
+    """The first that finds no room after those before it, and for how many of it there was; None: all find it."""
+    free = [_Node(shape) for shape in shapes]
+    for ask in asks:
+        placed = _place(ask, free)
+        if placed < ask.count:
+            return ask, placed
+    return None
+
+
+def _fits_alone(ask: Ask, shape: Shape) -> bool:
+    """Whether an empty node has room for one of them; for all, where they must stand together."""
+    times = ask.count if ask.strategy == "STRICT_PACK" else 1
+    return _allowed(ask, shape) and _Node(shape).take(ask.bundle, times)
+
+
+def _place(ask: Ask, free: Sequence[_Node]) -> int:
     """Take room for an ask; gives for how many of its processes there was."""
     if not ask.bundle and ask.node is None and not ask.labels:
         return ask.count
-    fitting = [(shape, left) for shape, left in free if _allowed(ask, shape)]
+    fitting = [node for node in free if _allowed(ask, node.shape)]
     if ask.strategy == "STRICT_PACK":
-        whole = {name: amount * ask.count for name, amount in ask.bundle.items()}
-        for _, left in fitting:
-            if _take(whole, left):
-                return ask.count
-        return 0
+        return ask.count if any(node.take(ask.bundle, ask.count) for node in fitting) else 0
     placed = 0
-    for _, left in fitting:
-        while placed < ask.count and _take(ask.bundle, left):
+    for node in fitting:
+        while placed < ask.count and node.take(ask.bundle):
             placed += 1
             if ask.strategy == "STRICT_SPREAD":
                 break
@@ -183,14 +244,6 @@ def _place(ask: Ask, free: Sequence[tuple[Shape, dict[str, float]]]) -> int:
 
 def _allowed(ask: Ask, shape: Shape) -> bool:
     return (ask.node is None or ask.node == shape.name) and meets(shape.labels, ask.labels)
-
-
-def _take(bundle: Mapping[str, float], left: dict[str, float]) -> bool:
-    if any(left.get(name, 0.0) + EPSILON < amount for name, amount in bundle.items()):
-        return False
-    for name, amount in bundle.items():
-        left[name] -= amount
-    return True
 
 
 def _explain(ask: Ask, placed: int, asks: Sequence[Ask], nodes: Sequence[Shape], addable: Sequence[Shape]) -> str:

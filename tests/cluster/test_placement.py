@@ -33,6 +33,26 @@ def test_fractions_of_a_gpu_are_shared_and_no_more_than_the_whole():
         check_room([*roles, Ask("judge", 1, {"GPU": 0.1})], [GPU])
 
 
+@pytest.mark.parametrize(("gpus", "each", "fit"), [(2, 0.6, 2), (2, 0.5, 4), (1, 1.5, 0), (2, 1.5, 0), (4, 2, 2)])
+def test_a_process_has_its_part_of_one_gpu_or_whole_ones(gpus, each, fit):
+    """Ray shares out GPUs one by one: three times 0.6 never come of two, whatever their sum."""
+    node = [Shape({"CPU": 9.0, "GPU": float(gpus)})]
+    check_room([Ask("engines", fit, {"GPU": each})], node)
+    with pytest.raises(Impossible, match=f"room for more than {fit} of them"):
+        check_room([Ask("engines", fit + 1, {"GPU": each})], node)
+
+
+def test_what_fits_in_one_order_is_not_refused_because_it_does_not_in_another():
+    large, small = Shape({"CPU": 8.0, "memory": 64.0}), Shape({"CPU": 8.0, "memory": 16.0})
+    trainer, actors = Ask("trainer", 1, {"CPU": 1.0, "memory": 60.0}), Ask("actors", 4, {"CPU": 2.0, "memory": 1.0})
+    check_room([trainer, actors], [large, small])
+    both = {"zone": "a"}
+    gpu, cpu = Shape({"CPU": 4.0, "GPU": 1.0}, both), Shape({"CPU": 8.0}, both)
+    check_room([Ask("learner", 1, {"CPU": 1.0, "GPU": 1.0}), Ask("actors", 8, {"CPU": 1.0}, both)], [gpu, cpu])
+    with pytest.raises(Impossible, match="learner asks for"):
+        check_room([Ask("learner", 1, {"CPU": 1.0, "GPU": 1.0}), Ask("actors", 12, {"CPU": 1.0}, both)], [gpu, cpu])
+
+
 def test_one_that_fits_anywhere_does_not_take_the_place_of_one_that_does_not():
     """First come, first served would put the actors on the first node, where alone the learner fits."""
     check_room([Ask("actors", 2, {"CPU": 2.0}), Ask("learner", 1, {"CPU": 4.0})], [CPU4, CPU4])
