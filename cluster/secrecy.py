@@ -28,11 +28,21 @@ GONE = "…"
 LEAST = 8  # characters of a value that is taken out wherever it stands; a shorter one would take words with it
 
 _TOKEN = re.compile(TOKENS)
+# All of it: to find its head line is enough where a file is refused, and leaves the key where a text is cleaned. Where
+# the text was cut off before the end, what stands there of the key.
+_PEM = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?s:.{0,10000}?)-----END [A-Z0-9 ]+-----"
+    r"|(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]{16,})*(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]*\Z)?)"
+)
 # What stands before it in a name is kept in any case, and looking for it would take the square of a long word's length.
 _NAME = r"(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|passw(?:or)?d|passphrase|credentials?|\btoken)"
-_NAMED = re.compile(rf"""(?i)({_NAME}["']?\s*[=:]\s*["']?)(?!\s)[^\s"',;&}}{GONE}]+""")
+# A value in quotes goes to its closing quote: what a password may hold ends a word elsewhere.
+_NAMED = re.compile(
+    rf"""(?i)({_NAME}["']?\s*[=:]\s*)(?:(["'])(?:\\.|(?!\2)[^\\\n])+\2|(["']?)(?!\s)[^\s"',;&}}{GONE}]+)"""
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
-_USER = re.compile(r"(://)[^/@\s]+@")
+_USER = re.compile(r"(://)[^/?#\s]+@")  # to the last @: a password may hold others
 _VARIABLE = re.compile(r"(?i)(key|token|secret|passw(or)?d|passphrase|credentials?)$")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
@@ -44,11 +54,12 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         text: any.
         environment: variables whose values are taken out where their names are those of secrets; None: this process's.
     """
-    text = _TOKEN.sub(GONE, text)
+    text = _TOKEN.sub(GONE, _PEM.sub(GONE, text))
     text = _USER.sub(rf"\1{GONE}@", text)
     text = _BEARER.sub(rf"\1 {GONE}", text)
-    text = _NAMED.sub(rf"\1{GONE}", text)
-    for name, value in (os.environ if environment is None else environment).items():
+    text = _NAMED.sub(lambda found: f"{found[1]}{found[2] or found[3]}{GONE}{found[2] or ''}", text)
+    variables = (os.environ if environment is None else environment).items()
+    for name, value in sorted(variables, key=lambda one: -len(one[1])):  # one may be the beginning of another
         if len(value) >= LEAST and _VARIABLE.search(name) and not os.path.isabs(value):
             text = text.replace(value, GONE)
     return text
