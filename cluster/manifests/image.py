@@ -44,13 +44,22 @@ IGNORED = (
     "**/.*_cache",
     "**/.hypothesis",
     "**/*.egg-info",
-    "**/*.pem",
-    "**/*.key",
     "**/.env*",
-    "**/.netrc",
-    "**/auth_token",
     "**/*credential*",
+    # Folders and files that hold keys by convention, as `guerdon submit` knows them.
+    *(f"**/{name}" for name in (".ssh", ".aws", ".gnupg", ".kube", ".docker", "auth_token", "kubeconfig")),
+    *(f"**/*.{end}" for end in ("env", "pem", "key", "p12", "pfx", "jks", "kdbx", "keystore", "ovpn")),
+    *(f"**/id_{kind}*" for kind in ("rsa", "dsa", "ecdsa", "ed25519")),
+    *(
+        f"**/{dot}{name}"
+        for name in ("netrc", "pypirc", "npmrc", "pgpass", "htpasswd", "git-credentials", "dockercfg", "s3cfg", "boto")
+        for dot in ("", ".")
+    ),
+    *(f"**/*secret{s}.{end}" for end in ("json", "yaml", "yml", "toml", "ini", "txt", "csv") for s in ("", "s")),
+    *(f"**/*service{gap}account*.json" for gap in ("", "-", "_")),
     "runs",
+    "mlruns",
+    "mlflow.db",
     "build",
 )
 

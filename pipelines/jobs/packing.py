@@ -24,13 +24,13 @@ MAX_MB = 100
 SHOWN = 5  # files that a refusal names
 
 SECRET_NAME = re.compile(
-    r"\.env(\..+)?|.*\.(pem|key|p12|pfx|jks|kdbx|keystore|ovpn)|id_(rsa|dsa|ecdsa|ed25519)(?!.*\.pub$).*"
+    r"\.env(\..+)?|\.envrc|.*\.(env|pem|key|p12|pfx|jks|kdbx|keystore|ovpn)|id_(rsa|dsa|ecdsa|ed25519)(?!.*\.pub$).*"
     r"|\.?(netrc|pypirc|npmrc|pgpass|htpasswd|git-credentials|dockercfg|s3cfg|boto)|auth_token|kubeconfig"
     r"|.*(credential|secret)s?\.(json|ya?ml|toml|ini|txt|csv|env)|credentials|.*service[-_]account.*\.json",
     re.IGNORECASE,
 )
 """Names of files that hold keys, by convention."""
-HARMLESS_NAME = re.compile(r"\.env\.(example|sample|template|dist)", re.IGNORECASE)
+HARMLESS_NAME = re.compile(r"\.env\.(example|sample|template|dist)|(example|sample|template)\.env", re.IGNORECASE)
 SECRET_TEXT = re.compile(TOKENS.encode())
 """What keys look like inside of a file."""
 SEARCHED_BYTES = 2 * 2**20  # larger files are data, and are searched as far as this

@@ -17,13 +17,16 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from pathspec import GitIgnoreSpec
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from typer.testing import CliRunner
 
 from cluster.jobs import STOP_WAIT_S
 from cluster.manifests.deployment import holds_secret, pieces
+from cluster.manifests.image import dockerignore
 from pipelines.cli import app
 from pipelines.errors import UserError
+from pipelines.jobs.packing import SECRET_NAME
 from pipelines.manifests import HOUSE, deployment_of, write_manifests
 
 SCHEMAS = HOUSE / "tests/cluster/manifests/schemas"
@@ -174,6 +177,25 @@ def test_nobody_is_root_and_no_secret_is_inside(written):
     assert re.findall(r"^USER (\d+):", dockerfile, re.M) == ["10001"]
     assert not re.search(r"^(ADD|ARG|ENV) .*(TOKEN|KEY|SECRET|PASS|INDEX)", dockerfile, re.M)
     assert dockerfile.index("constraints.txt") < dockerfile.index("COPY . .")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".env.local", ".envrc", "prod.env", "server.key", "id_rsa", "id_ed25519", ".netrc", ".pypirc", ".npmrc", "a.p12",
+     "credentials", "my_secrets.yaml", "secret.json", "auth_token", "kubeconfig", "gcp-service-account-1.json"],
+)  # fmt: skip
+def test_a_key_in_the_checkout_does_not_go_into_the_image(name):
+    left_out = GitIgnoreSpec.from_lines(dockerignore().splitlines())
+    assert SECRET_NAME.fullmatch(name), "what a job refuses"
+    assert left_out.match_file(name) and left_out.match_file(f"lab/deep/{name}")
+    assert left_out.match_file(".ssh/config") and left_out.match_file("mlflow.db")
+
+
+def test_all_code_goes_into_the_image():
+    left_out = GitIgnoreSpec.from_lines(dockerignore().splitlines())
+    rooms = ("actors", "cluster", "envs", "learners", "pipelines", "rewards")
+    files = [path.relative_to(HOUSE) for room in rooms for path in (HOUSE / room).rglob("*.*") if path.suffix != ".pyc"]
+    assert len(files) > 100 and [str(file) for file in files if left_out.match_file(file)] == []
 
 
 def test_what_the_dockerfile_installs_is_what_pyproject_asks_for(tmp_path):

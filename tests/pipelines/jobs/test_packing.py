@@ -80,7 +80,8 @@ def test_git_would_take_the_same_files(rules, inner, tmp_path_factory):
 @pytest.mark.parametrize(
     "name",
     [".env", ".env.production", "tls/server.key", "cert.PEM", "id_rsa", "id_ed25519", ".netrc", "credentials",
-     "aws-credentials.json", "my_secrets.yaml", "auth_token", "kubeconfig", "gcp-service-account-1.json", ".npmrc"],
+     "aws-credentials.json", "my_secrets.yaml", "auth_token", "kubeconfig", "gcp-service-account-1.json", ".npmrc",
+     ".envrc", "prod.env"],
 )  # fmt: skip
 def test_a_file_that_is_a_key_by_its_name_ends_it(name, tmp_path):
     write(tmp_path, **{name: "harmless", "a.py": ""})
@@ -92,7 +93,7 @@ def test_a_file_that_is_a_key_by_its_name_ends_it(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [".env.example", "keys.py", "tokens.md", "id_rsa.pub", "secrets.py", "test_credentials.py"]
+    "name", [".env.example", "example.env", "keys.py", "tokens.md", "id_rsa.pub", "secrets.py", "test_credentials.py"]
 )
 def test_a_file_that_only_speaks_of_keys_is_packed(name, tmp_path):
     write(tmp_path, **{name: "KEY = os.environ['OPENAI_API_KEY']  # sk-..., -----BEGIN PUBLIC KEY-----"})
