@@ -5,6 +5,7 @@ No secret is in it, nor can be: secrets are named, and live in the cluster or th
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import Annotated, Literal
@@ -12,12 +13,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-QUANTITY = re.compile(r"(0|[1-9]\d*)(\.\d+)?(m|[KMGT]i?)?")
+QUANTITY = re.compile(r"(0|[1-9]\d*)(\.\d+)?(m|k|[MGT]|[KMGT]i)?")
 IMAGE = re.compile(r"[a-z0-9][\w.:/-]*[\w](@sha256:[0-9a-f]{64})?")
 WORD = re.compile(r"[\w.,:/@%+=\[\]{}-]+")
 SECRET_KEY = re.compile(r"(^|[._])((api)?key|token|secret|passw(or)?d|passphrase|credentials?)$", re.IGNORECASE)
 SECRET_URL = re.compile(r"://[^/\s]*:[^/\s]*@")
-LONGEST_NAME = 40  # KubeRay makes names of services and pods out of it, and 63 is their end
+# KubeRay makes names of services and pods out of it, and 63 is their end: it refuses a RayService, NAME-rewards here,
+# of more than 47, and a RayJob.
+LONGEST_NAME = 39
+HEAD_NAMES = ("head", "headgroup")  # what the launcher's files call the head, and what KubeRay calls its group
+LONGEST_GRACE_S = {"gcp": (25, "GCP ends a spot VM after 30 s"), "aws": (110, "AWS ends a spot instance after 120 s")}
 
 
 def _name(text: str) -> str:
@@ -29,7 +34,7 @@ def _name(text: str) -> str:
 
 
 def _quantity(text: str) -> str:
-    if not QUANTITY.fullmatch(text) or float(re.sub(r"[mKMGTi]", "", text)) == 0:
+    if not QUANTITY.fullmatch(text) or float(re.sub(r"[mkKMGTi]", "", text)) == 0:
         raise ValueError(f"got {text!r}; expected a quantity of Kubernetes, such as 500m, 4 or 16Gi")
     return text
 
@@ -72,7 +77,7 @@ Cloud = Literal["aws", "gcp", "none"]
 def pieces(quantity: str) -> float:
     """A quantity as a number: CPUs, or bytes."""
     number, unit = re.fullmatch(r"([\d.]+)(\w*)", quantity).groups()  # type: ignore[union-attr]
-    scales = {"": 1.0, "m": 1e-3, **{u: 1000.0**n for n, u in enumerate("KMGT", 1)}}
+    scales = {"": 1.0, "m": 1e-3, **{u: 1000.0**n for n, u in enumerate("kMGT", 1)}}
     scales |= {f"{u}i": 1024.0**n for n, u in enumerate("KMGT", 1)}
     return float(number) * scales[unit]
 
@@ -188,10 +193,11 @@ class Deployment(Part):
             raise ValueError(f"got pools {', '.join(names)}; expected a name of its own for each")
         if not self.pools:
             raise ValueError("got no pools; expected one at least: the head runs no work")
-        if self.cloud == "gcp" and self.drain_grace_s > 25 and any(pool.spot for pool in self.pools):
-            raise ValueError(
-                f"drain_grace_s: got {self.drain_grace_s}; expected at most 25: GCP ends a spot VM after 30 s"
-            )
+        if taken := [name for name in names if name in HEAD_NAMES]:
+            raise ValueError(f"got a pool {taken[0]}; expected another name: so the head's own group is called")
+        longest_s, why = LONGEST_GRACE_S.get(self.cloud, (math.inf, ""))
+        if self.drain_grace_s > longest_s and any(pool.spot for pool in self.pools):
+            raise ValueError(f"drain_grace_s: got {self.drain_grace_s}; expected at most {longest_s}: {why}")
         return self
 
     @property

@@ -22,7 +22,7 @@ from ray.autoscaler._private.util import fillout_defaults, validate_config
 from typer.testing import CliRunner
 
 from cluster.jobs import STOP_WAIT_S
-from cluster.manifests.deployment import holds_secret, pieces
+from cluster.manifests.deployment import LONGEST_NAME, holds_secret, pieces
 from cluster.manifests.image import dockerignore
 from pipelines.cli import app
 from pipelines.errors import UserError
@@ -226,6 +226,17 @@ def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(writte
     assert CliRunner().invoke(app, ["train", *own, *place]).exit_code == 0
 
 
+def test_the_longest_name_is_one_that_the_operator_takes(tmp_path):
+    """KubeRay 1.7 appends six characters to the names of jobs and services, and ends clusters' names at 53."""
+    write_manifests({"name": "a" * LONGEST_NAME}, tmp_path / "m")
+    found = resources(tmp_path / "m")
+    assert {kind: len(found[kind]["metadata"]["name"]) <= 47 for kind in ("RayJob", "RayService")} == {
+        "RayJob": True,
+        "RayService": True,
+    }
+    assert len(found["RayCluster"]["metadata"]["name"]) <= 53
+
+
 def test_no_port_outside_is_no_rule_rather_than_one_for_all_ports(tmp_path):
     write_manifests({"egress_ports": []}, tmp_path / "m")
     egress = resources(tmp_path / "m")["NetworkPolicy"]["spec"]["egress"]
@@ -347,7 +358,7 @@ def test_kustomize_builds_each_use(use, written):
     ("values", "message"),
     [
         ({"name": "Lab_1"}, "lower-case letters"),
-        ({"name": "x" * 60}, "at most 40"),
+        ({"name": "x" * 60}, "at most 39"),
         ({"image": "guerdon:latest"}, "expected a version"),
         ({"image": "guerdon"}, "expected a version"),
         ({"head_memory": "16 GB"}, "quantity of Kubernetes"),
@@ -365,6 +376,10 @@ def test_kustomize_builds_each_use(use, written):
         ({"secret_env": ["OPENAI_API_KEY=sk-1"]}, "secret_env"),
         ({"redis": "redis"}, "redis"),
         ({"cloud": "gcp", "drain_grace_s": 60}, "at most 25"),
+        ({"cloud": "aws", "drain_grace_s": 300}, "at most 110"),
+        ({"pools": [{"name": "head"}]}, "another name"),
+        ({"pools": [{"name": "headgroup"}]}, "another name"),
+        ({"head_memory": "16000000K"}, "quantity of Kubernetes"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused_before_anything_is_written(values, message, tmp_path):
@@ -391,7 +406,7 @@ def test_what_was_written_is_a_description_that_gives_the_same(tmp_path):
 
 def test_quantities_are_numbers():
     assert pieces("500m") == 0.5 and pieces("4") == 4 and pieces("1.5") == 1.5
-    assert pieces("16Gi") == 16 * 2**30 and math.isclose(pieces("2G"), 2e9)
+    assert pieces("16Gi") == 16 * 2**30 and math.isclose(pieces("2G"), 2e9) and pieces("3k") == 3000
 
 
 def test_what_an_older_description_left_is_deleted_and_nothing_else(tmp_path):
