@@ -151,6 +151,8 @@ class Deployment(Part):
         ttl_s: how long the cluster of a finished job stays.
         deadline_s: after which the job is ended; None: never.
         idle_s: after which a worker with nothing to do is given back.
+        aws_security_group: of the instances that the cluster launcher starts, made beforehand: they reach each other,
+            and whoever runs `ray up` reaches their port 22. The default is none of anybody's, and is refused by AWS.
     """
 
     name: Name = "guerdon"
@@ -184,7 +186,7 @@ class Deployment(Part):
     gcp_region: str = Field(default="europe-west4", pattern=r"^[a-z0-9-]+$")
     gcp_zone: str = Field(default="europe-west4-a", pattern=r"^[a-z0-9-]+$")
     gcp_project: str = Field(default="my-project", pattern=r"^[a-z][a-z0-9-]+$")
-    allowed_cidr: str = Field(default="10.0.0.0/8", pattern=r"^[0-9./]+$")
+    aws_security_group: str = Field(default="sg-00000000", pattern=r"^sg-[0-9a-f]{8,17}$")
 
     @model_validator(mode="after")
     def _fits(self) -> Deployment:

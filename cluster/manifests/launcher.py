@@ -18,34 +18,25 @@ IMAGE_GCP = "projects/deeplearning-platform-release/global/images/family/common-
 
 def aws(deployment: Deployment) -> dict[str, Any]:
     """Instances of EC2; those of spot pools are asked for as spot instances. Credentials come from the environment."""
+    # A group that Ray makes by itself lets SSH in from everywhere, whatever rules it is given beside that one.
+    reached = {"SecurityGroupIds": [deployment.aws_security_group]}
 
     def node(pool: Pool) -> dict[str, Any]:
         spot = {"InstanceMarketOptions": {"MarketType": "spot"}} if pool.spot else {}
-        return {"InstanceType": pool.aws_type, **_aws_disk(), **spot}
+        return {"InstanceType": pool.aws_type, **reached, **_aws_disk(), **spot}
 
     provider = {
         "type": "aws",
         "region": deployment.aws_region,
         "cache_stopped_nodes": False,
         "use_internal_ips": True,
-        "security_group": {
-            "GroupName": f"{deployment.name}-ray",
-            "IpPermissions": [
-                {
-                    "FromPort": 22,
-                    "ToPort": 22,
-                    "IpProtocol": "TCP",
-                    "IpRanges": [{"CidrIp": deployment.allowed_cidr}],
-                }
-            ],
-        },
     }
     types = {
         "head": {
             "resources": {"CPU": 0},
             "min_workers": 0,
             "max_workers": 0,
-            "node_config": {"InstanceType": HEAD_AWS, **_aws_disk()},
+            "node_config": {"InstanceType": HEAD_AWS, **reached, **_aws_disk()},
         },
         **{pool.name: _type(pool, node(pool)) for pool in deployment.pools},
     }

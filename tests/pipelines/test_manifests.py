@@ -18,6 +18,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from pathspec import GitIgnoreSpec
+from ray.autoscaler._private.aws.config import _create_default_inbound_rules
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from typer.testing import CliRunner
 
@@ -145,6 +146,15 @@ def test_launcher_files_fit_the_schema_that_ray_brings(cloud, written):
         jsonschema.validate({**tree, "max_worker": 1}, schema)
     with pytest.raises(ValueError, match="head_node_type"):
         validate_config(fillout_defaults({**tree, "head_node_type": "nowhere"}))
+
+
+def test_no_group_is_left_for_ray_to_open_to_the_world(tmp_path):
+    """Ray gives a group that it makes a rule for SSH from everywhere, and makes one for nodes that name none."""
+    write_manifests({"aws_security_group": "sg-0123456789abcdef0"}, tmp_path / "m")
+    tree = yaml.safe_load((tmp_path / "m/launcher/aws.yaml").read_text())
+    groups = [kind["node_config"]["SecurityGroupIds"] for kind in tree["available_node_types"].values()]
+    assert groups == [["sg-0123456789abcdef0"]] * 3 and "security_group" not in tree["provider"]
+    assert _create_default_inbound_rules(set(), [])[-1]["IpRanges"] == [{"CidrIp": "0.0.0.0/0"}], "leave it to Ray then"
 
 
 def test_image_python_and_ray_are_those_of_the_constraints(written):
