@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
+from cluster.deadlines import within
 from cluster.session import ray_session
 from envs.specs import EnvSpec
 from pipelines.driver.lifecycle import Restored
@@ -26,8 +28,10 @@ from pipelines.rllib.keeper import Keeper, keeping
 from pipelines.rllib.module import GuerdonModule
 from pipelines.roles import role_seed, task_of
 from pipelines.run import Run
+from pipelines.scaling.asks import asks_of, expect_room, needed_cpus
 
 LEARNER = "rllib"  # the role, in checkpoints
+START_S = 120.0  # for env runners to start, where there is room
 
 
 def algorithm_config(experiment: Experiment, spec: EnvSpec, desk: Any, epoch: int) -> AlgorithmConfig:
@@ -101,28 +105,48 @@ def run_rllib(run: Run, restored: Restored | None) -> None:
         restored: what it goes on from.
 
     Raises:
-        UserError: Ray, the judge or RLlib could not be started, or nothing was learnt for `stall_timeout_s`.
+        UserError: Ray, the judge or RLlib could not be started or have no room, or nothing was learnt for
+            `stall_timeout_s`.
     """
     experiment = run.experiment
     environment = task_of(experiment).make()
     spec = environment.spec
     environment.close()
-    judge = experiment.serving.replicas * experiment.serving.cpus + 1 if experiment.reward.judged else 0
     states = None if restored is None else restored.roles
-    with ray_session(experiment.ray, experiment.actors.count + 1 + int(judge)), keeping(run, states) as keeper:
+    with ExitStack() as stack:
+        stack.enter_context(ray_session(experiment.ray, needed_cpus(experiment)))
+        expect_room(asks_of(experiment))
+        keeper = stack.enter_context(keeping(run, states))
         try:
             config = algorithm_config(experiment, spec, keeper.desk, run.status.learnt_frames)
         except ValueError as error:
             raise UserError(f"rllib: {error}") from None
         keeper.do(lambda: tell_dashboard(run))
         torch.set_num_threads(experiment.learner_threads)
-        algorithm = config.build_algo()
+        algorithm = _built(config, experiment)
         try:
             if states is not None:
                 _load(algorithm, states[LEARNER])
             _train(algorithm, keeper)
         finally:
             algorithm.stop()
+
+
+def _built(config: AlgorithmConfig, experiment: Experiment) -> Algorithm:
+    """The algorithm, once all its env runners have begun.
+
+    Raises:
+        UserError: they have not, because there is no room for them; RLlib itself would wait without end.
+    """
+    wait_s = experiment.placement.wait_s + START_S
+    try:
+        return within(wait_s, config.build_algo)
+    except TimeoutError:
+        raise UserError(
+            f"RLlib's {experiment.actors.count} env runners have not begun within {wait_s:.0f} s (placement.wait_s and "
+            f"{START_S:.0f} s to start): others have the room, or no node has come; free some, lower actors.count, or "
+            "wait longer"
+        ) from None
 
 
 def _train(algorithm: Algorithm, keeper: Keeper) -> None:

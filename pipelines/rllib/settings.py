@@ -12,6 +12,8 @@ from cluster.placement import Place
 if TYPE_CHECKING:
     from pipelines.experiment import Experiment
 
+WAIT_S = PlacementConfig().wait_s
+
 
 class RllibConfig(BaseModel):
     """Which algorithm of RLlib learns, instead of Guerdon's own engine."""
@@ -43,8 +45,8 @@ def unsupported(experiment: Experiment) -> str | None:
             "no scaling.actors: RLlib's env runners keep their number",
         ),
         (
-            experiment.placement.model_copy(update={"judge": Place()}) != PlacementConfig(),
-            "no placement.* but placement.judge: RLlib places what is its own",
+            experiment.placement.model_copy(update={"judge": Place(), "wait_s": WAIT_S}) != PlacementConfig(),
+            "no placement.* but placement.judge and placement.wait_s: RLlib places what is its own",
         ),
         (experiment.learner_device != "cpu", "learner_device=cpu"),
         (experiment.actors.inference == "server", "actors.inference=actor"),

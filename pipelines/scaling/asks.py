@@ -6,7 +6,7 @@ import math
 
 from cluster.autoscaler import autoscaled, never_placed
 from cluster.nodes import shapes_now
-from cluster.placement import Ask, Impossible, check_room
+from cluster.placement import Ask, Impossible, Place, check_room
 from cluster.reservations import Reservation, Room
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
@@ -23,6 +23,9 @@ def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
         node: of the driver, where the run's directory is; None: it is not known yet.
     """
     place, actors = experiment.placement, experiment.actors
+    if experiment.rllib is not None:  # it learns in the driver's process, keeps no replay, and asks for a CPU each
+        runners = {"actors": Ask.of("actors", actors.count, Place())}
+        return runners | ({"judge": _judge(experiment)} if experiment.judged else {})
     learner_gpus = GPU_SHARE if experiment.learner_device == "cuda" else 0.0
     asks = {
         **_replay_and_learner(experiment, node, learner_gpus),
@@ -32,10 +35,15 @@ def asks_of(experiment: Experiment, node: str | None = None) -> dict[str, Ask]:
         gpus = GPU_SHARE if actors.inference_device == "cuda" else 0.0
         asks["inference"] = Ask.of("inference", 1, place.inference, gpus=gpus)
     if experiment.judged:
-        serving = experiment.serving
         asks["trainer"] = Ask.of("trainer", 1, place.trainer)
-        asks["judge"] = Ask.of("judge", serving.replicas, place.judge, cpus=serving.cpus, gpus=serving.gpus)
+        asks["judge"] = _judge(experiment)
     return asks
+
+
+def _judge(experiment: Experiment) -> Ask:
+    """What the replicas of the judge ask for."""
+    serving = experiment.serving
+    return Ask.of("judge", serving.replicas, experiment.placement.judge, cpus=serving.cpus, gpus=serving.gpus)
 
 
 def language_asks(experiment: LanguageExperiment, node: str | None = None) -> dict[str, Ask]:

@@ -8,6 +8,7 @@ from cluster.placement import Impossible, Shape, check_room
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
+from pipelines.recipes.table import find_recipe
 from pipelines.scaling.asks import asks_of, language_asks, needed_cpus
 
 
@@ -46,6 +47,17 @@ def test_a_started_ray_has_room_for_as_many_as_there_may_ever_be():
 def test_a_run_begins_with_the_least_that_it_needs():
     few = apply(catch(), {"actors.count": 4, "scaling.actors.least": 2})
     assert asks_of(few)["actors"].count == 2
+
+
+def test_rllib_asks_for_its_runners_and_the_judge_alone():
+    values = {"actors.count": 3, "serving.replicas": 2, "serving.cpus": 0.5, "serving.max_replicas": 4}
+    asks = asks_of(apply(find_recipe("rllib-appo"), {"judge": "rules", "reward": "retrieval", **values}))
+    assert {role: (ask.count, ask.bundle) for role, ask in asks.items()} == {
+        "actors": (3, {"CPU": 1.0}),
+        "judge": (2, {"CPU": 0.5}),
+    }
+    alone = apply(find_recipe("rllib-ppo"), {"reward": "extrinsic", "actors.count": 3})
+    assert list(asks_of(alone)) == ["actors"] and needed_cpus(alone) == 3 + 1, "it learns in the driver's process"
 
 
 def test_a_language_run_asks_for_engines_and_workers_of_rewards():
