@@ -8,7 +8,6 @@ were sampled: rewards go into the batch, so RLlib's own returns are those of the
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from ray.rllib.algorithms.impala import IMPALAConfig
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.core.columns import Columns
+from ray.rllib.utils import force_list
 
 from pipelines.experiment import RewardConfig
 from pipelines.rllib.experience import MARK, fragment_of
@@ -126,6 +126,15 @@ def check_attachable(config: AlgorithmConfig, reward: RewardConfig) -> bool:
             f"got {type(config).__name__}; expected PPO, IMPALA or APPO: an algorithm with a replay buffer of its own "
             "adds rewards up before a connector sees them"
         )
+    if config.is_multi_agent:
+        raise ValueError(
+            f"got policies {', '.join(sorted(map(str, config.policies)))}; expected one agent: the books of what was "
+            "sampled, and the view, know episodes of one"
+        )
+    if not (config.enable_rl_module_and_learner and config.enable_env_runner_and_connector_v2):
+        raise ValueError(
+            "got RLlib's old API stack, which knows no learner connectors; expected the new one: leave api_stack() out"
+        )
     may_mask = isinstance(config, PPOConfig)
     if reward.on_null == "mask" and reward.judged and not may_mask:
         raise ValueError(
@@ -137,7 +146,7 @@ def check_attachable(config: AlgorithmConfig, reward: RewardConfig) -> bool:
 
 
 def attach(config: AlgorithmConfig, reward: RewardConfig, desk: Any) -> AlgorithmConfig:
-    """Let an algorithm of RLlib train on this reward; gives its config.
+    """Let an algorithm of RLlib train on this reward; gives its config, with the callbacks and connectors that it had.
 
     Args:
         config: of PPO, IMPALA or APPO, with an environment whose infos hold captions (`CaptionedEnv`).
@@ -148,10 +157,12 @@ def attach(config: AlgorithmConfig, reward: RewardConfig, desk: Any) -> Algorith
         ValueError: the algorithm and the reward do not go together.
     """
     may_mask = check_attachable(config, reward)
-    config.callbacks(on_sample_end=SendCaptions(desk))
-    config.training(learner_connector=partial(_connector, reward, desk, may_mask))
+    config.callbacks(on_sample_end=[*force_list(config.callbacks_on_sample_end), SendCaptions(desk)])
+    config.training(learner_connector=partial(_connectors, config._learner_connector, reward, desk, may_mask))
     return config
 
 
-def _connector(reward: RewardConfig, desk: Any, may_mask: bool, *_: Mapping[str, Any]) -> GuerdonRewards:
-    return GuerdonRewards(reward, desk, may_mask)
+def _connectors(before: Any, reward: RewardConfig, desk: Any, may_mask: bool, *spaces: Any) -> list[ConnectorV2]:
+    """Those that the algorithm had, and Guerdon's behind them."""
+    theirs = [] if before is None else force_list(before(*spaces))
+    return [*theirs, GuerdonRewards(reward, desk, may_mask)]
