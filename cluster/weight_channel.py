@@ -161,6 +161,7 @@ class WeightChannel:
         key, self._count = f"layout/{self._count}", self._count + 1
         try:
             told = json.loads(self._store.get(key))
+            self._store.delete_key(key)  # the sender holds the store, and would keep one of each version
         except RuntimeError as error:
             raise _failure(error, "no version was sent") from error
         version, layout = int(told["version"]), told["layout"]

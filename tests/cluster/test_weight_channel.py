@@ -78,11 +78,13 @@ def of_many_kinds(version: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_weights_arrive_bit_for_bit_version_after_version(peer):
-    other = peer()
+    other, held = peer(), []
     for version in (3, 4):
         weights = of_many_kinds(version)
         other.channel.send(weights, version)
         assert json.loads(other.line()) == [version, told(weights)]
+        held.append(other.channel._store.num_keys())
+    assert held[0] == held[1], "nothing is kept of a version that has arrived"
 
 
 @pytest.mark.slow
