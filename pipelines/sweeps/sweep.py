@@ -97,6 +97,20 @@ class Plan:
         """How far a run goes; None where that is searched."""
         return None if self.horizon_key in self.space else int(getattr(self.experiment, self.horizon_key))
 
+    def told(self, name: str, uri: str) -> list[str]:
+        """The command of each trial, beside its point.
+
+        Args:
+            name: of the sweep: in storage, too, its trials have a folder of their own. All sweeps number theirs alike,
+                and a trial would go on with that of another.
+            uri: of the store in which the sweep's curves are; empty: none.
+        """
+        own = {"tracking.uri": uri} if uri else {}
+        if self.experiment.storage is not None:
+            own["storage"] = f"{self.experiment.storage.rstrip('/')}/{name}"
+        kept = [text for text in self.command if text.partition("=")[0] not in own]
+        return [*kept, *(word(key, value) for key, value in own.items())]
+
 
 def plan_sweep(recipe: str, words: Sequence[str], runs: Path, settings: Settings) -> Plan:
     """Check a sweep.
@@ -264,7 +278,7 @@ def _tune(plan: Plan, root: Path, parent: str, uri: str) -> tuple[list[dict[str,
             )
         config = {
             "values": {key: _domain(axis) for key, axis in plan.space.items()},
-            "command": [*plan.command, *([f"tracking.uri={uri}"] if uri else [])],
+            "command": plan.told(root.name, uri),
             "runs": str(root),
             "cwd": os.getcwd(),
             "metric": plan.metric,

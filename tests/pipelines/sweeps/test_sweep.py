@@ -11,6 +11,7 @@ import pytest
 
 from pipelines import checkpoint
 from pipelines.errors import UserError
+from pipelines.overrides import parse
 from pipelines.run_directory import RunDirectory
 from pipelines.sweeps.sweep import Settings, plan_sweep, resume_sweep, start_sweep
 
@@ -51,6 +52,15 @@ def test_a_space_that_does_not_fit_is_refused_and_leaves_nothing(words, said, tm
     with pytest.raises(UserError, match=said):
         start_sweep("catch", [*words, "runner=local"], tmp_path, Settings())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", [[], ["tracking.uri=sqlite:///mine.db"]])
+def test_a_trial_is_told_each_setting_once_and_its_storage_is_that_of_no_other_sweep(given, tmp_path):
+    words = ["seed=[1,2]", "storage=/shared/runs/", *given]
+    plan = plan_sweep("catch", words, tmp_path, Settings())
+    values = parse(plan.told("nets", "sqlite:///mine.db")[1:])
+    assert values == {"tracking.uri": "sqlite:///mine.db", "storage": "/shared/runs/nets"}
+    assert "tracking.uri" not in parse(plan_sweep("catch", ["seed=[1,2]"], tmp_path, Settings()).told("nets", "")[1:])
 
 
 @pytest.mark.parametrize(
