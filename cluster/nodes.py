@@ -118,15 +118,20 @@ def shapes_now() -> tuple[list[Shape], list[Shape]]:
     config = state.get_cluster_config()
     if config is None:
         return there, []
-    room = MANY if config.max_resources.get("CPU", -1) < 0 else int(config.max_resources["CPU"])
+    # Bounds of all nodes together, in amounts and not in nodes.
+    left = {
+        name: most - sum(node.resources.get(name, 0.0) for node in nodes) for name, most in config.max_resources.items()
+    }
     addable = []
     for group in config.node_group_configs:
         most = MANY if group.max_count < 0 else group.max_count
         running = sum(node.labels.get("ray.io/node-group") == group.name for node in nodes)
         resources = {name: float(amount) for name, amount in group.resources.items()}
-        addable.append(
-            Shape(resources, dict(getattr(group, "labels", {})), min(room, max(0, most - running)), group.name)
+        fits = min(
+            (left[name] // amount for name, amount in resources.items() if name in left and amount), default=MANY
         )
+        count = max(0, min(int(fits), most - running))
+        addable.append(Shape(resources, dict(getattr(group, "labels", {})), count, group.name))
     return there, addable
 
 
