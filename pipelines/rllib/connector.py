@@ -135,6 +135,11 @@ def check_attachable(config: AlgorithmConfig, reward: RewardConfig) -> bool:
         raise ValueError(
             "got RLlib's old API stack, which knows no learner connectors; expected the new one: leave api_stack() out"
         )
+    if config.num_learners > 1:
+        raise ValueError(
+            f"got num_learners={config.num_learners}; expected 0 or 1: RLlib cuts episodes up for several, and the "
+            "pieces no longer say in which sample they were, so that nothing would count as learnt"
+        )
     may_mask = isinstance(config, PPOConfig)
     if reward.on_null == "mask" and reward.judged and not may_mask:
         raise ValueError(

@@ -42,6 +42,7 @@ def test_callbacks_and_connectors_that_an_algorithm_had_stay():
             lambda: PPOConfig().api_stack(enable_rl_module_and_learner=False, enable_env_runner_and_connector_v2=False),
             "old API stack",
         ),
+        (lambda: PPOConfig().learners(num_learners=2), "got num_learners=2; expected 0 or 1"),
         (DQNConfig, "got DQNConfig; expected PPO, IMPALA or APPO"),
     ],
 )
