@@ -3,7 +3,7 @@
 | column | one value of each | |
 |---|---|---|
 | the name of a reward | episode (an answer, all its turns) | its verdict; NULL where there is none |
-| `world` | episode | what the task's world paid in all; NULL: nothing |
+| `world` | episode | what the task's world paid in all; NULL: nothing, or it failed |
 | `length` | episode | tokens that the policy wrote |
 | `turns` | episode | replies |
 | `finished` | episode | 1 where the answer ended by itself, 0 where it was cut; NULL where the world failed |
@@ -166,15 +166,20 @@ def advantage_of_answers(seen: ViewResult, rows: pa.Table) -> Column | None:
 
 
 def world_column(rows: pa.Table) -> Column:
-    """What the world paid each answer in all; NULL where it paid nothing at any turn."""
+    """What the world paid each answer in all; NULL where it paid nothing at any turn, or failed before the end."""
     paid = [[value for value in turns if value is not None] for turns in rows.column("env_rewards").to_pylist()]
     values = np.array([sum(turns) for turns in paid], np.float32)
-    return Column(values, np.array([bool(turns) for turns in paid]))
+    return Column(values, np.array([bool(turns) for turns in paid]) & ~failed_of(rows))
+
+
+def failed_of(rows: pa.Table) -> NDArray[np.bool_]:
+    """Which answers the world failed: what they would have earned is not known, whatever it had paid until then."""
+    return np.array([one not in FINISHED for one in rows.column("finish").to_pylist()], np.bool_)
 
 
 def _finished(rows: pa.Table) -> Column:
-    found = [FINISHED.get(one) for one in rows.column("finish").to_pylist()]
-    return Column(np.array([one or 0.0 for one in found], np.float32), np.array([one is not None for one in found]))
+    found = [FINISHED.get(one, 0.0) for one in rows.column("finish").to_pylist()]
+    return Column(np.array(found, np.float32), ~failed_of(rows))
 
 
 def _paid(rows: pa.Table) -> Column:

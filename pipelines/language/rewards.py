@@ -24,7 +24,7 @@ from learners.language.presets import preset
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.reward_view import OF, WORLD, fact, layout_of, own_view, weighted, world_column
+from pipelines.language.reward_view import OF, WORLD, fact, failed_of, layout_of, own_view, weighted, world_column
 from rewards.aggregation.weighted_sum import OnNull, WeightedSum
 from rewards.columns import Column
 from rewards.functions import RewardFunction, load_reward
@@ -117,8 +117,9 @@ class RewardSet:
         if unknown := sorted(weights):
             names = ", ".join(part.name for part in parts) or "none"
             raise UserError(f"rewards.weights: got {', '.join(unknown)}; expected names of rewards: {names}")
-        if self._config.view is not None and (taken := sorted({part.name for part in parts} & {*OF, WORLD})):
-            raise UserError(f"reward {taken[0]}: a view has another column of that name; expected a name of its own")
+        others = {WORLD} if self._config.view is None else {*OF, WORLD}
+        if taken := sorted({part.name for part in parts} & others):
+            raise UserError(f"reward {taken[0]}: answers have another column of that name; expected a name of its own")
         self.parts = tuple(parts)
         self._version = [*([p.name, p.weight, p.version] for p in self.parts), world, self._config.on_null]
         self.view = self._view(world, preset(experiment.method, experiment.sampling.max_tokens).advantage)
@@ -195,17 +196,20 @@ class RewardSet:
 
     def _given(self, rows: pa.Table, columns: Mapping[str, Column]) -> dict[str, Column]:
         """All that the view may read."""
-        return {**columns, **{name: fact(rows, name) for name in self.view.inputs if name in OF}}
+        if self._config.view is not None:
+            return {**columns, **{name: fact(rows, name) for name in self.view.inputs if name in OF}}
+        # In the sum a world that paid nothing is worth nothing, and one that failed is NULL: that is no 0.
+        paid, failed = columns[WORLD], failed_of(rows)
+        return {**columns, WORLD: Column(np.where(paid.valid, paid.values, np.float32(0.0)), ~failed)}
 
     def _view(self, world: float, advantage: str | None) -> RewardView:
         """How components become a reward and, by an estimator, an advantage."""
         weights = {part.name: part.weight for part in self.parts}
         if self._config.view is not None:
             return own_view(self._config.view, weights, advantage)
-        # A world that pays nothing is no failure: most tasks have rewards instead.
         on_null: dict[str, OnNull] = {
             **{n: self._config.on_null if w else "omit" for n, w in weights.items()},
-            WORLD: "omit",
+            WORLD: "mask",  # it failed, see `_given`
         }
         return weighted(WeightedSum(coefficients={**weights, WORLD: world}, on_null=on_null), advantage)
 

@@ -169,3 +169,55 @@ def test_an_experiment_without_a_view_is_the_same_experiment_as_before_there_wer
     )
     assert plain.identity() != viewed.identity()
     assert LanguageExperiment.model_validate(viewed.model_dump(mode="json")) == viewed
+
+
+@reward(subject="row", version="1")
+def length(completion: str) -> float:
+    """A reward that is called as a fact of answers is."""
+    return float(len(completion))
+
+
+def summed(task="arithmetic", **settings):
+    """The rewards of a task as a weighted sum, without a view of one's own."""
+    experiment = LanguageExperiment(task=task, group_size=2, method="dr_grpo", rewards=RewardsConfig(**settings))
+    return RewardSet(experiment, task_of(experiment))
+
+
+# Where the world alone pays: it went on, was done, failed after it had paid, failed at once; and paid nothing, twice.
+PAID_ALONE = pa.Table.from_batches(
+    [
+        to_batch(
+            [
+                answer(7, 0, [0, 1], [2], [0.0], "turns"),
+                answer(7, 1, [0, 1], [2], [1.0]),
+                answer(5, 0, [0, 1, 0, 1], [2, 4], [0.0, None], "aborted"),
+                answer(5, 1, [0, 1], [2], [None], "aborted"),
+                answer(3, 0, [0, 1], [2], [None], "length"),
+                answer(3, 1, [0, 1], [2], [None]),
+            ]
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize("on_null", ["mask", "omit"])
+def test_an_answer_that_the_world_failed_is_null_and_no_zero_also_where_the_world_alone_pays(on_null):
+    found = summed("text_world", on_null=on_null)
+    columns = found.columns(PAID_ALONE, {})
+    assert columns["world"].valid.tolist() == [True, True, False, False, False, False]
+    made = found.seen(PAID_ALONE, columns)
+    assert made.weight.tolist() == [1, 1, 0, 0, 1, 1] and made.reward.tolist() == [0, 1, 0, 0, 0, 0]
+    assert made.advantage.values[:2].tolist() == [-0.5, 0.5] and not made.advantage.valid[2:4].any()
+    assert found.attribute(PAID_ALONE, columns)["reward"]["world"][1] == 1
+
+
+def test_a_reward_that_is_called_as_a_fact_of_answers_pays_what_it_says_and_not_the_fact():
+    found = summed(functions={"length": f"{__name__}:length"}, weights={"right": 0.0})
+    values = {"right": {}, "length": {"0/0/7/0": 0.25, "0/0/7/1": 0.5, "0/0/3/0": None}}
+    made = found.seen(ROWS, found.columns(ROWS, values))
+    assert made.reward.tolist() == [0.25, 0.5, 0, 0] and made.weight.tolist() == [1, 1, 0, 0]
+
+
+def test_a_reward_cannot_be_called_as_what_the_world_pays():
+    with pytest.raises(UserError, match="reward world: answers have another column of that name"):
+        summed(functions={"world": f"{__name__}:length"})
