@@ -44,9 +44,11 @@ class Judgement:
             ask: what the processes of rewards ask a cluster for.
         """
         self._ground, self._books, experiment = ground, ground.books, ground.experiment
-        hosted = any(not part.waits for part in self._books.rewards.parts)
+        parts = self._books.rewards.parts
+        hosted = any(not part.waits for part in parts)
+        batched = {part.name for part in parts if part.function is not None and part.function.batched}
         self._rooms = rooms(ask, experiment.scaling.rewards.around(experiment.rewards.workers)[1])
-        self._pool = RewardPool(experiment.rewards.workers if hosted else 0, self._host)
+        self._pool = RewardPool(experiment.rewards.workers if hosted else 0, self._host, batched)
         self.elasticity = Elasticity(
             "reward-workers",
             self._pool,

@@ -2,14 +2,15 @@
 
 Groups that wait for the same reward are asked about together, up to a limit: a call costs about the same whatever it
 carries. A call that takes much longer than such calls do may hang: its groups are asked about once more, each alone,
-by a process that is hired for that, and the first answer counts. So what hangs holds up itself and nothing else.
+by a process that is hired for that, and the first answer counts. So what hangs holds up itself and nothing else. A call
+that fails as a whole is made again in the same way: what one group breaks is no fault of the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from cluster.events import RoleFailing, RoleLost
@@ -17,6 +18,7 @@ from cluster.supervision import Supervised
 from pipelines.driver.loops import end
 from pipelines.language.rewards import Columns
 from rewards.judges.judge import Answer
+from rewards.verdicts import Status
 
 TOGETHER = 16  # groups in one call
 HIRED = 4  # processes beside the first ones, while some of them may hang
@@ -41,15 +43,16 @@ class _Asked(NamedTuple):
 class RewardPool:
     """Sends what is asked to whichever worker is free."""
 
-    def __init__(self, count: int, hire: Callable[[int], Supervised]) -> None:
+    def __init__(self, count: int, hire: Callable[[int], Supervised], batched: Collection[str] = ()) -> None:
         """Nobody works yet.
 
         Args:
             count: processes, as long as none hangs.
             hire: makes the worker of a number, which hosts a `RewardHost`; its deadline is that of one call.
+            batched: names of rewards that are given all answers of a call at once, and fail for all of them.
         """
         self.wanted = count  # processes; may be set to another number, but not from or to none
-        self._hire, self._elastic = hire, count > 0
+        self._hire, self._elastic, self._batched = hire, count > 0, frozenset(batched)
         self._workers: dict[int, Supervised] = {}
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._suspects = 0  # calls that may hang: as many processes are hired beside the first ones, up to a limit
@@ -152,14 +155,18 @@ class RewardPool:
         }
         try:
             answers = await worker.call("answer", name, columns)
-        except RoleLost as error:
-            if len(batch) == 1:
-                _settle(batch, TimeoutError(str(error)))
-            else:  # which of them it was, is found out alone
-                self._put([one._replace(alone=True) for one in batch if not one.alone])
-            return
-        except Exception as error:  # what the reward raised
+        except (TimeoutError, asyncio.TimeoutError) as error:  # alone, each would wait as long: whom it asks is away
             _settle(batch, error)
+            return
+        except Exception as error:  # what the reward raised, or the death of its process
+            if len(batch) == 1:
+                _settle(batch, TimeoutError(str(error)) if isinstance(error, RoleLost) else error)
+            else:
+                self._ask_alone(batch)
+            return
+        whole = name in self._batched and all(one.status is Status.JUDGE_FAULT for one in answers)
+        if whole and len(batch) > 1:
+            self._ask_alone(batch)
             return
         each_s = (asyncio.get_running_loop().time() - began) / len(batch)
         self._slowest_s[name] = max(each_s, self._slowest_s.get(name, 0.0))
@@ -167,6 +174,10 @@ class RewardPool:
             own, answers = answers[: one.answers], answers[one.answers :]
             if not one.future.done():
                 one.future.set_result(own)
+
+    def _ask_alone(self, batch: Sequence[_Asked]) -> None:
+        """Which group of a call it was that failed it, is found out alone; others have nothing to do with it."""
+        self._put([one._replace(alone=True) for one in batch if not one.alone])
 
     def _patience_s(self, worker: Supervised, batch: Sequence[_Asked]) -> float:
         slowest_s = self._slowest_s.get(batch[0].name)

@@ -57,7 +57,7 @@ def with_pool(count, body, hire=Worker):
             workers.append(hire(number))
             return workers[-1]
 
-        pool = RewardPool(count, hiring)
+        pool = RewardPool(count, hiring, batched={"together"})
         pool.start()
         try:
             return await body(pool), workers
@@ -107,6 +107,29 @@ def test_what_a_reward_raises_is_told_to_whoever_asked():
 
     (answer,), _ = with_pool(1, body)
     assert answer.value == 1
+
+
+@pytest.mark.parametrize("how", ["raises", "says so"])
+def test_what_fails_a_call_for_many_groups_is_the_fault_of_one_and_the_others_are_asked_about_alone(how):
+    class Fragile(Worker):
+        async def call(self, method, *args):
+            values = args[1]["value"] if args else []
+            self.calls.append(list(values))
+            if 3 in values:
+                if how == "raises":
+                    raise ValueError("no")
+                return [Answer(Status.JUDGE_FAULT, cause="no")] * len(values)  # as a batched function does
+            return [Answer(Status.OK, float(value)) for value in values]
+
+    async def body(pool):
+        asked = (pool.ask("together", {"value": [k]}) for k in range(5))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    found, (worker,) = with_pool(1, body, Fragile)
+    for k in (0, 1, 2, 4):
+        assert [answer.value for answer in found[k]] == [k]
+    assert str(found[3]) == "no" if isinstance(found[3], Exception) else found[3][0].cause == "no"
+    assert [call for call in worker.calls if call] == [[0, 1, 2, 3, 4], [0], [1], [2], [3], [4]]
 
 
 def test_a_process_that_cannot_be_started_ends_the_run_with_its_cause():
