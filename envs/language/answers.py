@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*\d)")
+# A run of digits is taken whole or not at all: the time that it takes grows with the text, and not with its cube.
+NUMBER = re.compile(r"-?(?<!\d)(?:\d{1,3}(?:,\d{3})+|\d+)(?!\d)(?:\.\d+)?(?!\.*\d)")
 LONGEST = 20_000
 """Characters at the end of a reply that are read."""
+DIGITS = 4000
+"""Of a number; Python itself refuses to read one of more than 4300."""
 
 
 def last_number(text: str) -> Fraction | None:
     """The last number in a text, thousands with or without commas; None where there is none.
 
-    Digits that follow a minus sign which stands between two numbers, as in `5-3`, are taken as positive.
+    One of more than `DIGITS` is none. Digits that follow a minus sign which stands between two numbers, as in `5-3`,
+    are taken as positive.
     """
     found = None
     for match in NUMBER.finditer(text[-LONGEST:]):
         found = match
-    if found is None:
+    if found is None or len(found.group()) > DIGITS:
         return None
     digits, start = found.group(), found.start()
     if digits.startswith("-") and text[-LONGEST:][:start].rstrip()[-1:].isdigit():
