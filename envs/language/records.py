@@ -29,7 +29,8 @@ def read_records(path: str | Path) -> list[Record]:
     if path.suffix == ".parquet":
         records: list[Record] = pq.read_table(path).to_pylist()
     else:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not by `splitlines`, for which a line also ends where a text in it has U+2028 or U+0085.
+        lines = path.read_text(encoding="utf-8").split("\n")
         records = [_record(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not records:
         raise ValueError(f"{path}: got no records; expected at least one")

@@ -10,6 +10,7 @@ from typing import Any
 from envs.language.scoring import Resolve, play, score, unresolved, values
 from envs.language.splits import Drawn
 from envs.language.task import Message, Prompt, Split, TextTask
+from envs.language.trajectory import ROLES
 
 LEAKS = 0.5
 """A task is refused where so many more of its prompts tell their own answer than that of another prompt."""
@@ -159,6 +160,12 @@ def _well_formed(task: TextTask, prompt: Prompt) -> None:
         raise InvalidTask(
             f"task {task.name}, prompt {prompt.id}: {error}; expected plain JSON in its columns"
         ) from None
+    for message in prompt.messages:
+        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+            raise InvalidTask(
+                f"task {task.name}, prompt {prompt.id}: got the message {dict(message)!r:.80}; expected a role of "
+                f"{', '.join(ROLES)}, and content"
+            )
     if not prompt.messages or not any(message["content"].strip() for message in prompt.messages):
         raise InvalidTask(f"task {task.name}, prompt {prompt.id}: got an empty prompt; expected words")
 

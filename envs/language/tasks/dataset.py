@@ -18,6 +18,7 @@ from envs.language.answers import answer_is_exact, number_is_right
 from envs.language.records import SUFFIXES, Record, belongs, column, read_records
 from envs.language.splits import TEST_SHARE, identify
 from envs.language.task import Message, Prompt, Split, TextTask, Weighted, user
+from envs.language.trajectory import ROLES
 
 REWARDS: dict[str, Callable[..., float | None]] = {"number": number_is_right, "exact": answer_is_exact}
 
@@ -140,7 +141,7 @@ def messages_of(value: Any, where: str) -> tuple[Message, ...]:
     """A conversation from data, or a text as one.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or a message is of a role that records do not know.
     """
     if isinstance(value, str):
         return (user(value),)
@@ -149,6 +150,10 @@ def messages_of(value: Any, where: str) -> tuple[Message, ...]:
     )
     if not good or not value:
         raise ValueError(f"{where}: got {value!r:.80}; expected a text, or a list of role and content")
+    if unknown := sorted({message["role"] for message in value} - {*ROLES}):
+        raise ValueError(
+            f"{where}: got a message of the role {unknown[0]!r}; expected one of {', '.join(ROLES)}; rename it"
+        )
     return tuple({"role": message["role"], "content": message["content"]} for message in value)
 
 

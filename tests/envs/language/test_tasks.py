@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.language.answers import answer_is_exact, number_is_right
+from envs.language.answers import NUMBER, answer_is_exact, number_is_right
 from envs.language.records import read_records, write_jsonl
 from envs.language.scoring import play, score
 from envs.language.splits import Drawn, side_of
@@ -72,6 +72,18 @@ def test_numbers_have_thousands_signs_and_minus_signs_but_a_difference_has_no_ne
     assert number_is_right("10-3", "3") == 1
     assert number_is_right("anything", "no number") is None
     assert answer_is_exact(" yes\n", "yes") == 1 and answer_is_exact("yes no", "yes") == 0
+
+
+@pytest.mark.parametrize("reply", ["1" * 5000, "0." + "1" * 5000, "1" * 20_000 + ".1.2", "1." * 10_000 + "2.3"])
+def test_a_policy_that_cannot_stop_writing_digits_has_the_wrong_answer_and_is_told_so_at_once(reply):
+    assert number_is_right(reply, "42") == 0.0
+
+
+@settings(deadline=None)
+@given(st.text("0123,.- a", max_size=14))
+def test_numbers_are_those_that_a_slower_expression_finds(text):
+    slow = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*\d)")
+    assert [match.span() for match in NUMBER.finditer(text)] == [match.span() for match in slow.finditer(text)]
 
 
 @pytest.mark.slow
@@ -388,6 +400,21 @@ def test_bad_files_are_named_with_the_place(tmp_path, text, problem):
     path.write_text(text)
     with pytest.raises(ValueError, match=problem):
         make_text_task("word_problems", path=str(path))
+
+
+def test_a_line_ends_where_json_lines_do_and_not_within_a_text(tmp_path):
+    records = [{"question": "one\u2028two\x85three", "answer": "4"}, {"question": "five", "answer": "6"}]
+    write_jsonl(tmp_path / "data.jsonl", records)
+    assert read_records(tmp_path / "data.jsonl") == records
+    (tmp_path / "dos.jsonl").write_bytes(b'{"a": 1}\r\n\r\n{"a": 2}\r\n')
+    assert read_records(tmp_path / "dos.jsonl") == [{"a": 1}, {"a": 2}]
+
+
+def test_a_message_of_a_role_that_no_record_knows_is_refused_when_the_data_are_read(tmp_path):
+    chat = [{"role": "human", "content": "why?"}]
+    write_jsonl(tmp_path / "a.jsonl", [{"chat": "plain", "answer": "so"}, {"chat": chat, "answer": "so"}])
+    with pytest.raises(ValueError, match=r"record 2: got a message of the role 'human'; expected one of system, user"):
+        make_text_task("dataset", path=str(tmp_path / "a.jsonl"), messages="chat")
 
 
 def test_preferences_go_to_a_file_and_back(tmp_path):

@@ -73,6 +73,12 @@ def test_empty_data_are_refused():
     refused(make_text_task("arithmetic", digits=1, terms=2, operations=["+"], test_share=1e-9), "too few different")
 
 
+@pytest.mark.parametrize("message", [{"role": "human", "content": "?"}, {"role": "user", "content": None}, {}])
+def test_messages_that_no_record_could_hold_are_refused_before_anything_is_written(message):
+    wrong = [*prompts("train"), Prompt("odd", (message,), {"answer": "a"})]
+    refused(Listed(wrong), "prompt odd: got the message .*; expected a role of system, user, assistant, tool, and")
+
+
 def test_prompts_that_repeat_are_refused_where_they_are_listed():
     double = [*prompts("train"), prompts("train")[3]]
     refused(Listed(double), "got prompt train3 twice")
