@@ -1,7 +1,8 @@
 """Decoders: a causal language model with keys and values in buffers that are written in place.
 
 Rows of the buffers are conversations, each as long as it is: a token is written at its own position, and sees what
-stands up to it in its row. So rows of any lengths run together, without padding on either side, and rows come and go.
+stands up to it in its row, or so much of it as the model's window holds. So rows of any lengths run together, without
+padding on either side, and rows come and go.
 
 `LlamaDecoder` runs the layers of the Llama family itself, with a dozen tensor operations a layer: for small models the
 Python around them takes most of the time. `ModelDecoder` runs any other model that attends to all that came before.
@@ -43,6 +44,8 @@ class Decoder:
         self.queries = config.num_attention_heads
         self.heads = getattr(config, "num_key_value_heads", None) or self.queries
         self.width = getattr(config, "head_dim", None) or config.hidden_size // self.queries
+        # Where layers differ, their types say who has a window; where all are alike, as in Mistral, they have this one.
+        self.window = None if getattr(config, "layer_types", None) else getattr(config, "sliding_window", None)
         self.memory = self._room(0, 0)
 
     def apart(self: Own) -> Own:
@@ -92,8 +95,11 @@ class Decoder:
 
     def _mask(self, positions: Tensor, seen: int, repeats: int) -> Tensor:
         """What each query may see, to be added to its scores: `[N, 1, Q * repeats, T]`."""
-        ahead = torch.arange(seen, device=self.device) > positions[:, :, None]
-        mask = torch.zeros(ahead.shape, device=self.device, dtype=self.dtype).masked_fill_(ahead, -torch.inf)
+        at = torch.arange(seen, device=self.device)
+        hidden = at > positions[:, :, None]
+        if self.window is not None and seen > self.window:
+            hidden |= at <= positions[:, :, None] - self.window
+        mask = torch.zeros(hidden.shape, device=self.device, dtype=self.dtype).masked_fill_(hidden, -torch.inf)
         if repeats > 1 and positions.shape[1] > 1:  # one query each is broadcast instead
             mask = mask.repeat_interleave(repeats, dim=1)
         return mask[:, None]

@@ -256,7 +256,9 @@ class TextGenerator:
         positions = torch.from_numpy(lengths - 1).to(device)
         chosen, chances = [], []
         for i in range(stride):
-            logits = self._decoder.extend(last[:, None], positions[:, None] + i, None, seen + i)
+            # Of a row whose context is full, the rest of the stride is thrown away; there is no position for it.
+            at, most = (positions[:, None] + i).clamp_(max=self.max_tokens - 1), min(seen + i, self.max_tokens)
+            logits = self._decoder.extend(last[:, None], at, None, most)
             log_probs = filtered_log_probs(
                 logits, self._sampling.temperature, self._sampling.top_k, self._sampling.top_p
             )

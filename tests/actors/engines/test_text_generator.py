@@ -76,6 +76,35 @@ def test_a_strided_engine_throws_away_what_lies_beyond_the_end():
     assert [one.finish for one in found] == [one.finish for one in expected]
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_stride_does_not_leave_the_context_with_a_row_that_has_filled_it(family):
+    plain, strided = generator(family, ends=()), generator(family, ends=())
+    strided._stride = 8
+    asked = [[7] * (CONTEXT - 3), [9, 4]]  # the second still has room for a whole stride
+    expected, found = (one.generate(asked, Sampling(20), [1, 2]) for one in (plain, strided))
+    assert [one.token_ids for one in found] == [one.token_ids for one in expected] and len(found[0].token_ids) == 3
+    torch.testing.assert_close(found[1].log_probs, expected[1].log_probs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [LlamaDecoder, ModelDecoder])
+@torch.inference_mode()
+def test_a_model_with_a_window_sees_no_further_back_than_that(kind):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    settings = {**sizes, "vocab_size": VOCABULARY, "num_key_value_heads": 2, "initializer_range": 0.3}
+    model = MistralForCausalLM(MistralConfig(**settings, sliding_window=5)).eval()
+    ids, positions, decoder = torch.randint(VOCABULARY, (2, 20)), torch.arange(20).expand(2, -1), kind(model)
+    expected = model(input_ids=ids, use_cache=False).logits
+    decoder.reserve(2, 20)
+    found = decoder.extend(ids[:, :12], positions[:, :12], torch.arange(2), 12)
+    torch.testing.assert_close(found, expected[:, 11], atol=1e-4, rtol=1e-4)
+    for n in range(12, 20):
+        found = decoder.extend(ids[:, n : n + 1], positions[:, n : n + 1], None, n + 1)
+        torch.testing.assert_close(found, expected[:, n], atol=1e-4, rtol=1e-4)
+
+
 def test_temperature_zero_is_greedy_and_certain():
     model, prompt = small_model(), prompts(1)[0]
     reply = generator(ends=()).generate([prompt], Sampling(6, temperature=0), [0])[0]
