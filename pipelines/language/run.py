@@ -153,19 +153,23 @@ class LanguageRun:
 
     def recall(self, reports: Sequence[GroupReport]) -> tuple[list[GroupReport], list[GroupReport]]:
         """Of stored groups, those that have all their verdicts already, and those that have to be judged."""
+        # Of all groups at once: each join reads all verdicts that there are.
+        rows = pa.array([row for report in reports for row in report.row_ids], pa.string())
+        missing: set[str] = set()
+        found: dict[str, dict[str, float | None]] = {}
+        for part in self.rewards.parts:
+            one = self._verdicts.join(rows, part.name, part.version)
+            values = [float(v) if ok else None for v, ok in zip(one.values, one.valid, strict=True)]
+            found[part.name] = dict(zip(rows.to_pylist(), values, strict=True))
+            missing.update(rows.filter(pa.array(one.generations == 0)).to_pylist())
         done, owed = [], []
         for report in reports:
-            joined = {
-                part.name: self._verdicts.join(pa.array(list(report.row_ids)), part.name, part.version)
-                for part in self.rewards.parts
-            }
-            if any((one.generations == 0).any() for one in joined.values()):
+            if not missing.isdisjoint(report.row_ids):
                 owed.append(report)
                 continue
             done.append(report)
-            for name, one in joined.items():
-                values = [float(v) if ok else None for v, ok in zip(one.values, one.valid, strict=True)]
-                self.values[name].update(zip(report.row_ids, values, strict=True))
+            for name, known in found.items():
+                self.values[name].update({row: known[row] for row in report.row_ids})
         return done, owed
 
     def catch_up(self, reports: Sequence[GroupReport]) -> None:

@@ -19,6 +19,7 @@ from pipelines.language.roles import Update
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
+from rewards.verdicts import Status, Verdict
 
 
 @pytest.fixture
@@ -59,6 +60,30 @@ def test_a_run_that_goes_on_counts_what_was_stored_and_plays_what_was_not(books)
     assert groups(books) == {"begun": 6, "stored": 3, "under_way": 3, "given_up": 0}
     assert books.begin_groups(4) == [1, 3, 4, 6]
     assert not books.awaits(report(2)) and books.awaits(report(4))
+
+
+def verdict(books, row, value):
+    """What the only reward of the books has said of an answer."""
+    (part,) = books.rewards.parts
+    status, cause = (Status.JUDGE_FAULT, "no") if value is None else (Status.OK, "")
+    return Verdict(row, "row", part.name, part.version, value, status, part.version, cause=cause, policy_version=0)
+
+
+def test_what_is_judged_is_recalled_for_all_groups_in_one_look_at_the_verdicts(books, monkeypatch):
+    reports = [report(group) for group in range(3)]
+    books.begin_groups(3)
+    for one in reports[:2]:
+        books.gathered(one)
+    said = [
+        [verdict(books, row, None if place else 0.5) for one in reports[:2] for place, row in enumerate(one.row_ids)]
+    ]
+    books.judged(reports[:2], said)
+    books.values["right"].clear()
+    looks, join = [], books._verdicts.join
+    monkeypatch.setattr(books._verdicts, "join", lambda *asked: (looks.append(asked), join(*asked))[1])
+    assert books.recall([reports[2], *reports[:2]]) == (reports[:2], [reports[2]])
+    assert books.values["right"] == {f"0/0/{g}/{m}": None if m else 0.5 for g in range(2) for m in range(4)}
+    assert len(looks) == 1 and books.recall([]) == ([], [])
 
 
 def test_a_step_that_was_skipped_is_named_in_events_and_ledger(books):
