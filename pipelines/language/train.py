@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from cluster.logs import open_log
 from envs.language.validation import InvalidTask, validate
 from pipelines.display import LANGUAGE, open_display
@@ -79,11 +81,17 @@ def check_model(experiment: LanguageExperiment, model: str) -> None:
             task,
             _resolver(experiment),
             seed=experiment.seed,
-            count_tokens=lambda messages: len(chats.ids([messages])[0]),
+            # As an engine reads them: a model whose template knows no system has it said by the user.
+            count_tokens=lambda messages: len(chats.conversations.opening(messages)),
             context=engine.max_tokens - experiment.sampling.max_tokens,
         )
     except InvalidTask as error:
         raise UserError(str(error)) from None
+    except TemplateError as error:
+        raise UserError(
+            f"task {task.name}: the chat template of model {model} refuses a prompt of it ({error}): change its "
+            "messages, or take another model"
+        ) from None
     if report.too_long:
         ident, tokens = next(iter(report.too_long.items()))
         raise UserError(
