@@ -15,7 +15,9 @@ from actors.language.generation import Sampling
 from cluster.placement import Config as PlacementConfig
 from cluster.session import Config as RayConfig
 from learners.language.learner import Config as LearnerConfig
+from learners.language.policy_loss import PolicyLoss
 from learners.language.presets import NAMES as METHODS
+from learners.language.presets import preset
 from pipelines.experiment import STORAGE, CheckpointConfig, ReplayConfig
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.preferences import Config as PreferencesConfig
@@ -178,6 +180,18 @@ class LanguageExperiment(BaseModel):
             raise ValueError(
                 "rewards.view is over rewards that are there at the start, and preferences.into=reward_model makes the "
                 "one that pays: leave the view out, or name a trained model by rewards.judge and leave preferences out"
+            )
+        if self.learner.loss != PolicyLoss():
+            raise ValueError(
+                f"learner.loss: method={self.method} names the policy loss, and another one would be without effect: "
+                f"leave learner.loss out, or take another method of {', '.join(METHODS)}"
+            )
+        acts = self.preferences is None or self.preferences.into != "policy"
+        in_reward = self.learner.kl is not None and self.learner.kl.where == "reward"
+        if acts and in_reward and preset(self.method, self.sampling.max_tokens).advantage is not None:
+            raise ValueError(
+                f"learner.kl.where=reward is paid token by token, and method={self.method} gives answers one advantage "
+                "each: set learner.kl.where=loss, or take method=ppo"
             )
         if self.target is not None and not self.evaluate_every:
             raise ValueError("target needs evaluate_every: say after how many updates to look")

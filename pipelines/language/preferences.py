@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from envs.language.task import Message, TextTask
 from learners.language.preference_learner import Config as PreferenceConfig
@@ -33,6 +33,20 @@ class Config(BaseModel):
     steps: int = Field(default=200, ge=1, description="steps of the reward model, before the run")
     policy: PreferenceConfig = Field(default_factory=lambda: PreferenceConfig(learning_rate=3e-4))
     reward_model: RewardModelConfig = Field(default_factory=lambda: RewardModelConfig(learning_rate=1e-3))
+
+    @model_validator(mode="after")
+    def _learns_from_pairs(self) -> Config:
+        if self.into == "policy" and self.policy.loss == "kto":
+            raise ValueError(
+                "got policy.loss='kto', which learns from single answers that were liked or not, and these are pairs; "
+                "expected a loss of pairs, such as dpo"
+            )
+        if self.into == "reward_model" and self.reward_model.loss == "regression":
+            raise ValueError(
+                "got reward_model.loss='regression', which learns from scores, and these are pairs; expected "
+                "bradley_terry"
+            )
+        return self
 
 
 def pairs_of(task: TextTask, split: str, seed: int) -> Sequence[Any]:

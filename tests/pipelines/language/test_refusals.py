@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 
+from actors.engines.chat_tokenizer import ChatTokenizer
+from benchmarks.apparatus.random_chat_model import save_tokenizer
+from envs.language.records import write_jsonl
 from pipelines.errors import UserError
+from pipelines.language import train
 from pipelines.language.experiment import LanguageExperiment, RewardsConfig
 from pipelines.language.groups import GroupReport, PromptOrder
 from pipelines.language.rehearsal import rehearse
@@ -100,6 +105,16 @@ def test_a_reward_that_hangs_does_not_hold_up_its_rehearsal():
         ({"target": 0.9}, "target needs evaluate_every"),
         ({"prompts": 6, "learners": 4}, r"prompts \(6\) must be a multiple of learners \(4\)"),
         ({"max_staleness": 0, "scaling": {"learners": {"most": 2}}}, "leave scaling.learners out"),
+        ({"learner": {"loss": {"ratio": "product"}}}, "method=grpo names the policy loss"),
+        (
+            {"learner": {"kl": {"where": "reward"}}},
+            "method=grpo gives answers one advantage each: set learner.kl.where",
+        ),
+        ({"preferences": {"policy": {"loss": "kto"}}}, "learns from single answers .* and these are pairs"),
+        (
+            {"preferences": {"into": "reward_model", "reward_model": {"loss": "regression"}}},
+            "learns from scores, and these are pairs",
+        ),
         (
             {"prompts": 4, "learners": 4, "group_size": 2, "learner": {"minibatches": 4}},
             "8 answers in a batch for learner.minibatches=4 of each of 4 learners",
@@ -109,6 +124,30 @@ def test_a_reward_that_hangs_does_not_hold_up_its_rehearsal():
 def test_settings_that_contradict_each_other_are_refused(changes, words):
     with pytest.raises(ValidationError, match=words):
         LanguageExperiment(task="arithmetic", **changes)
+
+
+GEMMA = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{% if 'odd' in m.content %}{{ raise_exception('that is odd') }}{% endif %}"
+    "<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def test_a_system_prompt_is_no_reason_to_refuse_a_model_that_knows_none_since_it_is_said_by_the_user(
+    tmp_path, monkeypatch
+):
+    from transformers import AutoTokenizer
+
+    tokens = save_tokenizer(tmp_path, GEMMA)
+    chats = ChatTokenizer(AutoTokenizer.from_pretrained(tmp_path), "gemma")
+    engine = SimpleNamespace(max_tokens=200, vocabulary=tokens)
+    monkeypatch.setattr(train, "engine_for", lambda experiment, model: (engine, chats))
+    data = tmp_path / "data.jsonl"
+    write_jsonl(data, [{"question": f"what is {i} and {i}?", "answer": f"a{2 * i}"} for i in range(40)])
+    settings = {"path": str(data), "test_share": 0.3}
+    train.check_model(LanguageExperiment(task="dataset", task_options={**settings, "system": "Be brief."}), "gemma")
+    with pytest.raises(UserError, match=r"chat template of model gemma refuses a prompt of it \(that is odd\)"):
+        train.check_model(LanguageExperiment(task="dataset", task_options={**settings, "system": "Be odd."}), "gemma")
 
 
 def test_recipes_are_found_overridden_and_checked(tmp_path):
