@@ -52,9 +52,7 @@ class RewardModelEngine:
         self.max_prompt_tokens = found.max_prompt_tokens
         self.fingerprint = found.fingerprint
         self.special_tokens = special_tokens_of(found.tokenizer)
-        self._pad = self._model.config.pad_token_id
-        if self._pad is None and self._tokenizer.pad_token_id is not None:
-            self._pad = self._model.config.pad_token_id = self._tokenizer.pad_token_id
+        self._pad: int | None = self._model.config.pad_token_id
         self._lock = threading.Lock()
 
     @property
@@ -91,8 +89,8 @@ class RewardModelEngine:
         return ids or [self._pad or 0]
 
     def _batches(self, order: Sequence[int], tokens: NDArray[np.int64]) -> list[list[int]]:
-        """Texts of similar length together, under the budget of tokens; one by one where nothing can pad them."""
-        room = self.config.max_batch_tokens if self._pad is not None else 0
+        """Texts of similar length together, under the budget of tokens."""
+        room = self.config.max_batch_tokens
         batches: list[list[int]] = []
         for place in order:  # by length: the last of a batch is its longest
             if batches and (len(batches[-1]) + 1) * tokens[place] <= room:
@@ -103,7 +101,12 @@ class RewardModelEngine:
 
     def _run(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Outputs of one batch, `[N, outputs]`; padded on the right, by which decoders find where a text ends."""
-        width, pad = max(map(len, ids)), self._pad or 0
+        width, pad = max(map(len, ids)), self._pad
+        if pad is None:
+            # Not what the tokenizer would take: where that also ends texts, they would be read before their end.
+            used = {token for one in ids for token in one}
+            pad = next((token for token in range(len(used) + 1) if token not in used), 0)
+            self._model.config.pad_token_id = pad if len(ids) > 1 else None
         padded = torch.tensor([[*i, *[pad] * (width - len(i))] for i in ids], device=self._device)
         mask = torch.tensor([[1] * len(i) + [0] * (width - len(i)) for i in ids], device=self._device)
         found: Any = self._model(input_ids=padded, attention_mask=mask).logits

@@ -1,4 +1,8 @@
-"""`SequenceScorer`: a reward model: a sequence classifier of Hugging Face's with one output, read at the last token."""
+"""`SequenceScorer`: a reward model: a sequence classifier of Hugging Face's with one output, read at the last token.
+
+That is, as in its own forward pass, the last one that is not its padding token: many models have one token that ends a
+text and fills it up. So who loads the model later reads it where it was trained.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +59,19 @@ class SequenceScorer(nn.Module):
 
     def score(self, layout: Layout, lengths: Tensor, run: nn.Module) -> Tensor:
         """Rewards `[B]` of a flat batch, through `run`: this module, or the DDP around it."""
-        ends = layout.place[lengths.cumsum(0) - 1]
+        ends = layout.place[self._read_at(layout, lengths)]
         return cast(Tensor, run(layout.input_ids, layout.position_ids, ends))
+
+    def _read_at(self, layout: Layout, lengths: Tensor) -> Tensor:
+        """Which token of the flat batch each sequence is read at, `[B]`."""
+        last = lengths.cumsum(0) - 1
+        if (padding := self._model.config.get_text_config().pad_token_id) is None:
+            return last
+        ids = layout.input_ids.flatten()[layout.place]
+        told = torch.where(ids != padding, torch.arange(len(ids), device=ids.device), -1)
+        sequence = torch.arange(len(lengths), device=ids.device).repeat_interleave(lengths)
+        # One that is padding alone is read at its first token, as there.
+        return (last - lengths + 1).scatter_reduce(0, sequence, told, "amax")
 
     @contextmanager
     def _numbers(self, device: torch.device) -> Iterator[None]:

@@ -35,6 +35,24 @@ def test_logits_are_the_models_own(save_reward_model, outputs):
     assert found.logits.shape == (len(TEXTS), outputs) and (found.tokens > 10).all()
 
 
+def test_a_model_without_padding_reads_texts_to_their_end_though_the_tokenizer_ends_and_fills_with_one_token(
+    save_reward_model, tmp_path
+):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(save_reward_model())
+    model = AutoModelForSequenceClassification.from_pretrained(save_reward_model())
+    tokenizer.pad_token, model.config.pad_token_id = tokenizer.eos_token, None
+    tokenizer.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    found = engine(tmp_path).score_texts(chats(*TEXTS))
+    for row, chat in zip(found.logits, chats(*TEXTS), strict=True):
+        ids = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)["input_ids"]
+        assert ids[0, -1] == tokenizer.pad_token_id
+        with torch.inference_mode():
+            np.testing.assert_allclose(row, model(input_ids=ids).logits[0].double().numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize("max_batch_tokens", [1, 90, 8192])
 def test_the_budget_of_a_batch_changes_neither_logits_nor_their_order(save_reward_model, max_batch_tokens):
     directory = save_reward_model()

@@ -137,6 +137,21 @@ def test_a_reward_model_scores_the_last_token_as_its_own_forward_does(make_class
         assert found.tolist() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("padding", [0, 7, None])
+def test_a_reward_model_that_ends_texts_with_its_padding_is_read_where_its_own_forward_reads_it(
+    make_classifier, padding
+):
+    model = make_classifier()
+    model.config.pad_token_id = padding
+    texts = [[3, 7, 5], [4, 7, 9, 7], [2, 7, 7], [7, 7], [0, 0, 8], [5, 0]]
+    batch = build_token_batch(texts, [[False] * len(text) for text in texts])
+    with torch.no_grad():
+        expected = [model(input_ids=torch.tensor([text])).logits.item() for text in texts]
+    for style in ("padded", "packed"):
+        learner = RewardModelLearner(model, reward_model_learner.Config(style=style))
+        assert learner.rewards(batch).tolist() == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_reward_model_learns_who_was_preferred_however_pairs_are_dealt(make_classifier, make_batch, tmp_path):
     from transformers import AutoModelForSequenceClassification
 
