@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -28,6 +27,9 @@ from envs.language.trajectory import ROLES, TokenTrajectory
 LOG = logging.getLogger(__name__)
 
 Finish = Literal["stop", "length", "turns", "aborted"]
+
+LARGEST = float(np.finfo(np.float32).max)
+"""What a record can hold as a reward."""
 
 
 class Config(BaseModel):
@@ -341,5 +343,11 @@ def _check(turn: Turn) -> None:
     for message in turn.messages:
         if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
             raise ValueError(f"got the message {message!r} from the world; expected a role of {ROLES}, and a content")
-    if turn.reward is not None and not math.isfinite(turn.reward):
-        raise ValueError(f"got the reward {turn.reward} from the world; expected a finite number, or None")
+        try:
+            message["content"].encode()
+        except UnicodeEncodeError:  # half of a pair: neither tokenizers nor records take it
+            raise ValueError(
+                f"got {message['content']!r:.80} from the world; expected text that UTF-8 can say"
+            ) from None
+    if turn.reward is not None and not abs(turn.reward) <= LARGEST:  # NaN is not
+        raise ValueError(f"got the reward {turn.reward} from the world; expected a number that float32 holds, or None")

@@ -84,4 +84,13 @@ def _record(path: Path, number: int, line: str) -> Record:
         raise ValueError(f"{path}, line {number}: {error}; expected a JSON object a line") from None
     if not isinstance(record, dict):
         raise ValueError(f"{path}, line {number}: got {type(record).__name__}; expected a JSON object a line")
+    if "\\ud" in line.lower():  # an emoji that was cut in two: no tokenizer reads it, and no record holds it
+        try:
+            json.dumps(record, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[max(0, error.start - 20) : error.start + 1]
+            raise ValueError(
+                f"{path}, line {number}: got half of a surrogate pair, at the end of {half!r}; expected whole "
+                "characters: take it out"
+            ) from None
     return record

@@ -155,10 +155,11 @@ def _apart(task: TextTask, loaded: Mapping[Split, Sequence[Prompt]], looked: Map
 
 def _well_formed(task: TextTask, prompt: Prompt) -> None:
     try:
-        json.dumps([prompt.id, [dict(m) for m in prompt.messages], dict(prompt.columns)], allow_nan=False)
+        plain = [prompt.id, [dict(m) for m in prompt.messages], dict(prompt.columns)]
+        json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise InvalidTask(
-            f"task {task.name}, prompt {prompt.id}: {error}; expected plain JSON in its columns"
+            f"task {task.name}, prompt {prompt.id}: {error}; expected plain JSON in its columns, and whole characters"
         ) from None
     for message in prompt.messages:
         if message.get("role") not in ROLES or not isinstance(message.get("content"), str):

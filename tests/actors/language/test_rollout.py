@@ -164,7 +164,14 @@ def test_a_world_that_raises_aborts_its_episode_and_no_other(chats, caplog):
 
 
 @pytest.mark.parametrize(
-    "answer", [Turn(({"role": "dog", "content": "x"},), False), Turn((), True, float("nan")), None]
+    "answer",
+    [
+        Turn(({"role": "dog", "content": "x"},), False),
+        Turn(({"role": "tool", "content": "half of an emoji: \ud83d"},), True),
+        Turn((), True, float("nan")),
+        Turn((), True, -1e39),
+        None,
+    ],
 )
 def test_a_world_that_answers_nonsense_aborts_its_episode(chats, answer):
     class Odd(CountTask):

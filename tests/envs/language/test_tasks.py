@@ -410,6 +410,14 @@ def test_a_line_ends_where_json_lines_do_and_not_within_a_text(tmp_path):
     assert read_records(tmp_path / "dos.jsonl") == [{"a": 1}, {"a": 2}]
 
 
+def test_half_of_an_emoji_is_refused_where_it_stands_and_a_whole_one_is_read(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"q": "\\ud83d\\ude00"}\n{"q": "so \\ud83d", "a": 1}\n')
+    with pytest.raises(ValueError, match=r"a.jsonl, line 2: got half of a surrogate pair, at the end of .*so "):
+        read_records(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_text('{"q": "\\ud83d\\ude00 \\\\ud83d"}\n')
+    assert read_records(tmp_path / "a.jsonl") == [{"q": "\U0001f600 \\ud83d"}]
+
+
 def test_a_message_of_a_role_that_no_record_knows_is_refused_when_the_data_are_read(tmp_path):
     chat = [{"role": "human", "content": "why?"}]
     write_jsonl(tmp_path / "a.jsonl", [{"chat": "plain", "answer": "so"}, {"chat": chat, "answer": "so"}])

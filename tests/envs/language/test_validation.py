@@ -79,6 +79,12 @@ def test_messages_that_no_record_could_hold_are_refused_before_anything_is_writt
     refused(Listed(wrong), "prompt odd: got the message .*; expected a role of system, user, assistant, tool, and")
 
 
+def test_half_of_a_character_in_a_prompt_is_refused():
+    refused(
+        Listed([*prompts("train"), Prompt("cut", (user("why \ud83d"),), {"answer": "a"})]), "prompt cut: .*surrogates"
+    )
+
+
 def test_prompts_that_repeat_are_refused_where_they_are_listed():
     double = [*prompts("train"), prompts("train")[3]]
     refused(Listed(double), "got prompt train3 twice")
