@@ -8,7 +8,7 @@ and it errs where it has seen little: a policy that follows it can lead it astra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,11 @@ class Grading(TextTask):
         self.identity = f"{experiment.task}|{experiment.options_text}|{rubric.content(judge.path)}"
 
     def load(self, split: Split, seed: int) -> Sequence[Prompt]:
-        """Both answers of each pair, as questions."""
+        """Both answers of each pair, as questions; those that the gold reward says nothing of teach nothing.
+
+        Raises:
+            ValueError: it says nothing of any.
+        """
         asked, columns = [], []
         for pair in pairs_of(self._task, split, seed):
             for reply in (pair.chosen, pair.rejected):
@@ -96,11 +100,17 @@ class Grading(TextTask):
         together = {name: [one[name] for one in columns] for name in columns[0]}
         answers = asyncio.run(self._truth.answer(self._truth.parts[0].name, together))
         worth = self._rubric.words
-        words = [min(worth, key=lambda word: abs(worth[word] - float(one.value or 0.0))) for one in answers]
-        return [
-            Prompt(f"{self.name}/{number}", tuple(chat), {"word": word})
-            for number, (chat, word) in enumerate(zip(self._recorder.chats, words, strict=True))
+        lessons = [
+            Prompt(f"{self.name}/{number}", tuple(chat), {"word": _nearest(worth, one.value)})
+            for number, (chat, one) in enumerate(zip(self._recorder.chats, answers, strict=True))
+            if one.value is not None
         ]
+        if not lessons:
+            cause = next((one.cause for one in answers if one.cause), "there are none")
+            raise ValueError(
+                f"reward {self._truth.parts[0].name} of {self._task.name} judges none of its pairs: {cause}"
+            )
+        return lessons
 
     def gold(self, prompt: Prompt) -> tuple[str, ...]:
         """The word."""
@@ -114,6 +124,11 @@ class Grading(TextTask):
         scores = engine.score_choices([one.messages for one in unseen], words)
         found = np.argmax(scores.log_probs, axis=1)
         return float(np.mean([words[i] == one.columns["word"] for i, one in zip(found, unseen, strict=True)]))
+
+
+def _nearest(worth: Mapping[str, float], value: float) -> str:
+    """The word whose worth is nearest to a value."""
+    return min(worth, key=lambda word: abs(worth[word] - value))
 
 
 class _Recorder:
