@@ -20,8 +20,8 @@ Abstaining is "unparseable" because that status blames nobody and is final: a fa
 and count against it, a fault of the policy would be penalised.
 
 No failure becomes a 0. The reward version is a hash of the code (the function's, and that of functions, classes and
-constants of its own module that it uses), of the declared version and of the settings. What it imports from elsewhere
-is not hashed: declare another version when that changes.
+constants of its own module that it uses, and that those use), of the declared version and of the settings. What it
+imports from elsewhere is not hashed: declare another version when that changes.
 """
 
 from __future__ import annotations
@@ -302,20 +302,49 @@ def _code(function: FunctionType, seen: set[Any] | None = None) -> list[str]:
     seen = set() if seen is None else seen
     seen.add(function)
     texts = [_source(function), repr(function.__defaults__), repr(function.__kwdefaults__)]
+    return texts + _used(function, seen)
+
+
+def _used(function: FunctionType, seen: set[Any]) -> list[str]:
+    """What a function uses of its own module and of its closure, as texts."""
+    texts: list[str] = []
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     used = {name: function.__globals__.get(name) for name in sorted(_names(function.__code__))}
     used |= {name: cell.cell_contents for name, cell in cells}
     for name, value in used.items():
         own = getattr(value, "__module__", None) == function.__module__
-        value = value.function if isinstance(value, RewardFunction) else value
+        if isinstance(value, RewardFunction):
+            if own and value.settings:  # it may be called with them filled in
+                texts.append(f"{name}={value._settings_text}")
+            value = value.function
+        elif own and not isinstance(value, (FunctionType, type)):
+            value = _plain_function(value) or value  # such as one behind lru_cache
         if isinstance(value, FunctionType) and own and value not in seen:
             texts += _code(value, seen)
         elif isinstance(value, type) and own and value not in seen:
             seen.add(value)
             texts.append(_source(value))
+            methods = (_plain_function(method) for method in vars(value).values())
+            # What dataclasses and the like have written is in no file, and another text in another Python.
+            file = function.__code__.co_filename
+            written = [one for one in methods if one is not None and one.__code__.co_filename == file]
+            texts += [text for method in written for text in _used(method, seen)]
         elif (text := _constant(value)) is not None:
             texts.append(f"{name}={text}")
     return texts
+
+
+def _plain_function(value: Any) -> FunctionType | None:
+    """The function of a method, a property or a decorator that keeps it; None of anything else."""
+    if isinstance(value, (property, cached_property)):
+        value = value.fget if isinstance(value, property) else value.func
+    elif isinstance(value, (classmethod, staticmethod)):
+        value = value.__func__
+    try:
+        found = inspect.unwrap(value) if callable(value) else None
+    except ValueError:  # wrappers in a circle
+        return None
+    return found if isinstance(found, FunctionType) else None
 
 
 def _names(code: CodeType) -> set[str]:
@@ -341,7 +370,10 @@ def _bytecode(code: CodeType) -> tuple[Any, ...]:
 
 def _constant(value: Any) -> str | None:
     """A constant as text, the same in every process; None for what is not plain data."""
-    if isinstance(value, (str, bytes, int, float, bool, re.Pattern)):
+    if isinstance(value, re.Pattern):
+        whole = repr(value.pattern)  # of the pattern itself, Python writes 200 characters and leaves out the rest
+        return repr(value) if len(whole) <= 200 else f"re.compile({whole}, {value.flags})"
+    if isinstance(value, (str, bytes, int, float, bool)):
         return repr(value)
     if isinstance(value, (set, frozenset)):
         return repr(sorted(map(repr, value)))

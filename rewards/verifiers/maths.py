@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,15 @@ class Comparer:
 
 
 _starting = threading.Lock()
-_running: list[Comparer] = []
+_running: deque[Comparer] = deque(maxlen=1)
+"""No list: that would be a constant to the hash of the reward, and another one once the first question was asked."""
 
 
 def comparer() -> Comparer:
     """This process's comparer, started when it is needed, and again when it has died."""
     with _starting:
         if not _running or not _running[-1].alive:
-            _running[:] = [Comparer()]
+            _running.append(Comparer())
             atexit.register(_running[-1].close)
         return _running[-1]
 
@@ -142,7 +144,8 @@ def outcome(reply: dict[str, Any], limits: Limits) -> float:
     said = json.loads(reply["said"] or "null")
     if isinstance(said, bool):
         return float(said)
-    if not reply["understood"]:
+    starved = reply["late"] and reply["cpu_s"] < limits.cpu_s / 2
+    if not reply["understood"] and not starved:
         raise ValueError(
             f"the reference cannot be read as mathematics ({said or 'it took too long'}); correct the data"
         )

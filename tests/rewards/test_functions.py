@@ -273,6 +273,61 @@ def test_the_version_changes_with_code_helpers_constants_settings_and_what_is_de
     assert len(versions) == len(changes) + 2
 
 
+LONG = """
+    import re
+    from dataclasses import dataclass
+    from functools import cached_property, lru_cache
+
+    from rewards.functions import reward
+
+    LETTERS = re.compile(r"WORDS|tail")
+    DEPTH = 3
+    FLOOR = 0.5
+
+    def deep(text):
+        return len(text) * DEPTH
+
+    @lru_cache
+    def cached(text):
+        return deep(text)
+
+    @dataclass
+    class Marks:
+        floor: float = 1.0
+
+        @property
+        def least(self):
+            return FLOOR
+
+    @reward(subject="caption", most=1.0)
+    def bounded(caption: str, most: float) -> float:
+        return min(most, len(caption))
+
+    strict = bounded.configured(most=2.0)
+
+    @reward(subject="caption")
+    def helpful(caption: str) -> float:
+        return bool(LETTERS.search(caption)) + cached(caption) + Marks().least + strict(caption=caption)
+""".replace("WORDS", "|".join(f"word{number}" for number in range(60)))
+
+
+def test_the_version_covers_long_patterns_cached_functions_and_what_those_and_methods_use(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "MODULE", LONG)
+    changes = [
+        ("|tail", "|tails"),
+        ("return deep(text)", "return deep(text) + 1"),
+        ("len(text) * DEPTH", "len(text) + DEPTH"),
+        ("DEPTH = 3", "DEPTH = 4"),
+        ("FLOOR = 0.5", "FLOOR = 0.6"),
+        ("configured(most=2.0)", "configured(most=3.0)"),
+    ]
+    versions = {module(lab, f"lab_long_{k}", change).version for k, change in enumerate(changes)}
+    versions |= {module(lab, "lab_long").version, module(lab, "lab_long_again").version}
+    assert len(versions) == len(changes) + 1
+
+
 def test_the_version_stays_where_nothing_that_counts_has_changed(lab: Path) -> None:
     first = module(lab, "lab_a")
     moved = module(

@@ -11,6 +11,7 @@ import pytest
 
 from rewards.functions import PolicyFault
 from rewards.verdicts import Status
+from rewards.verifiers import maths
 from rewards.verifiers.maths import Limits, comparer, maths_match, outcome
 
 
@@ -95,7 +96,16 @@ def test_whose_fault_it_is_follows_from_who_used_the_time():
         outcome(reply(), limits)  # the fork died over the policy's answer
     with pytest.raises(ValueError, match="correct the data"):
         outcome(reply(understood=False, late=True, cpu_s=2.0), limits)
+    with pytest.raises(TimeoutError, match="ask again"):
+        outcome(reply(understood=False, late=True, cpu_s=0.1), limits)  # it had not come to the reference yet
     assert outcome(reply(said="true"), limits) == 1.0
+
+
+def test_its_version_is_the_same_before_and_after_the_first_question(monkeypatch):
+    monkeypatch.setattr(maths, "_running", type(maths._running)())
+    before = maths_match.configured(cpu_s=4).version
+    monkeypatch.setattr(maths, "_running", type(maths._running)([object()]))
+    assert maths_match.configured(cpu_s=4).version == before
 
 
 def test_as_a_reward_its_failures_have_statuses_and_no_values():
