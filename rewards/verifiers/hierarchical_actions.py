@@ -87,7 +87,7 @@ def action_levels(
     return Levels(0.5, 0.3, filled, similar)
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def hierarchical_action(completion: str, action: Mapping[str, Any], scaling: float = 1000.0) -> float:
     """The sum of an action's levels (Shop-R1); with scaling 1 an easy action pays nearly what a hard one does."""
     return action_levels(completion, action, scaling).total

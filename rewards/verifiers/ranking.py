@@ -29,7 +29,7 @@ def ranking(completion: str, known: Sequence[str]) -> list[str]:
     return value
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def ndcg(completion: str, relevance: Mapping[str, float], top: int | None = None) -> float | None:
     """Normalised discounted cumulative gain (Järvelin and Kekäläinen, 2002), gain linear, discount log2 of 1 + place.
 
@@ -49,7 +49,7 @@ def ndcg(completion: str, relevance: Mapping[str, float], top: int | None = None
     return _gain([relevance[name] for name in ranking(completion, list(relevance))], top) / best
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def reciprocal_rank(completion: str, relevance: Mapping[str, float]) -> float | None:
     """One over the place of the first relevant name, 0 without one; abstains where nothing is relevant."""
     if not any(relevance.values()):
@@ -58,7 +58,7 @@ def reciprocal_rank(completion: str, relevance: Mapping[str, float]) -> float | 
     return next((1 / place for place, name in enumerate(ranked, start=1) if relevance[name] > 0), 0.0)
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def kendall_tau(completion: str, answer: Sequence[str]) -> float | None:
     """Agreement in pairs with the right order, from -1 to 1 (Kendall, 1938); abstains for fewer than two names.
 
@@ -97,7 +97,7 @@ def rank_biased_overlap(written: Sequence[str], wanted: Sequence[str], persisten
     return shared / depth * persistence**depth + (1 - persistence) / persistence * total
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def multi_view_ranking(
     completion: str,
     relevance: Mapping[str, float],

@@ -35,7 +35,7 @@ def iou(one: Box, other: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def set_f1(completion: str, answer: Sequence[str]) -> float:
     """F1 of the completion, a JSON list of strings, and the wanted ones; case and white space around count for nothing.
 
@@ -44,7 +44,7 @@ def set_f1(completion: str, answer: Sequence[str]) -> float:
     return f1({_plain(item) for item in _list(completion)}, {_plain(item) for item in answer})
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def interval_iou(completion: str, answer: Sequence[float]) -> float:
     """Intersection over union of the completion, a JSON list of numbers, and the wanted interval or box.
 
@@ -55,7 +55,7 @@ def interval_iou(completion: str, answer: Sequence[float]) -> float:
     return iou(_box(_list(completion), len(answer), PolicyFault), _box(answer, len(answer), ValueError))
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def box_matching(completion: str, boxes: Sequence[Any], advanced: bool = False) -> float:
     """Format, recall and precision of labelled boxes, 0 to 3, with criteria that grow sterner.
 

@@ -7,9 +7,12 @@ lead elsewhere are refused.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from types import FunctionType, SimpleNamespace
+from typing import Any, TypeVar
 
 import jsonschema
 import referencing
@@ -22,9 +25,11 @@ LONGEST = 200_000
 
 DEEPEST = 100
 
+T = TypeVar("T", int, float)
+
 
 def read_json(completion: str) -> Any:
-    """The JSON of a completion: all of it, or what stands in its only code fence.
+    """The JSON of a completion: all of it, or, where that is none, what stands in its only code fence.
 
     Raises:
         PolicyFault: there is none, it is no JSON, or it is too long or too deep.
@@ -32,11 +37,23 @@ def read_json(completion: str) -> Any:
     text = completion.strip()
     fences = text.split("```")
     if len(fences) == 3:
+        with suppress(PolicyFault):  # the fence may stand in one of its strings
+            return _value(text)
         text = fences[1].removeprefix("json").strip()
+    return _value(text)
+
+
+def _value(text: str) -> Any:
     if len(text) > LONGEST:
         raise PolicyFault(f"got {len(text)} characters of JSON; expected at most {LONGEST}")
     try:
-        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_refuse)
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse,
+            parse_float=lambda number: _sized(float(number)),
+            parse_int=lambda number: _sized(int(number)),
+        )
     except (ValueError, RecursionError) as error:
         raise PolicyFault(f"no JSON: {str(error)[:200]}") from None
     if _depth(value) > DEEPEST:
@@ -62,12 +79,14 @@ def _checker(text: str) -> Any:
     schema = json.loads(text)
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     kind.check_schema(schema)
-    patched = {
+    patched: dict[str, Any] = {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
         "uniqueItems": _unique_items,
     }
+    if found := kind.VALIDATORS.get("unevaluatedProperties"):
+        patched["unevaluatedProperties"] = _patient(found)
     patient = jsonschema.validators.extend(kind, patched)  # type: ignore[no-untyped-call]
     return patient(schema, registry=referencing.Registry())  # an empty registry: nothing is fetched from elsewhere
 
@@ -100,6 +119,14 @@ def _additional_properties(
             yield from checker.descend(value, allowed, path=key)
 
 
+def _patient(keyword: FunctionType) -> FunctionType:
+    """The library's own function, with searches that have a deadline in the place of those by `re`."""
+    helper = "find_evaluated_property_keys_by_schema"  # it asks itself, for what schemas hold within schemas
+    names = {**keyword.__globals__[helper].__globals__, "re": SimpleNamespace(search=search)}
+    names[helper] = FunctionType(keyword.__globals__[helper].__code__, names)
+    return FunctionType(keyword.__code__, {**keyword.__globals__, helper: names[helper]})
+
+
 def _unique_items(checker: Any, unique: Any, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
     """The library's own compares each with each: minutes for what a policy can write."""
     if unique and isinstance(instance, list) and len(set(map(_key, instance))) < len(instance):
@@ -128,6 +155,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _sized(number: T) -> T:
+    """A number that a float can hold: with others, whoever computes fails for what the policy has written."""
+    if abs(number) > sys.float_info.max:
+        raise ValueError("a number is too large")
+    return number
 
 
 def _depth(value: Any) -> int:

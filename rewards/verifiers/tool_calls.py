@@ -42,7 +42,7 @@ def calls_of(completion: str) -> list[Call]:
     return [_call(read_json(line), PolicyFault) for line in lines]
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def tool_call_match(completion: str, calls: Sequence[Mapping[str, Any]], ordered: bool = True) -> float:
     """1 if exactly the wanted calls were made, else 0; a policy fault where there are none that can be read.
 
@@ -63,7 +63,7 @@ def tool_call_match(completion: str, calls: Sequence[Mapping[str, Any]], ordered
     return float(not left)
 
 
-@reward(subject="episode")
+@reward(subject="episode", version="2")
 def tool_call_score(completion: str, calls: Sequence[Mapping[str, Any]]) -> float:
     """Format in {0, 1} plus correctness in [-3, 3]: names, names of arguments and values are each paid for.
 

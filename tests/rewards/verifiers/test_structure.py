@@ -53,6 +53,18 @@ def test_what_is_no_json_is_the_policys_fault(completion):
         read_json(completion)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400])
+def test_a_number_that_no_float_can_hold_is_the_policys_fault(number):
+    with pytest.raises(PolicyFault, match="too large"):  # and no OverflowError of who divides it
+        json_schema(number, {"multipleOf": 0.5})
+
+
+def test_a_fence_in_a_string_is_part_of_the_string():
+    for value in ({"text": "write ```py``` here"}, {"text": "```{}```"}, ["```", "```"]):
+        assert read_json(json.dumps(value)) == value
+    assert read_json('Here it is:\n```json\n{"a": 1}\n```\nDone.') == {"a": 1}
+
+
 def test_too_long_is_the_policys_fault():
     with pytest.raises(PolicyFault, match="at most"):
         read_json('"' + "x" * LONGEST + '"')
@@ -93,6 +105,30 @@ def test_a_name_made_for_a_slow_pattern_is_given_up():
     schema = {"patternProperties": {"^(a|aa)+$": {}}, "additionalProperties": False}
     with pytest.raises(PolicyFault, match="cannot be searched"):
         json_schema(json.dumps({"a" * 200 + "b": 1}), schema)
+
+
+@pytest.mark.parametrize("draft", ["2019-09", "2020-12"])
+def test_properties_that_nothing_has_looked_at_are_found(draft):
+    schema = {
+        "$schema": f"https://json-schema.org/draft/{draft}/schema",
+        "$defs": {"numbered": {"patternProperties": {"^n_": {"type": "integer"}}}},
+        "allOf": [{"$ref": "#/$defs/numbered"}, {"properties": {"a": {}}}],
+        "unevaluatedProperties": False,
+    }
+    for text, value in (('{"a": 1, "n_b": 2}', 1.0), ('{"n_b": "2"}', 0.0), ('{"b": 2}', 0.0), ("{}", 1.0)):
+        assert json_schema(text, schema) == value, text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draft", ["2019-09", "2020-12"])
+def test_they_are_found_without_a_pattern_that_hangs(draft):
+    schema = {  # as text, it is looked at in this order
+        "$schema": f"https://json-schema.org/draft/{draft}/schema",
+        "unevaluatedProperties": False,
+        "patternProperties": {"^(a|aa)+$": {}},
+    }
+    with pytest.raises(PolicyFault, match="cannot be searched"):
+        json_schema(json.dumps({"a" * 32 + "b": 1}), json.dumps(schema))
 
 
 def test_items_are_told_apart_as_json_does_and_many_of_them_too():
