@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rewards.functions import PolicyFault
-from rewards.verifiers.structure import read_json
+from rewards.verifiers.structure import read_json, same
 
 
 class Structured(NamedTuple):
@@ -57,7 +56,7 @@ def structured_output(completion: str, reference: Mapping[str, Any]) -> Structur
         return Structured(0.0, 0.0, 0.0, 0.0)
     text = completion.strip()
     found = dict(_leaves(value))
-    right = sum(path in found and _same(found[path], aim) for path, aim in wanted.items())
+    right = sum(path in found and same(found[path], aim) for path, aim in wanted.items())
     return Structured(
         1.0,
         float(text.startswith("{") and text.endswith("}")),
@@ -72,7 +71,3 @@ def _leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[
         here = (*path, str(key))
         found += _leaves(inner, here) if isinstance(inner, dict) and inner else [(here, inner)]
     return found
-
-
-def _same(one: Any, other: Any) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -50,6 +50,7 @@ def action_levels(
 
     0.5 for the form (an object with both keys), 0.3 for the type; where the type is right, what `fields` says for each
     field that is filled and is so in `action`, and `scaling` times the similarity (ROUGE-L) of the one that is hard.
+    Where ROUGE has no words, as in another script or of "+", only the same text is similar.
 
     Source: Shop-R1: Rewarding LLMs to Simulate Human Behavior in Online Shopping, table 1 as known here (scaling 1000).
 
@@ -81,7 +82,8 @@ def action_levels(
         text = done.get(name)
         if not isinstance(text, str) or not text.strip() or not action[name].strip():
             continue
-        near = float(rouge_l(text, action[name]) or 0.0)
+        found = rouge_l(text, action[name])  # it abstains where the reference has no words
+        near = float(text.strip() == action[name].strip() if found is None else found)
         filled += pays
         similar += near * (scaling * share if share else SIMILAR)
     return Levels(0.5, 0.3, filled, similar)

@@ -57,10 +57,10 @@ def chrf(completion: str, references: str | Sequence[str]) -> float | None:
 def rouge_n(completion: str, references: str | Sequence[str], n: int = 1) -> float | None:
     """F1 of word n-grams with the nearest reference (Lin, "ROUGE", 2004), words in lower case, without stemming.
 
-    Words are made of Latin letters and digits, as in the package rouge-score. It abstains where no reference has one:
-    in another script even the reference itself would be worth 0.
+    Words are made of Latin letters and digits, as in the package rouge-score. It abstains where no reference has n of
+    them, as in another script, where even the reference itself would be worth 0.
     """
-    texts = _with_words(_references(completion, references))
+    texts = [text for text in _references(completion, references) if _grams(text, n)]
     return max(_f1(_grams(completion, n), _grams(text, n)) for text in texts) if texts else None
 
 

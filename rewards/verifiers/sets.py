@@ -41,7 +41,7 @@ def set_f1(completion: str, answer: Sequence[str]) -> float:
 
     Saying something twice is no help: these are sets. A policy fault where the completion is no such list.
     """
-    return f1({_plain(item) for item in _list(completion)}, {_plain(item) for item in answer})
+    return f1({_plain(item, PolicyFault) for item in _list(completion)}, {_plain(item, ValueError) for item in answer})
 
 
 @reward(subject="episode", version="2")
@@ -124,7 +124,7 @@ def _box(value: Any, length: int, fault: type[Exception]) -> Box:
     return box
 
 
-def _plain(item: Any) -> str:
+def _plain(item: Any, fault: type[Exception]) -> str:
     if not isinstance(item, str):
-        raise PolicyFault(f"got {str(item)[:100]} in the list; expected strings")
+        raise fault(f"got {str(item)[:100]} in the list; expected strings")
     return " ".join(item.lower().split())

@@ -133,8 +133,13 @@ def _unique_items(checker: Any, unique: Any, instance: Any, schema: Any) -> Iter
         yield jsonschema.ValidationError("an item comes twice")
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are equal: 1 and 1.0 are, 1 and true are not."""
+    return _key(one) == _key(other)
+
+
 def _key(value: Any) -> str:
-    """A text that two values of JSON share where they are equal: 1 and 1.0 are, 1 and true are not."""
+    """A text that two values of JSON share where they are equal."""
     return json.dumps(_plain(value), sort_keys=True)
 
 

@@ -26,5 +26,6 @@ def test_text_around_it_costs_the_form_alone():
 
 def test_a_boolean_is_no_number_and_a_reference_must_have_keys():
     assert structured_output('{"a": true}', {"a": 1}).correct == 0
+    assert structured_output('{"a": 1}', {"a": 1.0}).correct == structured_output('{"a": 1.0}', {"a": 1}).correct == 1
     with pytest.raises(ValueError, match="at least one"):
         structured_output("{}", {})

@@ -29,6 +29,13 @@ def test_each_level_by_hand():
     assert action_levels("click", CLICK).total == 0
 
 
+@pytest.mark.parametrize("name", ["购买", "корзина", "+"])
+def test_a_text_without_words_that_rouge_knows_is_similar_to_itself(name):
+    click = {"type": "click", "name": name}
+    assert action_levels(said(type="click", name=f" {name}"), click) == (0.5, 0.3, 0.2, 1000)
+    assert action_levels(said(type="click", name="red hat"), click).similar == 0
+
+
 @given(st.text(max_size=20))
 def test_an_easy_action_never_earns_more_than_its_form_and_type(text):
     leave = {"type": "terminate"}

@@ -61,6 +61,10 @@ def test_rouge_abstains_where_it_knows_no_word_of_a_reference():
         assert measure("a cat", ["猫", "a cat"]) == 1.0 and measure("猫", "a cat") == 0.0
 
 
+def test_pairs_of_words_say_nothing_of_a_reference_of_one():
+    assert rouge_n("yes", "yes", n=2) is None and rouge_n("a cat", ["cat", "a cat"], n=2) == 1.0
+
+
 @pytest.mark.parametrize("written", SENTENCES)
 @pytest.mark.parametrize("wanted", SENTENCES)
 def test_rouge_is_rouge_scores(written, wanted):

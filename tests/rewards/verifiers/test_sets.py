@@ -31,6 +31,11 @@ def test_what_is_no_list_of_strings_is_the_policys_fault(completion):
         set_f1(completion, ["a"])
 
 
+def test_a_reference_that_is_no_list_of_strings_is_not_the_policys_fault():
+    with pytest.raises(ValueError, match="expected strings"):
+        set_f1('["a"]', [1])
+
+
 def test_intervals_by_hand():
     assert interval_iou("[0, 10]", [5, 15]) == pytest.approx(5 / 15)
     assert interval_iou("[0, 1]", [2, 3]) == 0.0
