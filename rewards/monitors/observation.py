@@ -24,7 +24,9 @@ class Observation:
         proxy_spread: standard deviation of the proxy.
         gold_spread: of the gold.
         gold_high: the highest gold of the update.
-        extreme: share of answers that earn the highest proxy that was seen.
+        extreme: share of answers that earn the highest proxy of the update.
+        proxy_low: the lowest proxy of the update.
+        proxy_high: the highest.
         length: mean length of answers or episodes.
         entropy: of the policy.
         components: mean contribution of each component.
@@ -38,6 +40,8 @@ class Observation:
     gold_spread: float | None = None
     gold_high: float | None = None
     extreme: float | None = None
+    proxy_low: float | None = None
+    proxy_high: float | None = None
     length: float | None = None
     entropy: float | None = None
     components: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +74,7 @@ def observed(
     found: dict[str, float | None] = {}
     if len(known):
         found = {"proxy": float(known.mean()), "proxy_spread": float(known.std())}
+        found |= {"proxy_low": float(known.min()), "proxy_high": float(known.max())}
         found["extreme"] = float(np.isclose(known, known.max()).mean())
     if gold is not None:
         meant = np.asarray(gold, np.float64)

@@ -111,6 +111,7 @@ class Monitors:
             "gold_spread": Cusum(1, **drift),  # type: ignore[arg-type]
         }
         self._best: float | None = None  # the highest gold that any answer had; None: nobody said yet
+        self._range: tuple[float, float] | None = None  # the lowest and the highest proxy that any answer had
         levels = ("dominance", "length", "entropy", "saturation", "collapse")
         self._levels = {name: Level(1.0, config.patience, config.warm_up) for name in levels}
         self._updates = 0
@@ -124,11 +125,14 @@ class Monitors:
         drifts, alarms = self._drifts, list[Alarm]()
         if seen.gold_high is not None:
             self._best = seen.gold_high if self._best is None else max(self._best, seen.gold_high)
+        if seen.proxy_low is not None and seen.proxy_high is not None:
+            low, high = self._range or (seen.proxy_low, seen.proxy_high)
+            self._range = min(low, seen.proxy_low), max(high, seen.proxy_high)
         given = {name: getattr(seen, name) for name in drifts if name != "gap"}
         alarmed = {name for name, value in given.items() if drifts[name].observe(value)}
         if "gold" in alarmed:
             alarms.append(self._drift("gold", seen.gold, "the held-out reward falls"))
-        if drifts["gold"].ready and seen.proxy is not None and seen.gold is not None:
+        if drifts["gold"].ready and drifts["proxy"].ready and seen.proxy is not None and seen.gold is not None:
             up, down = drifts["proxy"].z(seen.proxy), -drifts["gold"].z(seen.gold)
             # the smaller alarms only where gold is below its reference and the proxy above; both are in deviations,
             # so that it is compared with mean 0 and deviation 1, without a reference of its own
@@ -177,6 +181,8 @@ class Monitors:
             saturation = None  # it may be deserved: nobody says
         elif self._best is not None and seen.gold >= self._best - (1 - DESERVED) * abs(self._best):
             saturation = 0.0
+        elif self._range is not None and seen.proxy_high is not None and seen.proxy_high < sum(self._range) / 2:
+            saturation = 0.0  # all earn the same because nothing succeeds: that is the lowest reward, not the highest
         return [
             ("dominance", None if dominance is None else dominance / config.dominance, "one component is all"),
             ("length", length, "lengths are far from those at first"),
@@ -198,6 +204,7 @@ class Monitors:
         return {
             "version": STATE_VERSION,
             "best": self._best,
+            "range": None if self._range is None else list(self._range),
             "updates": self._updates,
             "told": dict(self._told),
             "drifts": {name: one.state_dict() for name, one in self._drifts.items()},
@@ -213,6 +220,8 @@ class Monitors:
         if state.get("version") != STATE_VERSION:
             raise ValueError(f"got monitors of state version {state.get('version')}; expected {STATE_VERSION}")
         self._best = None if state["best"] is None else float(state["best"])
+        low_and_high = state.get("range")
+        self._range = None if low_and_high is None else (float(low_and_high[0]), float(low_and_high[1]))
         self._updates, self._told = int(state.get("updates", 0)), dict(state.get("told", {}))
         for name, saved in state["drifts"].items():
             self._drifts[name].load_state_dict(saved)

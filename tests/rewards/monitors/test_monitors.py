@@ -99,6 +99,18 @@ def test_a_task_whose_best_gold_is_not_positive_is_solved_all_the_same():
     assert "saturation" in {alarm.monitor for alarm in run([*early, *[hacked] * 30])}
 
 
+def test_where_nothing_succeeds_all_earn_the_lowest_reward_and_not_the_highest():
+    lost = observed(np.zeros(64), np.zeros(64), 10.0, 1.0)
+    assert "saturation" not in {alarm.monitor for alarm in run([*clean(), *[lost] * 30])}
+
+
+def test_a_reward_without_a_reference_has_not_risen():
+    random = np.random.default_rng(0)
+    gold = [Observation(gold=0.5 + 0.1 * x) for x in random.normal(size=10)]  # its model has yet to learn
+    both = [Observation(proxy=0.9 * 2.0 ** (k - 8), gold=0.0) for k in range(9)]
+    assert "divergence" not in {alarm.monitor for alarm in run([*gold, *both])}
+
+
 def updates_that_alarm(until, **settings):
     monitors = Monitors(Config(warm_up=4, patience=1, **settings))
     return [k for k in range(1, until) if monitors.observe(Observation(length=10.0 if k < 5 else 90.0))]
@@ -118,7 +130,11 @@ def test_actions_are_those_of_the_config():
     assert found[0].action == "stop"
 
 
-STREAM = [*clean(30), *(Observation(proxy=0.9, gold=0.1, length=40.0) for _ in range(30))]
+STREAM = [
+    *clean(30),
+    observed(np.zeros(64), np.ones(64)),
+    *(Observation(proxy=0.9, gold=0.1, length=40.0) for _ in range(30)),
+]
 
 
 @given(st.integers(0, len(STREAM)))
