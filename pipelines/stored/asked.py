@@ -13,6 +13,7 @@ from pipelines.experiment import COMPONENT, Experiment
 from pipelines.stored.evidence import printable
 from pipelines.stored.reannotation import SAY_EVERY_S, Outcome, Settings
 from pipelines.stored.verdict_sink import VerdictSink
+from rewards.annotation.contract import counted
 from rewards.annotation.ledger import AnnotationLedger
 from rewards.budget import Budget, Reservation
 from rewards.judges.canaried import CanariedJudge
@@ -149,7 +150,7 @@ def _land(
     """What came of one call."""
     try:
         answers = task.result()
-        tokens = sum(answer.tokens for answer in answers)
+        tokens = sum(counted(answer.tokens) for answer in answers)  # else the call counts in full
     except (TimeoutError, asyncio.TimeoutError):
         budget.settle(reservation, size, reservation.amount.tokens)  # what it took is not known
         return ledger.fail(batch_id, Status.TIMEOUT, f"no answer within {ledger.config.deadline_s:g} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +14,7 @@ MOST_TOKENS = 10**9
 
 
 def checked(answer: Any, low: float = 0.0, high: float = 1.0) -> Answer:
-    """The answer itself if it keeps the judge's contract, else a judge fault that says how it does not.
+    """The answer, in numbers of Python's own, if it keeps the judge's contract; else a fault that says how not.
 
     Args:
         answer: whatever came.
@@ -23,24 +24,25 @@ def checked(answer: Any, low: float = 0.0, high: float = 1.0) -> Answer:
     if not isinstance(answer, Answer):
         return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
     try:
-        counted(answer.tokens)
-    except ValueError as error:
+        scores = tuple(map(_own, answer.scores))
+        told = replace(answer, tokens=counted(answer.tokens), value=_own(answer.value), scores=scores)
+    except (TypeError, ValueError) as error:
         return Answer(Status.JUDGE_FAULT, cause=str(error), latency_s=answer.latency_s)
-    if error_name := _unkeepable(answer):
+    if error_name := _unkeepable(told):
         cause = f"got a cause or details that cannot be kept ({error_name}); expected JSON in valid Unicode"
-    elif answer.status is Status.OK:
-        values: list[Any] = [answer.value, *(score for score in answer.scores if score is not None)]
+    elif told.status is Status.OK:
+        values: list[Any] = [told.value, *(score for score in told.scores if score is not None)]
         for value in values:
             if not _between(value, low, high):
                 cause = f"got value {_shown(value)}; expected a number from {low:g} to {high:g}"
                 break
         else:
-            return answer
-    elif answer.status is Status.PENDING:
+            return told
+    elif told.status is Status.PENDING:
         cause = "got status 'pending' as an answer; expected a final one"
     else:
-        return answer
-    return Answer(Status.JUDGE_FAULT, cause=cause, tokens=answer.tokens, latency_s=answer.latency_s)
+        return told
+    return Answer(Status.JUDGE_FAULT, cause=cause, tokens=told.tokens, latency_s=told.latency_s)
 
 
 def counted(tokens: Any) -> int:
@@ -53,6 +55,14 @@ def counted(tokens: Any) -> int:
     if not 0 <= number <= MOST_TOKENS:
         raise ValueError(f"got {_shown(tokens)} tokens; expected a whole number from 0 to {MOST_TOKENS:,}")
     return number
+
+
+def _own(number: Any) -> Any:
+    """A number as Python's own, since no checkpoint keeps one of numpy; what is none, or too large, as it is."""
+    try:
+        return float(number) if isinstance(number, Real) else number
+    except OverflowError:
+        return number
 
 
 def _between(value: Any, low: float, high: float) -> bool:

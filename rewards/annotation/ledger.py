@@ -52,7 +52,7 @@ STATE_VERSION = 1
 RETRIED = frozenset({Status.JUDGE_FAULT, Status.TIMEOUT})
 BLAMES_THE_JUDGE = RETRIED | {Status.SHED}
 
-Admission = Literal["queued", "duplicate", "shed"]
+Admission = Literal["queued", "duplicate", "shed", "closed"]
 
 
 class Config(BaseModel):
@@ -193,7 +193,8 @@ class AnnotationLedger:
 
         Returns:
             "queued"; "duplicate" where it is pending, in flight or answered already; "shed" where the queue is full
-            of more urgent questions (it may be asked again).
+            of more urgent questions (it may be asked again); "closed" where the ledger is: it is not asked, and in no
+            book.
 
         Raises:
             ValueError: the uncertainty is not a number.
@@ -204,6 +205,8 @@ class AnnotationLedger:
         if subject in self:
             self._accounts.tally.duplicates += 1
             return "duplicate"
+        if self._closed:
+            return "closed"
         owed = self._queue.unshelve(subject)
         if owed is None:
             owed = Owed(question, policy_version, self._clock(), uncertainty=uncertainty)
@@ -224,7 +227,7 @@ class AnnotationLedger:
             would take from a judge.
         """
         subject = question.subject
-        if subject in self or self._checked(answer).status is not Status.OK:
+        if self._closed or subject in self or (answer := self._checked(answer)).status is not Status.OK:
             return None
         owed = self._queue.unshelve(subject)
         if owed is None:

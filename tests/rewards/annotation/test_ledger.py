@@ -5,6 +5,7 @@ import math
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -287,6 +288,35 @@ def test_replies_that_are_all_faults_open_the_breaker_and_unparsed_ones_do_not()
         ledger.ask(question(1))
         answered(ledger, taken(ledger), answer)
         assert ledger.breaker == state
+
+
+def test_numbers_of_numpy_are_kept_as_pythons_own_in_books_and_checkpoint() -> None:
+    ledger, _ = make()
+    ledger.ask(question(1))
+    answer = Answer(Status.OK, np.float32(0.5), tokens=np.int64(7), scores=(np.float32(0.25), None))
+    (verdict,) = answered(ledger, taken(ledger), answer)
+    assert ledger.recall(question(2), answer, "judge") is not None
+    assert (verdict.tokens, verdict.scores, ledger.ledger().tokens_saved) == (7, (0.25, None), 7)
+    again, _ = make()
+    again.load_state_dict(json.loads(json.dumps(ledger.state_dict())))
+    assert again.verdicts == ledger.verdicts and again.ledger().tokens == 7
+
+
+def test_scores_that_are_none_at_all_are_a_fault_of_the_judge() -> None:
+    ledger, _ = make(max_attempts=1)
+    ledger.ask(question(1))
+    (verdict,) = answered(ledger, taken(ledger), Answer(Status.OK, 1.0, scores=None))  # type: ignore[arg-type]
+    assert (verdict.status, verdict.value) == (Status.JUDGE_FAULT, None)
+
+
+def test_a_closed_ledger_takes_no_question_and_stays_balanced() -> None:
+    ledger, _ = make()
+    for k in (1, 2):
+        ledger.ask(question(k))
+    assert ledger.close() == 2
+    assert ledger.ask(question(3)) == "closed" and ledger.recall(question(4), YES, "judge") is None
+    assert ledger.next_batch() is None and "3" not in ledger
+    assert ledger.ledger().balanced and ledger.ledger().asked == 2
 
 
 def test_a_full_queue_sheds_the_oldest_and_takes_it_back_when_idle() -> None:
