@@ -23,6 +23,8 @@ class Milestones(Part):
 
     A label that is NULL achieves nothing; a step of which no label is known is NULL. Of a stretch of an episode that
     began elsewhere nobody here knows what was achieved before: what looks new is NULL there, and so is all progress.
+    Where an episode was cut, nobody knows how far the next achievement is: interpolated progress is NULL behind the
+    last one here, unless all are achieved.
 
     Sources: CALM (the bonus of an option that ends; that it is paid once is chosen here) and MiRA (progress, the target
     of its potential; that it is interpolated by the number of steps is chosen here).
@@ -88,6 +90,11 @@ class Milestones(Part):
             whole = layout.began[layout.owner(own, "episode")]
             known = known & (whole | (values == 0) if self.pay == "once" else whole)
         if self.pay == "interpolated":
+            owner = layout.owner(own, "episode")
+            highest = layout.extreme(values, own, "episode", largest=True)[owner]
+            before = layout.before(values, 0.0, own)
+            # The last achievement is where the highest progress is reached; between two it is known how it rises.
+            known = known & (layout.ended[owner] | (before < highest) | (highest >= 1 - 1e-9))
             values = interpolated(values, layout, own)
         return Column(values.astype(np.float32), known)
 

@@ -23,7 +23,8 @@ class Redistribute(Reshape):
     | `uniform` | 1 / T |
     | `weights` | a_t / `largest`; where that is None a_t / Σ a, which sums to G, and 1 / T if all are 0 |
 
-    NULL where the score is. A weight that is NULL is in no sum; its step is NULL, or is paid `missing`.
+    NULL where the score is. A weight that is NULL is in no sum; its step is NULL, or is paid `missing`. Where an
+    episode was cut, `last` does not know its last step: the last one here is NULL.
 
     Source: Sotopia-RL, where a language model says of each utterance how much it did, a_t ∈ {0, 1, 2, 3}, r_t =
     a_t / 3 · G, and an utterance of which it says nothing is paid −1.
@@ -86,7 +87,8 @@ class Redistribute(Reshape):
         owner, size = layout.owner(self.over, "episode"), layout.size("episode")
         everyone = np.ones(len(owner), np.bool_)
         if self.by == "last":
-            return layout.last(self.over, "episode").astype(np.float64), everyone
+            last, final = layout.last(self.over, "episode"), layout.final(self.over)
+            return final.astype(np.float64), ~last | final
         if self.by == "uniform":
             return 1.0 / np.bincount(owner, minlength=size)[owner], everyone
         column = table.at(self.weights, self.over)

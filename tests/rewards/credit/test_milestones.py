@@ -79,3 +79,11 @@ def test_what_was_achieved_before_a_stretch_is_not_known_and_not_paid_again():
     rows = Layout.of(steps=[4, 2], ended=[False, True], began=[True, False])
     assert written("once", rows, key=KEY, door=DOOR) == [0, 1, 0, 1, 0, None]
     assert written("progress", rows, key=KEY, door=DOOR) == [0, 0.5, 0.5, 1, None, None]
+
+
+def test_interpolated_progress_is_not_known_behind_the_last_achievement_of_an_episode_that_was_cut():
+    rows = Layout.of(steps=[4, 2], ended=[False, False])
+    none = (0,) * 6
+    assert written("interpolated", rows, key=KEY, door=none) == [0.25, 0.5, None, None, 0.25, 0.5]
+    assert written("interpolated", rows, key=none, door=none) == [None] * 6
+    assert written("interpolated", rows, key=KEY, door=(0, 0, 1, 0, 0, 0)) == [0.25, 0.5, 1, 1, 0.25, 0.5]

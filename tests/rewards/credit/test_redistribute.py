@@ -19,9 +19,9 @@ def column(*values):
     return Column(np.array([np.nan if v is None else v for v in values]), np.array([v is not None for v in values]))
 
 
-def spread(score, weights=(1,) * 6, **settings):
+def spread(score, weights=(1,) * 6, layout=LAYOUT, **settings):
     table = Table(
-        {"score": column(*score), "attribution": column(*weights)}, LAYOUT, {"score": "episode", "attribution": "step"}
+        {"score": column(*score), "attribution": column(*weights)}, layout, {"score": "episode", "attribution": "step"}
     )
     found = part_of({"part": "redistribute", "of": "score", **settings}).apply(table, {})
     return [round(float(v), 6) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
@@ -38,6 +38,12 @@ def test_shares_by_hand():
     assert spread((6, 3, 1), preset="uniform") == [2, 2, 2, 3, 0.5, 0.5]
     assert spread((6, 3, 1), (1, 2, 0, 5, 0, 0), preset="return_equivalent") == [2, 4, 0, 3, 0.5, 0.5]
     assert spread((6, 3, 1), (1, None, 2, 5, None, 0), preset="return_equivalent") == [2, None, 4, 3, None, 1]
+
+
+def test_where_an_episode_was_cut_its_last_step_is_not_here():
+    cut = Layout.of(steps=[3, 1, 2], ended=[False, True, False])
+    assert spread((6, 3, 1), layout=cut, preset="last") == [0, 0, None, 3, 0, None]
+    assert spread((6, 3, 1), layout=cut, preset="uniform") == [2, 2, 2, 3, 0.5, 0.5]
 
 
 @settings(max_examples=25, deadline=None)
