@@ -86,7 +86,7 @@ class Desk:
         shown = {name: fields[name] for name in self._needs}
         template = self._template or default_template(question.kind, self._needs)
         names = [f"text_{place}" for place in range(len(question.texts))]
-        template = template.replace("{" + TEXT_NAMES[question.kind] + "}", _texts_layout(question.kind, names))
+        template = untrusted.put(template, TEXT_NAMES[question.kind], _texts_layout(question.kind, names))
         try:
             material = untrusted.render(
                 template,

@@ -198,6 +198,11 @@ def substitute(template: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: f"{{{match[1]}}}" if match[1] else values[match[2]], template)
 
 
+def put(template: str, name: str, layout: str) -> str:
+    """A template with another template in one of its places; `{{name}}` stays the text that it stands for."""
+    return _PLACEHOLDER.sub(lambda match: layout if match[2] == name else match[0], template)
+
+
 def render(
     template: str,
     untrusted: Mapping[str, str],

@@ -110,6 +110,13 @@ def test_a_template_lays_out_context_and_text(rubric, scripted, ask):
     assert user.startswith("Q: [BEGIN UNTRUSTED") and "\nA: [BEGIN UNTRUSTED" in user
 
 
+def test_in_a_template_double_braces_stand_for_the_name_also_of_what_is_judged(rubric, scripted, ask):
+    model = scripted(lambda chat, choices: "yes")
+    ask(rubric("binary", template="In place of {{response}} stands:\n{response}"), model, question("response", ["4"]))
+    user = model.chosen[0][0][1]["content"]
+    assert user.startswith("In place of {response} stands:\n[BEGIN UNTRUSTED") and user.count("\n4\n") == 1
+
+
 def test_each_member_of_a_group_is_judged_by_itself(rubric, scripted, ask):
     def choose(chat, choices):
         text = chat[1]["content"]
