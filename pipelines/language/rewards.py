@@ -151,7 +151,7 @@ class RewardSet:
         """What a reward says of N answers; a failure is an answer without a value.
 
         Raises:
-            TimeoutError: what it waits for has not come in time. What computes cannot be interrupted here.
+            TimeoutError: it has not come in time. What computes is interrupted between two answers, and not within one.
         """
         return await asyncio.wait_for(self._answer(name, columns), self._config.deadline_s)
 

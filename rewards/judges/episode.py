@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from envs.language.task import episode_columns, user
 from rewards.functions import RewardFunction
-from rewards.judges.judge import Answer, Question, unanswerable
+from rewards.judges.judge import Answer, Question, alike, unanswerable
 
 SUBJECTS = ("episode", "row")
 REFERENCES = ("answer", "reference", "references")
@@ -48,9 +48,13 @@ class EpisodeJudge:
             return [unanswerable(wrong[0], ["response"])] * len(questions)
         if not questions:
             return []
-        episodes = [self._episode(question) for question in questions]
-        shared = set.intersection(*map(set, episodes))
-        return await self.function.answer({name: [one[name] for one in episodes] for name in sorted(shared)})
+        answers: dict[int, Answer] = {}
+        for places in alike(questions):
+            episodes = [self._episode(questions[place]) for place in places]
+            shared = set.intersection(*map(set, episodes))
+            columns = {name: [one[name] for one in episodes] for name in sorted(shared)}
+            answers.update(zip(places, await self.function.answer(columns), strict=True))
+        return [answers[place] for place in range(len(questions))]
 
     async def check(self) -> None:
         """Always reachable."""

@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from envs.captions import caption_id
 from rewards.functions import RewardFunction, answer_of
-from rewards.judges.judge import Answer, Question, QuestionKind, unanswerable
+from rewards.judges.judge import Answer, Question, QuestionKind, alike, unanswerable
 from rewards.models.model import RewardModel
 from rewards.verdicts import Status
 
@@ -63,7 +64,11 @@ class FunctionJudge:
         if wrong := sorted({question.kind for question in questions} - {kind}):
             cause = f"reward {self.function.name} judges a {kind}; got a question on a {', '.join(wrong)}"
             return [Answer(Status.JUDGE_FAULT, cause=cause)] * len(questions)
-        return await self.function.answer(columns_of(questions))
+        answers: dict[int, Answer] = {}
+        for places in alike(questions):
+            columns = columns_of([questions[place] for place in places])
+            answers.update(zip(places, await self.function.answer(columns), strict=True))
+        return [answers[place] for place in range(len(questions))]
 
     async def check(self) -> None:
         """Always reachable."""
@@ -75,11 +80,14 @@ class RewardModelJudge:
     def __init__(self, model: RewardModel) -> None:
         """Judge by a model as it is now."""
         self._model = model
-        self._fingerprint = "model-" + hashlib.sha256(model.snapshot()).hexdigest()[:16]
+        # The weights alone are the same under another threshold, or another length of n-grams.
+        config = getattr(model, "config", None)
+        text = config.model_dump_json() if isinstance(config, BaseModel) else ""
+        self._fingerprint = "model-" + hashlib.sha256(model.snapshot() + text.encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the model's weights."""
+        """Hash of the model's weights and settings."""
         return self._fingerprint
 
     async def judge(self, questions: Sequence[Question]) -> list[Answer]:
@@ -100,7 +108,7 @@ class RewardModelJudge:
 
 
 def columns_of(questions: Sequence[Question]) -> dict[str, list[Any]]:
-    """What questions of one kind say, as the columns of a reward function."""
+    """What questions of one kind say, as the columns of a reward function: texts, and the context that all have."""
     kind = questions[0].kind
     found: dict[str, list[Any]] = {}
     if kind in ("trajectory", "group"):

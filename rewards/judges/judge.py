@@ -87,6 +87,14 @@ class Answer:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def alike(questions: Sequence[Question]) -> list[list[int]]:
+    """Places of questions that have the same names of context, together: one must not lose its own to a neighbour."""
+    found: dict[frozenset[str], list[int]] = {}
+    for place, one in enumerate(questions):
+        found.setdefault(frozenset(one.fields), []).append(place)
+    return list(found.values())
+
+
 def unanswerable(question: Question, answered: Iterable[str]) -> Answer:
     """What a judge says to a question of a kind that it does not answer."""
     cause = f"got a question of kind {question.kind!r}; this judge answers {sorted(answered)}: use a rubric for others"

@@ -6,8 +6,10 @@ import asyncio
 import math
 import sys
 import textwrap
+import time
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.functions import ABSTAINED, PolicyFault, RewardFunction, load_reward, reward
+from rewards.judges.episode import EpisodeJudge
 from rewards.judges.function import FunctionJudge, RewardModelJudge
 from rewards.judges.judge import Answer, Question
+from rewards.models.classification import ClassificationModel
+from rewards.models.classification import Config as ClassificationConfig
 from rewards.models.retrieval import Config as RetrievalConfig
 from rewards.models.retrieval import RetrievalModel
 from rewards.questions import caption_question, pair_question
@@ -135,6 +140,29 @@ def test_async_functions_run_side_by_side_but_no_more_than_they_say() -> None:
     assert [a.value for a in found] == [0, 1, 2, None, 4, 5, 6, 7]
     assert found[3].cause == "ConnectionError: gone"
     assert most == 3
+
+
+def test_between_the_calls_of_a_function_that_computes_others_have_their_turn() -> None:
+    called = []
+
+    @reward(subject="caption")
+    def slow(caption: str) -> float:
+        called.append(caption)
+        time.sleep(0.02)
+        return float(caption)
+
+    async def beside() -> None:
+        turns = []
+        judging = asyncio.ensure_future(slow.answer({"caption": [str(k) for k in range(5)]}))
+        while not judging.done():
+            await asyncio.sleep(0)
+            turns.append(len(called))
+        assert [a.value for a in await judging] == [0, 1, 2, 3, 4] and set(turns) >= {1, 2, 3, 4}
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(slow.answer({"caption": ["0"] * 1000}), 0.01)
+        assert len(called) < 100
+
+    asyncio.run(beside())
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -395,6 +423,18 @@ def test_a_question_carries_its_context_to_the_function() -> None:
     assert [a.value for a in asyncio.run(FunctionJudge(correct).judge(questions))] == [1.0, 0.0]
 
 
+@pytest.mark.parametrize(("subject", "judge_of"), [("response", FunctionJudge), ("episode", EpisodeJudge)])
+def test_a_question_keeps_its_context_beside_one_that_has_none(subject: Any, judge_of: Any) -> None:
+    @reward(subject=subject)
+    def correct(completion: str, answer: str = "5") -> float:
+        return float(completion == answer)
+
+    bare, asked = Question("a", "response", ("4",)), Question("b", "response", ("4",), (("answer", "4"),))
+    judge = judge_of(correct)
+    for questions, values in (([asked], [1.0]), ([bare, asked, bare], [0.0, 1.0, 0.0]), ([bare], [0.0])):
+        assert [a.value for a in asyncio.run(judge.judge(questions))] == values
+
+
 def test_a_function_that_nobody_can_ask_is_no_judge() -> None:
     with pytest.raises(ValueError, match="reward exact_match judges episodes"):
         FunctionJudge(exact_match)
@@ -412,3 +452,10 @@ def test_a_reward_model_is_a_judge_that_knows_what_it_cannot_tell() -> None:
     (pair,) = asyncio.run(judge.judge([pair_question("You gain gold.", "You die.")]))
     assert (pair.status, pair.value) == (Status.JUDGE_FAULT, None), "and not what the first alone is worth"
     assert judge.fingerprint == RewardModelJudge(model).fingerprint
+
+
+def test_two_models_of_the_same_weights_and_another_threshold_are_two_judges() -> None:
+    first, same, other = (ClassificationModel(ClassificationConfig(threshold=t)) for t in (0.5, 0.5, 0.9))
+    assert first.snapshot() == other.snapshot()
+    fingerprints = [RewardModelJudge(model).fingerprint for model in (first, same, other)]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
