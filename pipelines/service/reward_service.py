@@ -3,8 +3,8 @@
     bytes ─read→ items ─Reward.answer, under a deadline→ answers ─→ verdicts, each with a value or a typed NULL
 
 Every item gets a verdict, in its order. What could not be had is null with a status and a cause, never 0: the deadline
-(timeout), a full house (shed, HTTP 503), a back end that raises, gives the wrong number of answers, or numbers that are
-not finite (judge_fault). A request that makes no sense is refused as a whole (422) before anybody is asked.
+(timeout), a full house (shed, HTTP 503), a back end that raises, or gives the wrong number of answers, or what is none
+with a finite number (judge_fault). A request that makes no sense is refused as a whole (422) before anybody is asked.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from cluster.batching import Batcher
 from pipelines.judging.served_judge import tokens_of
+from rewards.annotation.contract import checked
+from rewards.columns import LARGEST
 from rewards.functions import RewardFunction
 from rewards.judges.judge import Answer, Judge, Question, QuestionKind, question
 from rewards.verdicts import Status
@@ -309,9 +311,9 @@ class RewardService:
         return answers
 
     def _verdict(self, answer: Answer) -> VerdictOut:
+        answer = checked(answer, -LARGEST, LARGEST)
         value, status, cause = answer.value, answer.status, answer.cause
-        numbers = [number for number in (value, *answer.scores) if number is not None]
-        if (status is Status.OK) != (value is not None) or not all(map(math.isfinite, numbers)):
+        if status is not Status.OK and value is not None:
             status, cause = Status.JUDGE_FAULT, f"the reward gave status {status.value} with value {value}"
         ok = status is Status.OK
         return VerdictOut(

@@ -170,6 +170,9 @@ def test_a_full_house_sheds_with_nulls_and_says_when_to_come_back():
         (lambda q: [Answer(Status.OK, float("inf"))] * len(q), "judge_fault", "inf"),
         (lambda q: [Answer(Status.OK, None)] * len(q), "judge_fault", "None"),
         (lambda q: [Answer(Status.TIMEOUT, 0.0)] * len(q), "judge_fault", "timeout"),
+        (lambda q: [Answer(Status.OK, "0.5")] * len(q), "judge_fault", "'0.5'"),
+        (lambda q: [Answer(Status.OK, 10**400)] * len(q), "judge_fault", "expected a number"),
+        (lambda q: [0.5] * len(q), "judge_fault", "expected an Answer"),
         (lambda q: [Answer(Status.OVER_BUDGET, cause="no money")] * len(q), "over_budget", "no money"),
     ],
 )
