@@ -68,7 +68,7 @@ def main() -> NoReturn:
 
     try:
         check_house()
-        code = app(standalone_mode=False)  # what typer.Exit was raised with, or None
+        code = app(prog_name="guerdon", standalone_mode=False)  # what typer.Exit was raised with, or None
         sys.stdout.flush()  # here, where it is known what to make of it if nobody reads
     except UserError as error:
         print(f"guerdon: {error}", file=sys.stderr)
@@ -94,6 +94,8 @@ def main() -> NoReturn:
             if message := error.format_message():  # empty where the help was printed instead
                 if getattr(error, "option_name", None) and not getattr(error, "possibilities", None):
                     message = f"{message.rstrip('.')}. Settings are written KEY=VALUE, without dashes."
+                if (context := getattr(error, "ctx", None)) is not None and message.startswith("Missing"):
+                    message = f"{message.rstrip('.')}; `{context.command_path} --help` says what it takes"
                 print(f"guerdon: {message}", file=sys.stderr)
             sys.exit(2)
         raise

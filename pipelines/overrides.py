@@ -132,8 +132,9 @@ def explain(error: ValidationError) -> str:
             continue  # pydantic counts an item that was refused as one that is missing
         where = ".".join(str(part) for part in item["loc"] if part not in KINDS)
         got = item.get("input")
-        shown = "" if isinstance(got, (dict, BaseModel)) else f"got {got!r}; "
-        lines.append(f"{where + ': ' if where else ''}{shown}{item['msg'].removeprefix('Value error, ')}")
+        said = item["msg"].removeprefix("Value error, ")
+        shown = "" if isinstance(got, (dict, BaseModel)) or said.startswith("got ") else f"got {got!r}; "
+        lines.append(f"{where + ': ' if where else ''}{shown}{said}")
     return "; ".join(lines)
 
 

@@ -34,7 +34,20 @@ from pipelines.tracking import start_tracker
 from pipelines.trust.watching import OF_EPISODES, check_gold
 
 if TYPE_CHECKING:
+    from envs.environment import Task
     from pipelines.language.run import LanguageRun
+
+
+def named_task(experiment: Experiment) -> Task:
+    """The task that an experiment names; nothing of it is made yet.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    try:
+        return task_of(experiment)
+    except (ValueError, TypeError, ImportError) as error:
+        raise UserError(f"task {experiment.task}: {error}") from None
 
 
 def check(experiment: Experiment) -> str:
@@ -43,8 +56,8 @@ def check(experiment: Experiment) -> str:
     Raises:
         UserError: the environment is unknown or breaks its contract, or the judge cannot be reached.
     """
+    task = named_task(experiment)
     try:
-        task = task_of(experiment)
         check_environment(task)
     except (ValueError, TypeError, ImportError, ContractViolation) as error:
         raise UserError(f"task {experiment.task}: {error}") from None

@@ -12,7 +12,7 @@ from pipelines.errors import UserError
 if TYPE_CHECKING:
     from pipelines.run_directory import RunDirectory
 
-Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="overrides, by dotted path")]
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="the keys named above")]
 RUNS = "runs"
 
 

@@ -80,7 +80,12 @@ def attack(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settin
 
 @app.command(name="serve-rewards")
 def serve_rewards(target: Annotated[str, typer.Argument(help=TARGET)], settings: Settings = None) -> None:
-    """Serve a reward over HTTP until Ctrl-C; keys in docs/serve-rewards.md."""
+    """Serve a reward over HTTP until Ctrl-C; docs/serve-rewards.md says how it is asked.
+
+    Keys: host=127.0.0.1, port=8200, token_file=FILE, tls_cert=FILE, tls_key=FILE, plaintext=false, canaries=FILE,
+    guard=true, trace=false, deadline_s=60, drain_s=20, max_items=1024, max_body_bytes=8388608, max_in_flight=64,
+    max_connections=256, goal=, rubric=, model=, device=, threads=, runs=.
+    """
     from pipelines.overrides import parse
     from pipelines.service.serve_rewards import serve
 

@@ -45,7 +45,7 @@ def train(
     from pipelines.reports.summary import summary
     from pipelines.run_directory import expanded
     from pipelines.stored.offline import resolve_offline
-    from pipelines.train import resolve
+    from pipelines.train import named_task, resolve
     from pipelines.train import train as run_train
 
     recipe, rest = split(words)
@@ -85,6 +85,7 @@ def train(
     else:
         raise UserError(f"got resume={resume} and from={source}; a resumed run keeps its source: leave from= out")
     if dry_run:
+        named_task(experiment)  # a name that is mistyped is told here as it would be in the run
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
     display.end(run_train(experiment, runs, resume, display.say, display.open, named), summary)

@@ -202,6 +202,11 @@ def test_a_dry_run_prints_the_whole_experiment_as_yaml_and_touches_nothing(guerd
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("task", ["minihack-rivr", "no_such_module:Maze"])
+def test_a_dry_run_refuses_a_task_that_there_is_not(refused, task):
+    assert task in refused("train", "catch", f"task={task}", "--dry-run")
+
+
 def test_without_a_recipe_the_main_one_is_meant(guerdon):
     assert yaml.safe_load(guerdon("train", "--dry-run")[1])["name"] == "main"
 
@@ -224,6 +229,11 @@ def test_unknown_commands_and_options_are_refused(refused, words):
 def test_a_setting_that_is_written_like_an_option_is_told_how_it_is_written(refused):
     assert "KEY=VALUE" in refused("submit", "catch", "--address", "http://127.0.0.1:1")
     assert "VALUE" not in refused("train", "--dry-runn")
+
+
+@pytest.mark.parametrize(("words", "command"), [(["compare", "extrinsic"], "compare"), (["jobs", "stop"], "jobs stop")])
+def test_where_a_word_is_missing_the_help_is_named(refused, words, command):
+    assert f"`guerdon {command} --help`" in refused(*words)
 
 
 def test_an_error_of_ours_keeps_its_traceback(guerdon, monkeypatch):

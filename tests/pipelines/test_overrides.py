@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from cluster.manifests.deployment import Deployment
 from pipelines.commands.arguments import own_keys
 from pipelines.errors import UserError
-from pipelines.overrides import apply, parse, read_settings
+from pipelines.overrides import apply, explain, parse, read_settings
 from pipelines.recipes.table import RECIPES, find_recipe
 
 BASE = find_recipe("catch")
@@ -215,3 +217,11 @@ def test_a_view_in_a_file_of_settings_is_taken_whole(tmp_path):
     )
     found = apply(find_recipe("catch"), read_settings(tmp_path / "own.yaml"))
     assert found.reward.view.name == "own" and found.reward.observed == {"corner": "board.9.0"}
+
+
+def test_what_was_got_is_said_once():
+    said = refused("judge=custom", "judge.path=nowhere")
+    assert said.count("got ") == 1
+    with pytest.raises(ValidationError) as caught:
+        Deployment.model_validate({"name": "A_b"})
+    assert explain(caught.value).count("got 'A_b'") == 1
