@@ -66,6 +66,8 @@ def main() -> NoReturn:
     """Entry point: runs a command; errors that a person can mend become one line and exit code 2."""
     from pipelines.house import check_house
 
+    if not sys.stderr.isatty():  # before transformers is imported: bars of models read and written are for terminals
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         check_house()
         code = app(prog_name="guerdon", standalone_mode=False)  # what typer.Exit was raised with, or None

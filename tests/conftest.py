@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -44,6 +46,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where tests keep the small models that they build, for all of them and for all workers."""
     mine = tmp_path_factory.getbasetemp()
     return (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "models"
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """How transformers draws bars, switched on whatever the environment says."""
+    import huggingface_hub.utils.tqdm  # noqa: F401  # its parent has a class of that name
+    from transformers.utils import logging
+
+    monkeypatch.setattr(sys.modules["huggingface_hub.utils.tqdm"], "HF_HUB_DISABLE_PROGRESS_BARS", None)
+    monkeypatch.setattr(logging, "_tqdm_active", True)
+    return logging
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

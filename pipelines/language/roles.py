@@ -290,8 +290,10 @@ class LearnerRole:
     def save(self, directory: Path, tokenizer_of: str) -> None:
         """Write the policy in Hugging Face format, with its tokenizer."""
         from pipelines.language.models import save_tokenizer
+        from rewards.judges.builtin.train import without_bars
 
-        self.learner.save(directory)
+        with without_bars():
+            self.learner.save(directory)
         save_tokenizer(tokenizer_of, directory)
 
     def state(self) -> dict[str, Any]:

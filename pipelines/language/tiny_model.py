@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from envs.language.task import Message, Prompt, TextTask, slipped
 from rewards.judges.builtin.build import cache_directory
+from rewards.judges.builtin.train import without_bars
 
 OnProgress = Callable[[float, str], None]
 Measure = Callable[[Path, Any], float]
@@ -213,7 +214,8 @@ def kept(directory: Path, build: Callable[[Path], None]) -> Path:
     directory.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
-        build(draft)
+        with without_bars():
+            build(draft)
         draft.chmod(0o755)
         if not directory.is_dir():  # of two builders the first to finish stays
             draft.rename(directory)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -134,8 +132,6 @@ def train(
         UserError: something that a person can mend.
         Unfinished: its node went away; it is saved.
     """
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     check_storage(experiment.storage)
     logged = log_level()
     task = task_of(experiment)

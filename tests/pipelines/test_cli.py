@@ -207,6 +207,15 @@ def test_a_dry_run_refuses_a_task_that_there_is_not(refused, task):
     assert task in refused("train", "catch", f"task={task}", "--dry-run")
 
 
+def test_bars_of_models_are_for_terminals(guerdon, monkeypatch):
+    for before, after in (("", "1"), ("0", "0")):  # who asks for bars has them
+        monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", before)
+        if not before:
+            monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS")
+        assert guerdon("methods", "show", "1")[0] == 0
+        assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == after
+
+
 def test_without_a_recipe_the_main_one_is_meant(guerdon):
     assert yaml.safe_load(guerdon("train", "--dry-run")[1])["name"] == "main"
 

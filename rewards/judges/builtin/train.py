@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,21 @@ def build_tokenizer() -> Any:
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """While it lasts, transformers draws no bars: for models of ours, which are written and read in a moment."""
+    from transformers.utils import logging
+
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def build_model(config: Config, tokenizer: Any) -> Any:
@@ -302,7 +318,8 @@ def train(directory: Path, config: Config, on_progress: OnProgress | None = None
         _fit(model, Lessons(tokenizer, captions, config.seed, config.unknown_rate), config, tell)
     tell(0.95, "measuring on held-out captions")
     accuracy = measure(model.eval(), Lessons(tokenizer, held_out, config.seed + 1), config.held_out)
-    model.save_pretrained(directory)
+    with without_bars():
+        model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     tell(1.0, f"agrees with the rules on {accuracy.caption:.1%} of captions and {accuracy.pair:.1%} of pairs")
     return accuracy

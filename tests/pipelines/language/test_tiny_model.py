@@ -1,8 +1,9 @@
-"""The tiny model's lessons: demonstrations, and the slips in them."""
+"""The tiny model's lessons: demonstrations, and the slips in them; and that it is written without a bar."""
 
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,9 @@ from envs.language.task import slipped
 from envs.language.tasks.arithmetic import Arithmetic
 from envs.language.tasks.cipher import Cipher
 from envs.language.tasks.praise import Praise, gold_praise
-from pipelines.language.tiny_model import demonstration
+from pipelines.language import models
+from pipelines.language.roles import LearnerRole
+from pipelines.language.tiny_model import demonstration, kept
 
 
 def test_a_slip_changes_one_digit_by_one():
@@ -49,3 +52,15 @@ def test_a_task_whose_gold_reply_has_no_digit_refuses_slips():
     task = Cipher()
     with pytest.raises(ValueError, match="expected a digit"):
         demonstration(task, task.load("train", 0)[0], random.Random(0))
+
+
+def test_models_of_ours_are_built_and_saved_without_a_bar(tmp_path, monkeypatch, bars):
+    seen = []
+
+    def look(directory):
+        seen.append(bars.is_progress_bar_enabled())
+
+    kept(tmp_path / "tiny", look)
+    monkeypatch.setattr(models, "save_tokenizer", lambda model, directory: None)
+    LearnerRole.save(SimpleNamespace(learner=SimpleNamespace(save=look)), tmp_path / "policy", "tiny")
+    assert seen == [False, False] and bars.is_progress_bar_enabled()

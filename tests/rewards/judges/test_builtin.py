@@ -10,7 +10,15 @@ from rewards.judges import prompts
 from rewards.judges.builtin import build
 from rewards.judges.builtin.build import ensure_model, model_directory
 from rewards.judges.builtin.corpus import ALL_GOALS, Corpus
-from rewards.judges.builtin.train import Config, Lessons, build_model, build_tokenizer, measure, read
+from rewards.judges.builtin.train import (
+    Config,
+    Lessons,
+    build_model,
+    build_tokenizer,
+    measure,
+    read,
+    without_bars,
+)
 from rewards.judges.judge import Question
 from rewards.judges.language_model import Config as JudgeConfig
 from rewards.judges.language_model import LanguageModelJudge
@@ -95,6 +103,15 @@ def test_a_build_is_in_hugging_face_format_is_kept_and_tells_its_progress(cache)
     assert set(json.loads((directory / "accuracy.json").read_text())) == {"caption", "pair"}
     told.clear()
     assert ensure_model(TINY, on_progress=lambda *step: told.append(step)) == directory and not told
+
+
+def test_a_build_draws_no_bar_of_its_own(cache, capsys, bars):
+    ensure_model(TINY.model_copy(update={"seed": 7}))
+    assert "shards" not in capsys.readouterr().err
+    assert bars.is_progress_bar_enabled()  # those of other models are as they were
+    with without_bars(), without_bars():
+        assert not bars.is_progress_bar_enabled()
+    assert bars.is_progress_bar_enabled()
 
 
 def test_two_builds_at_once_make_one_model(cache, monkeypatch):
