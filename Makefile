@@ -1,6 +1,6 @@
 # Two commands do everything, from a fresh clone:
 #
-#   make train   sets up .venv and trains: NetHack, a judge, a report (about ten minutes)
+#   make train   sets up .venv and trains: MiniHack, a judge, a report (about ten minutes)
 #   make test    sets up .venv and runs every check and test
 #
 # Settings of a run: make train minutes=3 seed=7. Arguments of the others: make test ARGS="tests/envs -x".
@@ -23,7 +23,7 @@ help:
 	@echo "make train     set up and train with the default recipe; key=value overrides it"
 	@echo "make test      set up and run every check and test"
 	@echo "make check     ruff, mypy and the rules of the house"
-	@echo "make unit      tests without Ray, on all cores"
+	@echo "make unit      quick tests without Ray, on all cores"
 	@echo "make learning  tests that train until a return is reached, many minutes"
 	@echo "make learning-minihack  the experiment behind docs/results/learning-minihack.json, an hour on two cores"
 	@echo "make vllm      tests of the vLLM judge, with vLLM for CPUs in an environment of its own"

@@ -19,7 +19,7 @@ what actors say of them (`Fragment`), and decides. It runs one loop for each arr
 |---|---|---|---|---|
 | `_act`, one an actor | weights | fragments, rows | room, admission (staleness) | a node, `_learn`, a lost rollout |
 | the annotator | questions | verdicts | questions | `_act`; retries and deadlines by the clock |
-| `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | `_judge`, `_learn` |
+| `_train_reward` | captions, verdicts | snapshots | verdicts, or the learner's next version | the annotator, `_learn` |
 | `_learn` | fragments, snapshots | weights | enough fragments; verdicts, for `verdict_wait_s` | `_act`, the clock |
 | `_watch` | the books | display, checkpoints | the clock | the clock |
 | `_attend_nodes` | nodes that drain | roles that have moved | the clock | the clock |

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.apparatus.pages import blocks, execute
+from envs.tasks import TASKS
+from pipelines.recipes.language import LANGUAGE_RECIPES
+from pipelines.recipes.table import RECIPES
 
 HOUSE = Path(__file__).resolve().parents[2]
 
@@ -68,6 +71,30 @@ def test_what_a_page_shows_runs(page, tmp_path):
 def test_every_fence_on_a_page_is_seen(page):
     text = (HOUSE / page).read_text(encoding="utf-8")
     assert 2 * len(blocks(text)) == len(re.findall(r"^ *```", text, re.M))
+
+
+def names_in(text: str) -> set[str]:
+    """What stands in backticks, a name that begins with a dash also behind the name before it, or its beginning."""
+    found, last = set(), ""
+    for name in re.findall(r"`([^`\n]+)`", text):
+        last = last if name.startswith("-") else name
+        found |= {last + name, last.rpartition("-")[0] + name} if name.startswith("-") else {name}
+    return found
+
+
+@pytest.mark.parametrize(("heading", "things"), [("Recipes", {*RECIPES, *LANGUAGE_RECIPES}), ("Tasks", {*TASKS})])
+def test_the_readme_names_all_that_there_is_to_choose_from(heading, things):
+    _, _, after = (HOUSE / "README.md").read_text(encoding="utf-8").partition(f"### {heading}\n")
+    assert not things - names_in(after.partition("\n### ")[0])
+
+
+def test_each_verifiable_reward_has_its_row():
+    there = {
+        name
+        for path in (HOUSE / "rewards/verifiers").glob("*.py")
+        for name in re.findall(r"^@reward\(.*\)\n(?:async )?def (\w+)", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert len(there) > 20 and not there - names_in((HOUSE / "docs/verifiers.md").read_text(encoding="utf-8"))
 
 
 def test_a_saved_file_is_there_for_the_next_block_and_an_export_lasts(tmp_path):
