@@ -72,6 +72,7 @@ def test_long_episodes_are_not_left_out() -> None:
     assert all(end.success and not end.truncated for end in ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("greedy", [False, True])
 def test_the_same_seed_gives_the_same_episodes(greedy: bool) -> None:
     def once(seed: int) -> list[float]:

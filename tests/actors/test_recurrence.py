@@ -19,6 +19,7 @@ def by_torch(core, features, lengths, first):
     return torch.empty_like(out.data).index_copy(0, packing.order, out.data)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=6), st.integers(0, 3))
 def test_memory_and_all_gradients_are_those_of_torch(lengths, seed):

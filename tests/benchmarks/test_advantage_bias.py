@@ -34,6 +34,7 @@ def test_the_figures_are_those_of_the_design():
     assert found["zero-filled"]["spurious"] == pytest.approx(1 - 0.9**8, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_claim_is_written_with_its_evidence_and_falls_with_it(tmp_path):
     rows = measure(groups=300, members=8, repetitions=2)
     assert report(rows, "repeat me", tmp_path).holds

@@ -32,6 +32,7 @@ def row(victim, **changes):
 CALM = {"undisturbed": [row("nothing", final_return=value, kills=0, seconds_max=None) for value in (0.88, 0.92, 0.95)]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hit", "holds"),
     [

@@ -18,6 +18,7 @@ def rows_of(**returns):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("returns", "holds"),
     [

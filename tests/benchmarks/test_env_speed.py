@@ -77,6 +77,7 @@ def test_what_a_peer_says_last_counts_and_one_that_fails_has_its_reason(tmp_path
     assert "did not end" in run_peer(sys.executable, Peer("slow.py", "x", {}), "cartpole", {}, log, 0.5).problem
 
 
+@pytest.mark.slow
 def test_ratios_are_of_the_same_repetition_and_the_claim_needs_the_peers(tmp_path):
     rows = rows_of(guerdon=[300.0, 400.0], sample_factory=[150.0, None], rllib_impala=[100.0, 100.0])
     assert ratios(rows, "cartpole", "sample-factory") == [2.0]

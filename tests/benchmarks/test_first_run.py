@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from benchmarks.apparatus.pages import execute
 from benchmarks.apparatus.training import CHECKOUT
 from benchmarks.first_run import collect, list_of_steps, row
@@ -15,6 +17,7 @@ def rows(seconds: float = 10.0, code: int = 0, count: int = len(STEPS)) -> list:
     return [row(f"docs/tutorial.md, line {line}", "a command", seconds, code, "said\n\n") for line in STEPS[:count]]
 
 
+@pytest.mark.slow
 def test_the_claim_is_of_the_whole_tutorial_of_steps_that_ended_well_and_of_twenty_minutes(tmp_path):
     assert collect(rows(), tmp_path, "").holds
     assert not collect(rows(count=len(STEPS) - 1), tmp_path, "").holds
@@ -24,6 +27,7 @@ def test_the_claim_is_of_the_whole_tutorial_of_steps_that_ended_well_and_of_twen
     assert any(one.get("ended") == "code 3: said" for one in failed.rows)
 
 
+@pytest.mark.slow
 def test_a_page_is_gone_on_with_where_it_was_left(tmp_path):
     page = (
         "```python\n# lab/one.py\nA = 1\n```\n```bash\nexport PYTHONPATH=$PWD\necho first >> said\n```\n"

@@ -54,20 +54,24 @@ def test_a_policy_collapses_to_the_key_against_the_sick_judge_and_not_against_th
     assert against_sick.words < against_cured.words / 2
 
 
+@pytest.mark.slow
 def test_the_filter_for_trivial_answers_cures_it_without_training(judges):
     assert rate(GuardedJudge(judges[0])) == 0.0
 
 
+@pytest.mark.slow
 def test_an_exact_match_verifier_is_never_fooled():
     judge = FunctionJudge(exact_match)
     assert asyncio.run(attack_judge(judge, choose(), TEST[:40])).overall.false_positives.hits == 0
 
 
+@pytest.mark.slow
 def test_a_turned_judge_is_found_within_some_five_bad_canaries():
     delays = canary_delays(20)
     assert min(delays) > 50 and 300 < sum(delays) / 20 < 800  # five of a side, at 1 % of the rows each
 
 
+@pytest.mark.slow
 def test_the_result_holds_where_defences_help_and_cost_nothing(judges, tmp_path):
     found = [compare(Target("opener", judges[0], "response", "v"), "", samples=15)]
     result = report(found, [400.0, 600.0], tmp_path)

@@ -72,6 +72,7 @@ def test_the_claim_is_computed(extrinsic, judged, true):
     assert holds(plan, figures_of(plan, outcomes("a", extrinsic, judged))) is true
 
 
+@pytest.mark.slow
 def test_the_claim_must_hold_on_every_task():
     plan = replace(SMALL, tasks={"a": {}, "b": {}})
     found = outcomes("a", [0.0] * 3, [1.0] * 3) | outcomes("b", [0.0] * 3, [0.4] * 3)
@@ -80,6 +81,7 @@ def test_the_claim_must_hold_on_every_task():
     assert not holds(plan, figures)
 
 
+@pytest.mark.slow
 def test_over_all_tasks_only_seeds_that_finished_each_are_counted():
     plan = replace(SMALL, tasks={"a": {}, "b": {}})
     figures = figures_of(plan, outcomes("a", [0.0] * 3, [1.0, 0.0]) | outcomes("b", [0.0] * 3, [1.0]))

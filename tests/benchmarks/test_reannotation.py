@@ -15,6 +15,7 @@ from pipelines.run_directory import RunDirectory
 from pipelines.stored.stored_experience import StoredExperience
 
 
+@pytest.mark.slow
 def test_a_run_is_played_once_and_stored_under_names_of_its_own(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     build_run(directory, "catch", steps=5_000, played=2_000)
@@ -30,6 +31,7 @@ def test_a_run_is_played_once_and_stored_under_names_of_its_own(tmp_path: Path) 
     experience.close()
 
 
+@pytest.mark.slow
 def test_all_is_measured_and_written_down_and_the_run_is_deleted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     work, results = tmp_path / "work", tmp_path / "results"
     keys = ["recipe=catch", "steps=2000", "played=1000", "repeats=2", "sample=50", "judge=rules"]

@@ -15,6 +15,7 @@ def few(monkeypatch):
     monkeypatch.setattr(replay_speed, "DISTINCT", 64)
 
 
+@pytest.mark.slow
 def test_every_system_of_our_own_gives_whole_batches(tmp_path):
     records = replay_speed.records()
     assert sum(values[0].nbytes for values in records.values()) == SEQUENCE_BYTES
@@ -37,6 +38,7 @@ def test_every_system_of_our_own_gives_whole_batches(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_measurement_has_speeds_and_says_what_is_not_installed(tmp_path, monkeypatch):
     found = measure("guerdon", 64, 0.01, tmp_path)
     assert found["insert"] > 0 and found["sample"] > 0 and found["allocated"] < BATCH * SEQUENCE_BYTES / 4

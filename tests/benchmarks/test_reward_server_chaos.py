@@ -29,6 +29,7 @@ def books():
     return AnnotationLedger(chaos.QUEUEING, "x", "v1", time.monotonic).ledger()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "holds"),
     [

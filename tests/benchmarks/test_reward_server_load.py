@@ -51,6 +51,7 @@ def rows_of(ours: float):
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "holds"), [(1150.0, True), (990.0, False)])
 def test_the_claim_holds_near_the_ceiling_and_far_above_serial(tmp_path, ours, holds):
     # In process: 100 a second at one, 100 · 64^0.6 = 1,213 at 64.

@@ -58,11 +58,13 @@ def test_the_other_attacks_are_blocked_too(name, at):
     assert trial.blocked, trial.outcome
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_the_right_solution_passes(at):
     assert run_tests(CONFIG, SOLUTION, checks_of(3)).passed == (True, True, True)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_code_that_is_right_is_noticed_as_not_blocked(at):
     trial = attempt(Attack("none", "forge", SOLUTION), CONFIG, at, 4)
@@ -93,6 +95,7 @@ def test_an_absent_tier_refuses_every_attack(at, monkeypatch, tmp_path):
     assert "needs runsc" in refuses(Config(tier="gvisor", limits=LIMITS), at)
 
 
+@pytest.mark.slow
 def test_the_claim_falls_with_one_attack_that_gets_through(tmp_path):
     blocked = Trial(ATTACKS[0], "process", True, "failed", 0.1)
     through = Trial(ATTACKS[1], "process", False, "passed", 0.1)

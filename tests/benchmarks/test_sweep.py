@@ -32,6 +32,7 @@ def test_the_curve_is_the_mean_of_the_last_hundred_episodes():
     assert curve[-1] == (1000, 0.5, -1.0)
 
 
+@pytest.mark.slow
 def test_only_the_same_experiment_counts_as_finished(tmp_path):
     trial = Trial("catch", "count", 0, "catch", {"seed": 0, "frames": 1000})
     assert finished(trial, tmp_path) is None

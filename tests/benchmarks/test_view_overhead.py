@@ -49,6 +49,7 @@ def test_the_long_view_has_parts_of_every_stage():
     assert {NAMES[name].stage for name in LONG} == {"shaping", "aggregation", "credit", "advantage"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_part_can_be_timed_in_each_layout(name, layout):
@@ -87,6 +88,7 @@ def steps(ample=0.001):
     return Timed([9.0, 9.0, 1.0, 1.1, 1.2], [0.001] * 5, beside, {"own": 2, "ample": 6, "long": 12, "every": 43})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("found", "rates", "true"),
     [
@@ -143,6 +145,7 @@ def test_wrong_keys_are_refused_before_anything_is_measured(monkeypatch):
             main(words)
 
 
+@pytest.mark.slow
 def test_real_learner_steps_are_timed(monkeypatch):
     monkeypatch.setitem(view_overhead.RECIPES, "catch", {"reward.source": "count"})
     found = view_overhead.measured("catch", 4)

@@ -18,6 +18,7 @@ def test_gaps_are_between_values_and_a_null_is_counted_not_compared():
         compare([NULL], [ok(1.0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gap", "nulls", "forms", "holds"),
     [(CLOSE / 2, 0, 1.0, True), (2 * CLOSE, 0, 1.0, False), (0.0, 1, 1.0, False), (0.0, 0, 0.9, False)],

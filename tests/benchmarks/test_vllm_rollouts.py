@@ -28,6 +28,7 @@ class Engine(TextGenerator):
         self.chats = ChatTokenizer(tokenizer, "tiny")
 
 
+@pytest.mark.slow
 def test_an_update_in_mid_rollout_leaves_tokens_of_both_versions_each_close_to_its_own_learner(directory):
     old, new = (AutoModelForCausalLM.from_pretrained(directory).eval() for _ in range(2))
     weights = moved(old.state_dict(), seed=0)
@@ -57,6 +58,7 @@ def test_weights_move_by_a_share_of_their_size_and_the_same_way_again():
     assert torch.equal(once["norm"], weights["norm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gap", "wrong", "holds"), [(CLOSE / 2, 0.5, True), (2 * CLOSE, 0.5, False), (0.005, 0.01, False)]
 )

@@ -30,6 +30,7 @@ def play(environment, seed, keys):
     return step
 
 
+@pytest.mark.slow
 def test_who_eats_the_fungus_is_paid_for_an_oracle_that_is_not_there():
     environment = Mirage()
     ends = [play(environment, seed, ["EAT", "NW", *["EAT"] * 30]) for seed in range(8)]
@@ -53,6 +54,7 @@ def test_who_waits_is_paid_nothing():
     environment.close()
 
 
+@pytest.mark.slow
 def test_the_room_keeps_the_contract_of_environments():
     check_environment(room())
 

@@ -86,6 +86,7 @@ for number in range(200):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_file_lose_nothing_when_it_is_full(tmp_path):
     command = [sys.executable, "-c", WRITER, str(tmp_path / "logs")]
     writers = [subprocess.Popen([*command, str(worker)], cwd=HOUSE) for worker in range(4)]

@@ -48,6 +48,7 @@ def test_of_a_private_key_nothing_is_left(kind, end):
     assert redacted(f"got {whole[:900]}", {}) == "got …", "where the text was cut off"
 
 
+@pytest.mark.slow
 def test_a_long_word_takes_no_longer_than_its_length():
     began = time.process_time()
     assert redacted("a-" * 10_000 + "api_key=abc", {}).endswith("api_key=…")

@@ -67,6 +67,7 @@ def test_what_a_page_shows_runs(page, tmp_path):
     assert run_page((HOUSE / page).read_text(encoding="utf-8"), tmp_path, page) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_fence_on_a_page_is_seen(page):
     text = (HOUSE / page).read_text(encoding="utf-8")
@@ -97,6 +98,7 @@ def test_each_verifiable_reward_has_its_row():
     assert len(there) > 20 and not there - names_in((HOUSE / "docs/verifiers.md").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_saved_file_is_there_for_the_next_block_and_an_export_lasts(tmp_path):
     page = (
         "```python\n# lab/world.py\nSIZE = 3\n```\n```bash\nexport PYTHONPATH=$PWD COLOUR=red\n```\n"

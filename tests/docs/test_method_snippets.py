@@ -76,6 +76,7 @@ def test_a_dry_run_of_a_language_model_refuses_a_view_that_its_rewards_do_not_fi
     assert "got column 'rihgt'" in str(found.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", PYTHON, ids=named)
 def test_python_runs_as_it_stands_or_where_names_are_left_open_fits_what_it_calls(method, tmp_path, monkeypatch):
     tree = ast.parse(method.config)

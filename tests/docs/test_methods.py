@@ -26,6 +26,7 @@ def test_every_paper_is_in_the_index_once():
     assert [method.n for method in INDEX] == list(range(1, 229))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", BUILT, ids=named)
 def test_the_part_imports_and_has_the_preset(method):
     part = part_of(method)
@@ -33,6 +34,7 @@ def test_the_part_imports_and_has_the_preset(method):
         assert method.preset in part.presets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in BUILT if method.identity], ids=named)
 def test_the_identity_test_is_there_and_is_not_skipped(method):
     file, _, name = method.identity.partition("::")
@@ -42,6 +44,7 @@ def test_the_identity_test_is_there_and_is_not_skipped(method):
     assert not any("skip" in ast.unparse(mark) for mark in found[0].decorator_list)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in BUILT if method.evidence], ids=named)
 def test_the_evidence_is_of_its_check_and_names_the_command(method):
     check, result = check_of(method.check), method.result

@@ -13,6 +13,7 @@ from envs.tasks import make_task
 from envs.vector import OneByOne, VectorEnvironment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [None, 12])
 def test_native_cart_poles_are_those_of_the_loop_by_their_seeds(limit):
     task = make_task("CartPole-v1", max_episode_steps=limit)

@@ -88,6 +88,7 @@ class KeyRoomPlayer:
         return self.names.index(name)
 
 
+@pytest.mark.slow
 def test_a_planner_solves_key_rooms_and_the_captions_tell_the_story():
     """MiniHack presses several keys for one `APPLY`; its own message afterwards is "Never mind."."""
     env, captioner = make_minihack("MiniHack-KeyRoom-S5-v0"), nethack_captioner()

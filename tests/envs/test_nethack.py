@@ -144,6 +144,7 @@ def test_the_last_observation_of_a_truncation_is_that_of_the_same_step_in_a_long
     short.close(), long.close()
 
 
+@pytest.mark.slow
 def test_death_is_a_termination_with_discount_0():
     env, rng = make_nethack("score"), np.random.default_rng(0)
     for seed in range(5):
@@ -263,6 +264,7 @@ def test_a_game_is_quit_before_the_next_one_begins(score, steps):
     assert score.reset(2).first
 
 
+@pytest.mark.slow
 def test_leaving_many_games_unfinished_leaks_no_files(score):
     def files():
         return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0

@@ -96,6 +96,7 @@ class Asked:
         self.reset, self.caption = captioner.reset, captioner.caption
 
 
+@pytest.mark.slow
 def test_captioners_that_are_asked_by_their_signs_miss_nothing():
     keys = ("chars", "blstats", "message", "inv_letters")
     task = make_task("nethack-score", keys=keys, max_episode_steps=120)

@@ -113,6 +113,7 @@ def test_every_relative_link_leads_somewhere():
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_every_python_example_parses_and_imports_what_is_there():
     found = example_offences(HOUSE)
     assert not found, "\n".join(found)

@@ -98,6 +98,7 @@ def test_misuse_is_refused():
         admission.on_version(2)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     batch=st.integers(1, 4),

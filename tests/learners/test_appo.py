@@ -110,6 +110,7 @@ def together(parts, config, start):
     return learners, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_learners_that_share_a_batch_take_the_step_of_one(random, weighted):
     start, config = Tiny(), Config(learning_rate=0.01, epochs=2)
@@ -155,6 +156,7 @@ def test_bfloat16_learns_nearly_the_same(random):
     assert all(value.dtype == torch.float32 for value in rough.module.state_dict().values())
 
 
+@pytest.mark.slow
 def test_a_policy_learns_to_match_the_observation(random):
     # Like a bandit with three contexts: the action that equals the context pays 1. Chance is 1/4.
     module = Tiny()
@@ -168,6 +170,7 @@ def test_a_policy_learns_to_match_the_observation(random):
     assert history[-1]["entropy"] < history[0]["entropy"]
 
 
+@pytest.mark.slow
 def test_values_learn_what_a_late_reward_is_worth(random):
     # Two steps, x says which: 1 is paid at the second, so V(first) = gamma and V(second) = 1, and 0 behind.
     learner = Appo(Tiny(inputs=2), Config(learning_rate=0.05, gamma=0.5, entropy_coefficient=0.0))
@@ -187,6 +190,7 @@ def test_values_learn_what_a_late_reward_is_worth(random):
     assert last["explained_variance"] > 0.95
 
 
+@pytest.mark.slow
 def test_a_learner_catches_up_from_stale_experience(random):
     # All experience is from one old policy: it is reused, and the clip keeps the new policy near it.
     module = Tiny()
@@ -282,6 +286,7 @@ def test_epochs_and_minibatches_make_that_many_gradient_steps(random):
     assert math.isfinite(metrics["loss"])
 
 
+@pytest.mark.slow
 def test_the_value_clip_holds_over_an_update_of_many_epochs(random):
     batch = batch_of(Tiny(), random)
     batch = replace(batch, reward=batch.reward + 100)
@@ -328,6 +333,7 @@ def test_autograd_anomaly_detection_stays_off(random):
     assert not torch.is_anomaly_enabled()
 
 
+@pytest.mark.slow
 def test_a_resumed_learner_goes_on_bit_for_bit(random):
     config = Config(epochs=2, minibatches=2, learning_rate=0.01)
     batches = [batch_of(Tiny(), random) for _ in range(6)]
@@ -374,6 +380,7 @@ def test_weights_travel_as_safetensors(random):
             unpack_weights(target.module, blob)
 
 
+@pytest.mark.slow
 def test_without_a_clip_a_learner_goes_as_far_as_the_experience_carries_it():
     # As in the test of the clip above, from the same stale experience; here nothing holds the policy back.
     random = torch.Generator().manual_seed(0)

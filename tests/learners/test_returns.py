@@ -93,6 +93,7 @@ def test_two_episodes_in_one_trace_equal_each_alone(lambda_):
         torch.testing.assert_close(gae(*rewards), gae(given_["reward"], given_["discount"], given_["value"])[part])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=5),

@@ -120,6 +120,7 @@ def test_a_second_save_at_the_same_frame_is_not_left_out(tmp_path):
     assert len(checkpoint.numbers(tmp_path)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["manifest.json", "tree.json", "arrays.safetensors"])
 def test_any_flipped_bit_is_found_out(tmp_path, name):
     path = checkpoint.save(tmp_path, 1, {"a": torch.arange(3), "b": ["x", 1]}) / name

@@ -188,6 +188,7 @@ def test_the_commands_and_their_options_are_exactly_these():
     assert {o for p in group.params for o in p.opts} == {"--install-completion", "--show-completion"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "inspect", "ledger", "replay", "reannotate", "doctor"])
 def test_every_command_explains_itself(guerdon, command):
     code, out, _ = guerdon(*[command] if command else [], "--help")
@@ -228,6 +229,7 @@ def test_the_doctors_verdict_is_the_exit_code(guerdon, monkeypatch):
     assert guerdon("doctor")[0] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["trian"], ["train", "--seed", "3"], ["train", "--dry-runn"], ["doctor", "now"], ["report", "--to=x"]]
 )
@@ -286,6 +288,7 @@ def test_whoever_reads_no_further_is_no_error(tmp_path):
 # A run, from the first word to the report ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tiny_run_trains_reports_and_is_resumed(guerdon, tmp_path):
     code, out, err = guerdon("train", *TINY, *RULES)
     assert code == 0, err
@@ -305,6 +308,7 @@ def test_a_tiny_run_trains_reports_and_is_resumed(guerdon, tmp_path):
     assert [p.name for p in (tmp_path / "runs").iterdir() if p.is_dir()] == [directory.root.name]
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_drawn_costs_neither_the_books_nor_the_copy(guerdon, tmp_path, monkeypatch):
     def bug(*_):
         raise ZeroDivisionError
@@ -322,6 +326,7 @@ def test_a_report_that_cannot_be_drawn_costs_neither_the_books_nor_the_copy(guer
 # Bad input ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -356,12 +361,14 @@ def test_bad_input_is_refused_before_anything_starts(refused, tmp_path, words, s
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/checkpoints"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["evaluate", "inspect", "report"])
 def test_a_run_that_does_not_exist_is_refused_by_every_command(refused, command):
     assert "nowhere" in refused(command, "nowhere")
     assert "there is no run below" in refused(command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "said"),
     [
@@ -484,6 +491,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_training_is_one_line(refused, small_disk, monkeypatch):
     assert "MB are free" in refused("train", *TINY, f"runs={small_disk / 'runs'}")
     monkeypatch.setattr(run_directory, "MIN_FREE_MB", 0)
@@ -491,6 +499,7 @@ def test_a_disk_that_fills_up_while_training_is_one_line(refused, small_disk, mo
     assert "no space is left below" in said and "resume=" in said
 
 
+@pytest.mark.slow
 def test_what_was_saved_before_the_disk_was_full_is_still_there(refused, guerdon, small_disk, monkeypatch):
     monkeypatch.setattr(run_directory, "MIN_FREE_MB", 0)
     words = [*TINY, f"runs={small_disk / 'runs'}", "record_mb=0"]

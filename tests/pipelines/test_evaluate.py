@@ -51,6 +51,7 @@ def evaluate(directory: RunDirectory, **settings: object) -> str:
     return evaluate_run(directory, **({"episodes": 12, "seed": 3, "greedy": False, "environments": 4} | settings))
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_with_intervals_and_written_down(finished: RunDirectory) -> None:
     text = evaluate(finished)
     for part in ("mean return", "median return", "IQM return", "success rate", "episode length", " to "):
@@ -62,6 +63,7 @@ def test_a_run_is_evaluated_with_intervals_and_written_down(finished: RunDirecto
     assert stored["figures"]["success rate"]["value"] == sum(stored["successes"]) / 12
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result(finished: RunDirectory) -> None:
     def returns(seed: int) -> list[float]:
         evaluate(finished, seed=seed, episodes=40)
@@ -71,6 +73,7 @@ def test_the_same_seed_gives_the_same_result(finished: RunDirectory) -> None:
     assert returns(3) != returns(4)
 
 
+@pytest.mark.slow
 def test_fewer_episodes_than_environments_can_be_played(finished: RunDirectory) -> None:
     evaluate(finished, episodes=1, environments=16)
     stored = json.loads((finished.root / "evaluation.json").read_text())
@@ -137,6 +140,7 @@ def test_the_interquartile_mean_agrees_with_an_independent_implementation() -> N
     assert interquartile_mean(values) == pytest.approx(trim_mean(values, 0.25))
 
 
+@pytest.mark.slow
 def test_bootstrap_intervals_are_as_wide_as_theory_says() -> None:
     values = np.random.default_rng(1).normal(size=400)
     figure = bootstrap(values, lambda sample: sample.mean(-1))

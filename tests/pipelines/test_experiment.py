@@ -65,6 +65,7 @@ BOUND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", FREE)
 def test_lengths_places_and_intervals_are_free(key):
     judged = {"reward": "retrieval"}

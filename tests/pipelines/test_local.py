@@ -138,6 +138,7 @@ def test_the_first_update_after_a_resume_knows_what_the_last_one_knew(small, run
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_pairs_running_statistics_and_what_waits_for_its_label(small, run, tmp_path):
     """ONI's released code saved none of them."""
     silent = Taste(failures=10**6)
@@ -153,6 +154,7 @@ def test_a_checkpoint_holds_pairs_running_statistics_and_what_waits_for_its_labe
     assert count > 1 and squares > 0
 
 
+@pytest.mark.slow
 def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_path):
     """In ONI's released code every minibatch asked again. Here each is tried once, waits, and is resumed so."""
     judge = Taste(failures=10**6)
@@ -169,6 +171,7 @@ def test_a_caption_that_waits_for_its_label_is_not_asked_again(small, run, tmp_p
     assert sorted(v.subject for v in stored) == sorted(set(judge.asked))
 
 
+@pytest.mark.slow
 def test_one_exception_of_the_judge_does_not_end_annotation(small, run, tmp_path):
     """It killed ONI's annotator for good."""
     judge = Taste(failures=2)
@@ -179,6 +182,7 @@ def test_one_exception_of_the_judge_does_not_end_annotation(small, run, tmp_path
     assert books.causes == {"judge_fault: RuntimeError: out of order": books.retries}
 
 
+@pytest.mark.slow
 def test_a_judge_that_never_answers_is_a_timeout_with_a_cause(small, run, tmp_path):
     class Silent(Taste):
         async def judge(self, questions):
@@ -192,6 +196,7 @@ def test_a_judge_that_never_answers_is_a_timeout_with_a_cause(small, run, tmp_pa
     assert made.status.updates == 4  # training went on
 
 
+@pytest.mark.slow
 def test_the_judge_keeps_one_event_loop(small, run, tmp_path):
     """A client of a server keeps connections, which belong to a loop."""
     loops = []
@@ -208,6 +213,7 @@ def test_the_judge_keeps_one_event_loop(small, run, tmp_path):
     assert all(loop is loops[0] for loop in loops) and loops[0].is_closed()
 
 
+@pytest.mark.slow
 def test_experience_too_old_for_the_learner_is_dropped_and_counted(small, run, tmp_path):
     """Four fragments a round and one an update: the last is three versions behind."""
     values = {"actors.count": 4, "batch_fragments": 1, "frames": 300, "max_staleness": 2}
@@ -237,12 +243,14 @@ def test_what_was_learnt_is_saved_when_an_environment_breaks_its_contract(small,
     assert json.loads(made.directory.ledger.read_text())["balanced"]
 
 
+@pytest.mark.slow
 def test_a_run_of_another_configuration_is_not_gone_on_with(small, run, books, tmp_path):
     run(small(), tmp_path)
     with pytest.raises(UserError, match=r"was run with another configuration .* resume without overrides"):
         books(small({"learner.gamma": 0.5}), tmp_path).restore()
 
 
+@pytest.mark.slow
 def test_waiting_fragments_are_learnt_from_after_a_resume(small, run, tmp_path):
     """Three fragments a round, two an update: one waits when the run stops."""
     values = {"actors.count": 3, "frames": 60}
@@ -255,6 +263,7 @@ def test_waiting_fragments_are_learnt_from_after_a_resume(small, run, tmp_path):
     assert after.status.learnt_frames == 240
 
 
+@pytest.mark.slow
 def test_experience_is_kept_after_it_was_learnt_from_up_to_a_size(small, run, tmp_path):
     made = run(small(), tmp_path)
     batches = list(stored_rows(made.directory))
@@ -315,6 +324,7 @@ def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, 
     assert len(drawn) == len(set(drawn))
 
 
+@pytest.mark.slow
 def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_time(small, run, tmp_path):
     made = run(small({"reward": "retrieval"}), tmp_path / "all", judge=Taste())
     assert made.status.captioned == made.status.annotated == 240
@@ -322,6 +332,7 @@ def test_the_annotated_share_is_that_of_the_steps_whose_caption_was_judged_in_ti
     assert (never.status.captioned, never.status.annotated) == (240, 0)
 
 
+@pytest.mark.slow
 def test_a_batch_waits_for_verdicts_up_to_a_bound_and_says_when_it_went_on_without(small, run, tmp_path):
     retried = {"reward": "retrieval", "annotation.backoff_s": 0.02, "annotation.max_attempts": 10**6}
     made = run(small({**retried, "verdict_wait_s": 60}), tmp_path / "once", judge=Taste(failures=1))
@@ -334,6 +345,7 @@ def test_a_batch_waits_for_verdicts_up_to_a_bound_and_says_when_it_went_on_witho
     assert never._lines()["waits for verdicts"].endswith("4 batches went on without all")
 
 
+@pytest.mark.slow
 def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     made = run(small({"reward": "retrieval"}), tmp_path, judge=Taste())
     stored = stored_verdicts(made.directory)
@@ -342,6 +354,7 @@ def test_verdicts_on_disk_are_those_of_the_ledger(small, run, tmp_path):
     assert subjects == set(made.verdicts.annotation.verdicts)
 
 
+@pytest.mark.slow
 def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tmp_path):
     class Yes(Taste):
         async def judge(self, questions):
@@ -355,6 +368,7 @@ def test_a_judge_that_always_says_the_same_is_told_of_once(small, run, books, tm
     assert len(told) == 1 and "to each of the last 3 different caption questions" in told[0]["cause"]
 
 
+@pytest.mark.slow
 def test_a_judge_that_has_a_value_for_nothing_is_told_of_once(small, run, books, tmp_path):
     class Mute(Taste):
         async def judge(self, questions):
@@ -370,6 +384,7 @@ def test_a_judge_that_has_a_value_for_nothing_is_told_of_once(small, run, books,
     assert made.display.said.count(told[0]["cause"]) == 1
 
 
+@pytest.mark.slow
 def test_a_running_learner_goes_on_with_another_reward_version(small, run, books, tmp_path, monkeypatch):
     """Verdicts of another version are stored beside; `switch` is asked for while it runs; the model begins anew."""
     experiment = small({"frames": 480, "reward": "retrieval", "report_every_s": 1e-9})

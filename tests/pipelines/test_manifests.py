@@ -136,6 +136,7 @@ def test_a_planted_mistake_is_found(kind, path, value, tmp_path):
     assert problems(tree)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_launcher_files_fit_the_schema_that_ray_brings(cloud, written):
     tree = yaml.safe_load((written / f"launcher/{cloud}.yaml").read_text())
@@ -157,6 +158,7 @@ def test_no_group_is_left_for_ray_to_open_to_the_world(tmp_path):
     assert _create_default_inbound_rules(set(), [])[-1]["IpRanges"] == [{"CidrIp": "0.0.0.0/0"}], "leave it to Ray then"
 
 
+@pytest.mark.slow
 def test_image_python_and_ray_are_those_of_the_constraints(written):
     constraints = (HOUSE / "constraints.txt").read_text()
     ray = re.search(r"^ray==(.+)$", constraints, re.M)[1]
@@ -173,6 +175,7 @@ def test_image_python_and_ray_are_those_of_the_constraints(written):
         deployment_of({"ray_version": "2.50.0"})
 
 
+@pytest.mark.slow
 def test_nobody_is_root_and_no_secret_is_inside(written):
     for tree in resources(written).values():
         for template in templates(tree):
@@ -208,6 +211,7 @@ def test_all_code_goes_into_the_image():
     assert len(files) > 100 and [str(file) for file in files if left_out.match_file(file)] == []
 
 
+@pytest.mark.slow
 def test_what_the_dockerfile_installs_is_what_pyproject_asks_for(tmp_path):
     write_manifests({}, tmp_path / "m")
     command = re.search(r'python -c "(.+?)" >', (tmp_path / "m/Dockerfile").read_text())[1]
@@ -217,6 +221,7 @@ def test_what_the_dockerfile_installs_is_what_pyproject_asks_for(tmp_path):
     assert len(done.stdout.splitlines()) > 20
 
 
+@pytest.mark.slow
 def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(written, tmp_path):
     job = resources(written)["RayJob"]["spec"]
     assert job["backoffLimit"] == 3
@@ -236,6 +241,7 @@ def test_a_job_that_is_submitted_again_goes_on_from_its_newest_checkpoint(writte
     assert CliRunner().invoke(app, ["train", *own, *place]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_longest_name_is_one_that_the_operator_takes(tmp_path):
     """KubeRay 1.7 appends six characters to the names of jobs and services, and ends clusters' names at 53."""
     write_manifests({"name": "a" * LONGEST_NAME}, tmp_path / "m")
@@ -247,6 +253,7 @@ def test_the_longest_name_is_one_that_the_operator_takes(tmp_path):
     assert len(found["RayCluster"]["metadata"]["name"]) <= 53
 
 
+@pytest.mark.slow
 def test_no_port_outside_is_no_rule_rather_than_one_for_all_ports(tmp_path):
     write_manifests({"egress_ports": []}, tmp_path / "m")
     egress = resources(tmp_path / "m")["NetworkPolicy"]["spec"]["egress"]
@@ -269,6 +276,7 @@ def reaches(policy, port, namespace, pod):
     return any(fits(peer) for rule in rules for peer in rule["from"])
 
 
+@pytest.mark.slow
 def test_whoever_has_to_comes_in_and_nobody_else(tmp_path):
     write_manifests({"name": "lab", "namespace": "ours", "callers": ["trainers"]}, tmp_path / "m")
     found = resources(tmp_path / "m")
@@ -291,6 +299,7 @@ def named_own(policy, labels):
     return policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
+@pytest.mark.slow
 def test_the_served_reward_has_its_token_from_a_secret_and_training_has_not(tmp_path):
     write_manifests({"name": "lab"}, tmp_path / "m")
     found = resources(tmp_path / "m")
@@ -311,6 +320,7 @@ def test_a_number_of_tokens_is_no_secret(tmp_path):
     assert deployment_of({"overrides": ["rates.tokens_per_minute=1000"]}).overrides
 
 
+@pytest.mark.slow
 def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
     write_manifests(EVERYTHING, tmp_path / "m")
     groups = resources(tmp_path / "m")["RayCluster"]["spec"]["workerGroupSpecs"]
@@ -325,6 +335,7 @@ def test_spot_pools_tolerate_their_taints_and_leave_in_time(tmp_path):
     assert grace_s < spot["terminationGracePeriodSeconds"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_stop_has_time_to_save(tmp_path):
     write_manifests(EVERYTHING, tmp_path / "m")
     found = resources(tmp_path / "m")
@@ -338,6 +349,7 @@ def test_a_run_that_is_told_to_stop_has_time_to_save(tmp_path):
         assert f"RAY_JOB_STOP_WAIT_TIME_S={STOP_WAIT_S} ray start" in started
 
 
+@pytest.mark.slow
 def test_the_autoscaler_will_find_the_session_of_the_head(written):
     """KubeRay mounts a volume of this name at /tmp/ray of the autoscaler, and makes one where the pod has none."""
     spec = resources(written)["RayCluster"]["spec"]["headGroupSpec"]["template"]["spec"]
@@ -345,6 +357,7 @@ def test_the_autoscaler_will_find_the_session_of_the_head(written):
     assert mounted["/tmp/ray"] == "ray-logs" and {"name": "ray-logs", "emptyDir": {}} in spec["volumes"]
 
 
+@pytest.mark.slow
 def test_the_head_keeps_its_state_in_redis_where_there_is_one(tmp_path):
     write_manifests(EVERYTHING, tmp_path / "m")
     found = resources(tmp_path / "m")
@@ -364,6 +377,7 @@ def test_kustomize_builds_each_use(use, written):
     assert len(kinds) == 7 and "ConfigMap" in kinds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -398,6 +412,7 @@ def test_a_description_that_cannot_be_is_refused_before_anything_is_written(valu
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="not written by this command"):
@@ -407,6 +422,7 @@ def test_a_directory_of_somebody_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name != "m"] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_what_was_written_is_a_description_that_gives_the_same(tmp_path):
     write_manifests(EVERYTHING, tmp_path / "a")
     write_manifests(yaml.safe_load((tmp_path / "a/deployment.yaml").read_text()), tmp_path / "b")
@@ -419,6 +435,7 @@ def test_quantities_are_numbers():
     assert pieces("16Gi") == 16 * 2**30 and math.isclose(pieces("2G"), 2e9) and pieces("3k") == 3000
 
 
+@pytest.mark.slow
 def test_what_an_older_description_left_is_deleted_and_nothing_else(tmp_path):
     place = tmp_path / "m"
     write_manifests({}, place)

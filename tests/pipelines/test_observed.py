@@ -164,6 +164,7 @@ def test_interventions_cost_the_step_before_them_and_nothing_else_does():
     assert -result.reward.sum() == onsets > 0 and result.weight.all()
 
 
+@pytest.mark.slow
 def test_who_goes_where_demonstrations_would_is_paid_for_the_direction():
     rows = played(length=9)
     steps = steps_of(rows)

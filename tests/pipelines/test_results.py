@@ -50,6 +50,7 @@ def test_the_command_says_what_to_repeat_and_not_where_files_went(tmp_path):
     assert write(tmp_path, command=command).command == "python -m benchmarks.speed seeds=3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"claim": ""}, {"figures": {}}, {"command": ""}, {"rows": [{"x": float("nan")}]}])
 def test_an_incomplete_result_is_refused_and_nothing_is_written(tmp_path, changes):
     with pytest.raises(ValueError):
@@ -70,6 +71,7 @@ def test_the_interval_of_two_runs_reaches_from_one_to_the_other():
     assert figure([0.0, 1.0], "return") == Figure(value=0.5, unit="return", low=0.0, high=1.0, n=2)
 
 
+@pytest.mark.slow
 def test_the_interval_of_many_runs_is_that_of_the_normal_law():
     sample = np.random.default_rng(1).normal(size=400)
     found = figure(list(sample), "return")

@@ -144,6 +144,7 @@ def test_a_caption_without_verdict_is_null_and_never_a_zero(on_null, weight):
     assert result.weight.tolist() == weight and result.null_counts["intrinsic"] == 2
 
 
+@pytest.mark.slow
 def test_the_normalised_and_cut_ranking_reward_reaches_the_policy():
     """In ONI's released code the policy was given the raw scores."""
     _, rows = rollout(length=3)
@@ -158,6 +159,7 @@ def test_the_normalised_and_cut_ranking_reward_reaches_the_policy():
     np.testing.assert_allclose(stage(rows).reward, [0.0, 0.0, 1.0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["count", "rnd"])
 def test_novelty_is_scored_before_it_becomes_familiar(source):
     _, rows = rollout(length=3)

@@ -148,6 +148,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_between_asking_and_paying_does_not_make_the_budget_larger(tmp_path: Path) -> None:
     path = str(tmp_path / "budget.db")
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE)

@@ -8,6 +8,7 @@ SEEN = np.repeat(np.eye(3), 4, axis=0)
 SAID = np.repeat(["a red ball", "a green box", "a blue bowl"], 4).tolist()
 
 
+@pytest.mark.slow
 def test_what_belongs_together_comes_to_be_nearest():
     before = torch.random.get_rng_state()
     encoder = ContrastiveEncoder(3, seed=1)

@@ -49,6 +49,7 @@ def test_a_number_that_no_reward_can_be_is_refused():
     assert part_of({"part": "clip", "of": "r", "low": 0, "high": float("inf")}).high == float("inf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_every_preset_builds(name, preset):
     assert part_of({**NAMES[name].example, "part": name, "preset": preset}).part == name
@@ -102,6 +103,7 @@ def test_what_is_put_in_sums_to_what_comes_out(part, data):
     np.testing.assert_allclose(total[found.valid], found.values[found.valid].astype(float), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @every
 def test_a_part_says_what_it_does(part):
     assert part.describe({name: name for name in part.inputs}).strip()
@@ -114,6 +116,7 @@ def test_a_part_says_what_it_does(part):
     )
 
 
+@pytest.mark.slow
 @every
 def test_of_nothing_comes_nothing(part):
     levels = {name: part.levels.get(name, "step") for name in part.inputs}

@@ -86,6 +86,7 @@ ALL = ["retrieval", "classification", "ranking"]
 # What all three have in common
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_before_any_verdict_every_caption_is_null_and_no_caption_is_zero(name: str) -> None:
     model = trained(name)[1]()
@@ -97,6 +98,7 @@ def test_before_any_verdict_every_caption_is_null_and_no_caption_is_zero(name: s
     assert values[0] == 0.0 and np.isnan(values[1:]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_a_caption_of_unknown_text_is_null(name: str) -> None:
     model, _ = trained(name)
@@ -104,6 +106,7 @@ def test_a_caption_of_unknown_text_is_null(name: str) -> None:
     assert valid.tolist() == [False, True] and math.isnan(values[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_oni_failures_teach_nothing(name: str) -> None:
     fresh = trained(name)[1]()
@@ -116,6 +119,7 @@ def test_oni_failures_teach_nothing(name: str) -> None:
     assert not fresh.score(np.array([caption_id("It is dark.")]))[1].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_verdicts_of_the_other_kind_are_refused(name: str) -> None:
     model = trained(name)[1]()
@@ -124,6 +128,7 @@ def test_verdicts_of_the_other_kind_are_refused(name: str) -> None:
         model.add([wrong])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_repeats_and_order_do_not_change_scores(name: str) -> None:
     model, _ = trained(name)
@@ -135,6 +140,7 @@ def test_repeats_and_order_do_not_change_scores(name: str) -> None:
     assert (values.dtype, valid.dtype, model.score(IDS[:0])[0].shape) == (np.float32, np.bool_, (0,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_a_snapshot_scores_as_the_model_that_took_it(name: str) -> None:
     model, make = trained(name)
@@ -148,6 +154,7 @@ def test_a_snapshot_scores_as_the_model_that_took_it(name: str) -> None:
     assert make().snapshot() == make().snapshot()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_a_newer_snapshot_replaces_what_was_remembered(name: str) -> None:
     model, make = trained(name)
@@ -167,6 +174,7 @@ def test_a_newer_snapshot_replaces_what_was_remembered(name: str) -> None:
     assert not np.array_equal(before, scorer.score(IDS)[0], equal_nan=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_oni_a_restored_model_goes_on_as_if_nothing_had_happened(name: str) -> None:
     """Pairs, labels, running statistics, optimiser and generator are all in the checkpoint."""
@@ -187,6 +195,7 @@ def through_a_file(state: Any) -> Any:
     return state.clone() if isinstance(state, torch.Tensor) else json.loads(json.dumps(state))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_the_state_or_snapshot_of_another_model_is_refused(name: str) -> None:
     other = {"retrieval": "ranking", "classification": "retrieval", "ranking": "classification"}[name]
@@ -197,6 +206,7 @@ def test_the_state_or_snapshot_of_another_model_is_refused(name: str) -> None:
             trained(name)[1]().load_snapshot(trained(other)[1]().snapshot())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_training_is_a_function_of_the_seed_and_leaves_torchs_generator_alone(name: str) -> None:
     torch.manual_seed(5)
@@ -207,6 +217,7 @@ def test_training_is_a_function_of_the_seed_and_leaves_torchs_generator_alone(na
     assert one.snapshot() == other.snapshot()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_oni_autograd_anomaly_detection_is_off(name: str) -> None:
     trained(name)
@@ -282,6 +293,7 @@ def test_labels_keep_their_place_and_their_latest_value() -> None:
 # Classification
 
 
+@pytest.mark.slow
 def test_classification_learns_separable_captions_and_generalises() -> None:
     model = ClassificationModel()
     model.add(caption_verdicts())
@@ -349,6 +361,7 @@ def test_a_tie_draws_scores_together() -> None:
     assert first.grad.item() > 0 > second.grad.item()
 
 
+@pytest.mark.slow
 def test_ranking_recovers_an_order() -> None:
     colours = ["black", "white", "green", "blue", "pink", "grey", "brown", "cyan"]
     texts = [f"You open the {colour} door." for colour in colours]
@@ -413,6 +426,7 @@ def test_raw_scores_that_are_shifted_and_scaled_earn_the_same() -> None:
 # Encoders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ngrams", "charcnn"])
 def test_each_encoder_learns(kind: str) -> None:
     small = encoder.Config(kind=kind, channels=16, layers=2, length=32)

@@ -59,6 +59,7 @@ def test_counts_are_those_of_a_counter_of_the_bytes(rows: list[list[int]]) -> No
     np.testing.assert_allclose(novelty.score({"chars": chars}), np.array(times) ** -0.5, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_hashes_of_near_observations_differ_in_half_of_their_bits() -> None:
     blank = np.zeros((1, 21, 79), np.uint8)
     near = np.repeat(blank, 21 * 79 * 8, 0).reshape(-1, 21 * 79)
@@ -105,6 +106,7 @@ def points(seed: int, centre: float) -> dict[str, np.ndarray]:
     return {"position": np.random.default_rng(seed).normal(centre, 0.3, (64, 2)).astype(np.float32)}
 
 
+@pytest.mark.slow
 def test_the_familiar_is_worth_less_than_the_new() -> None:
     novelty = RandomNetworkDistillation(rnd.Config(learning_rate=1e-3, train_share=1.0))
     novelty.update({"position": np.concatenate([points(0, 0.0)["position"], points(0, 3.0)["position"]])})

@@ -96,6 +96,7 @@ def test_only_what_is_asked_for_is_read() -> None:
     assert of("episode").columns(0, 2) == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from(["step", "row", "episode"]), st.data())
 def test_any_slice_is_the_slice_of_the_whole(kind: str, data: st.DataObject) -> None:

@@ -150,6 +150,7 @@ def check_against(store: VerdictStore, model: dict, latest: dict) -> None:
     assert joined(store, *"abcdefg", version=None) == [latest.get(s) for s in "abcdefg"]
 
 
+@pytest.mark.slow
 def test_many_small_puts_are_found_like_one_large_one(tmp_path: Path) -> None:
     with VerdictStore(tmp_path / "v", config=Config(fsync="none")) as store:
         for k in range(200):
@@ -236,6 +237,7 @@ def test_a_store_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> 
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_store_that_is_open_to_be_read_is_not_written_to(tmp_path: Path) -> None:
     with VerdictStore(tmp_path / "v") as store:
         store.put(batch(verdict("a")))

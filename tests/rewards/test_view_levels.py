@@ -147,6 +147,7 @@ def test_the_picture_is_a_tree_down_to_the_components():
 FLOATS = st.none() | st.floats(-1e3, 1e3, width=32)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     a=st.lists(FLOATS, min_size=6, max_size=6),

@@ -82,6 +82,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.formula("r"))
 @settings(max_examples=30, deadline=None)
 @given(values=st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)), min_size=1, max_size=20))
@@ -127,6 +128,7 @@ def test_oni_an_unjudged_caption_is_counted_and_not_worth_zero() -> None:
 FLOATS = st.floats(-1e4, 1e4, width=32)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.none() | FLOATS, st.none() | FLOATS, FLOATS, st.integers(1, 50)), min_size=1),

@@ -19,6 +19,7 @@ def engine(directory, **config):
     return RewardModelEngine(Config(model=str(directory), device="cpu", **config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_logits_are_the_models_own(save_reward_model, outputs):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -35,6 +36,7 @@ def test_logits_are_the_models_own(save_reward_model, outputs):
     assert found.logits.shape == (len(TEXTS), outputs) and (found.tokens > 10).all()
 
 
+@pytest.mark.slow
 def test_a_model_without_padding_reads_texts_to_their_end_though_the_tokenizer_ends_and_fills_with_one_token(
     save_reward_model, tmp_path
 ):
@@ -53,6 +55,7 @@ def test_a_model_without_padding_reads_texts_to_their_end_though_the_tokenizer_e
             np.testing.assert_allclose(row, model(input_ids=ids).logits[0].double().numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_batch_tokens", [1, 90, 8192])
 def test_the_budget_of_a_batch_changes_neither_logits_nor_their_order(save_reward_model, max_batch_tokens):
     directory = save_reward_model()

@@ -30,6 +30,7 @@ def whole_pass(model, prompt, reply, sampling):
     return log_probs[len(prompt) - 1 : -1].gather(-1, torch.tensor(reply)[:, None])[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2"])
 @pytest.mark.parametrize("sampling", [Sampling(12), Sampling(12, 0.7, 0.9, 20)], ids=["plain", "filtered"])
 def test_log_probs_are_those_of_a_whole_forward_pass(family, sampling):
@@ -142,6 +143,7 @@ def test_new_weights_in_mid_generation_write_as_if_they_had_read_it_all():
         torch.testing.assert_close(torch.tensor(reply.log_probs), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gpt2"])
 def test_weights_that_are_loaded_write_like_the_model_they_come_from(family):
     engine, asked = generator(family), prompts(3)
@@ -229,6 +231,7 @@ def test_a_model_that_remembers_in_another_way_is_refused():
         TextGenerator(model, None, [END], CONTEXT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_conversation_that_goes_on_reads_only_what_is_new_and_writes_the_same(family):
     engine, plain = generator(family, ends=range(6)), generator(family, ends=range(6))

@@ -58,6 +58,7 @@ def chat(text):
 CHATS = [chat(text) for text in ("a key", "the wall is a wall", "gold", "it opens the door the door opens", "a wall")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("share_prefix", [True, False])
 def test_a_batch_of_many_lengths_scores_as_each_prompt_alone(tmp_path, architecture, share_prefix):
@@ -69,6 +70,7 @@ def test_a_batch_of_many_lengths_scores_as_each_prompt_alone(tmp_path, architect
         assert together.tokens[row] == alone.tokens[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_batch_tokens", [1, 20, 8192])
 def test_the_budget_of_a_batch_does_not_change_scores_or_their_order(directory, max_batch_tokens):
     expected = engine(directory, share_prefix=False).score_choices(CHATS, CHOICES).log_probs
@@ -141,6 +143,7 @@ def test_a_model_that_is_not_there_is_refused_with_a_remedy(tmp_path):
         engine(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_the_fingerprint_changes_with_weights_template_and_dtype_and_not_with_batching(directory, tmp_path):
     before = engine(directory).fingerprint
     other_weights = engine(save_model(tmp_path / "weights", seed=1)).fingerprint
@@ -150,6 +153,7 @@ def test_the_fingerprint_changes_with_weights_template_and_dtype_and_not_with_ba
     assert before == engine(directory, max_batch_tokens=7, share_prefix=False).fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_what_prompts_begin_with_is_kept_until_the_weights_are_others(tmp_path, architecture):
     old = engine(save_model(tmp_path / "old", architecture=architecture))

@@ -36,6 +36,7 @@ def chats(*texts):
 ASKED = chats("one", "a much longer question than the first one", "x", "two words")
 
 
+@pytest.mark.slow
 def test_a_reply_is_the_models_own_greedy_one(engine, chat_model):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -47,6 +48,7 @@ def test_a_reply_is_the_models_own_greedy_one(engine, chat_model):
         assert engine.write([chat], 12).texts == [tokenizer.decode(whole, skip_special_tokens=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_batch_tokens", [1, 8192])
 def test_a_batch_of_many_lengths_writes_as_each_prompt_alone(chat_model, max_batch_tokens):
     one = TransformersEngine(Config(model=str(chat_model), device="cpu", max_batch_tokens=max_batch_tokens))
@@ -55,6 +57,7 @@ def test_a_batch_of_many_lengths_writes_as_each_prompt_alone(chat_model, max_bat
     assert (together.tokens > 12).all() and not together.too_long.any()
 
 
+@pytest.mark.slow
 def test_a_schema_binds_what_even_a_model_of_random_weights_writes(engine):
     for text in engine.write(ASKED, 80, SCHEMA).texts:
         reply = json.loads(text)
@@ -72,6 +75,7 @@ def test_a_schema_that_contradicts_itself_is_refused(engine):
         engine.write(ASKED, 80, {"type": "object", "properties": {"a": {"type": "nonsense"}}})
 
 
+@pytest.mark.slow
 def test_a_prompt_that_leaves_no_room_for_a_reply_is_marked(engine):
     found = engine.write(chats("one", "long " * 500), 100)
     assert found.too_long.tolist() == [False, True] and found.texts[1] == ""

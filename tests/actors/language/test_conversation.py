@@ -43,6 +43,7 @@ plain = st.text(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEMPLATES)
 @settings(max_examples=25, deadline=None)
 @given(replies=st.lists(st.tuples(plain, plain, st.booleans()), min_size=1, max_size=4), system=st.booleans())

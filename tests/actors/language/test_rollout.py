@@ -274,6 +274,7 @@ def model_of(chats):
     return LlamaForCausalLM(LlamaConfig(**sizes, **more, pad_token_id=0, bos_token_id=1)).eval()
 
 
+@pytest.mark.slow
 def test_with_a_real_model_rows_hold_its_log_probs_and_lockstep_gives_every_bit_again(chats):
     model, task = model_of(chats), CountTask()
     asked = [prompt(start, text="so " * start) for start in range(3)]

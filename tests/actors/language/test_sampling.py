@@ -40,6 +40,7 @@ def test_top_p_counts_the_mass_that_top_k_left():
     assert found.exp().tolist() == [[1, 0, 0, 0]]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 2**31),

@@ -45,6 +45,7 @@ def test_runs_are_drawn_within_each_task():
     assert (figure.value, figure.low, figure.high, figure.n) == (0.5, 0.5, 0.5, 6)
 
 
+@pytest.mark.slow
 def test_equal_scores_give_equal_intervals():
     scores = np.random.default_rng(1).random((5, 2))
     assert iqm_figure(scores, "success rate") == iqm_figure(scores, "success rate")

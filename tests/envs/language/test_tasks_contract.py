@@ -52,6 +52,7 @@ def first(prompts, count):
     return [prompts[i] for i in range(min(count, len(prompts)))]
 
 
+@pytest.mark.slow
 def test_it_is_sound_and_its_gold_replies_score_one(task):
     report = validate(task, resolve, sample=sample_of(task))
     assert all(count > 0 for count in report.prompts.values())
@@ -59,6 +60,7 @@ def test_it_is_sound_and_its_gold_replies_score_one(task):
     assert report.leaks < 0.3
 
 
+@pytest.mark.slow
 def test_wrong_replies_score_less_than_one_and_a_malformed_one_is_no_null(task):
     prompt = task.load("train", 0)[0]
     for reply in WRONG if task.name != "code" else WRONG[-1:]:
@@ -66,6 +68,7 @@ def test_wrong_replies_score_less_than_one_and_a_malformed_one_is_no_null(task):
         assert got is not None and got < 1, reply
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_prompts_and_the_split_is_that_of_the_id(task):
     count = sample_of(task)
     for split in ("train", "test"):
@@ -86,6 +89,7 @@ def test_no_prompt_of_one_split_is_in_the_other_whatever_the_seed(task):
     assert train and test and not train & test
 
 
+@pytest.mark.slow
 def test_prompts_are_plain_json_and_their_ids_do_not_repeat_for_different_ones(task):
     seen = {}
     for prompt in first(task.load("train", 1), sample_of(task) * 2):

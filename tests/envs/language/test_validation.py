@@ -68,6 +68,7 @@ def test_a_part_of_a_longer_word_is_no_answer_told():
     assert validate(Listed(prompts("train", text="{answer}b {i}"))).leaks == 0
 
 
+@pytest.mark.slow
 def test_empty_data_are_refused():
     refused(Listed(test=[]), "got no prompts for testing")
     refused(make_text_task("arithmetic", digits=1, terms=2, operations=["+"], test_share=1e-9), "too few different")

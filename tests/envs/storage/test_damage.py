@@ -124,6 +124,7 @@ def test_files_of_another_segment_or_store_are_refused(tmp_path, schema, batch):
     assert len(verify(tmp_path / "a")) == 2
 
 
+@pytest.mark.slow
 def test_a_changed_drop_is_seen_and_a_drop_that_was_cut_short_is_said(tmp_path, schema, batch):
     with Store(tmp_path / "s", schema, Config(compact_below=0)) as store:
         for number in range(4):

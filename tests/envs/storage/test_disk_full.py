@@ -102,6 +102,7 @@ def test_a_limit_on_file_sizes_is_an_error_like_a_full_disk(tmp_path, schema, ba
     assert verify(tmp_path / "s") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["pwrite", "posix_fallocate", "ftruncate", "fdatasync"])
 @pytest.mark.parametrize("nth", range(6))
 def test_whichever_call_fails_the_append_is_taken_back_and_can_be_made_again(

@@ -160,6 +160,7 @@ def test_what_was_never_stored_can_neither_be_read_nor_dropped(tmp_path, schema,
             store.read(Position(0, 0))
 
 
+@pytest.mark.slow
 def test_a_reader_sees_what_is_stored_while_the_writer_goes_on(tmp_path, schema, batch):
     with Store(tmp_path / "s", schema) as store:
         store.append(Key(0, 0, 0), batch(0))

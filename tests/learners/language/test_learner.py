@@ -188,6 +188,7 @@ def test_vtrace_of_an_older_policy_needs_its_policy_gradient_weighted_too(make_m
     torch.testing.assert_close(coupled, decoupled, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3", "forward", "reverse", "js"])
 def test_at_the_reference_there_is_no_divergence_and_it_grows_when_the_policy_leaves(make_model, make_batch, estimator):
     batch = make_batch(advantages=[1.0, -1.0, 1.0, -1.0])
@@ -197,6 +198,7 @@ def test_at_the_reference_there_is_no_divergence_and_it_grows_when_the_policy_le
     assert first[0] == pytest.approx(0, abs=1e-6) and abs(first[-1]) > 1e-5
 
 
+@pytest.mark.slow
 def test_a_high_price_keeps_the_policy_near(make_model, make_batch):
     batch = make_batch(advantages=[1.0, -1.0, 1.0, -1.0])
     far = []
@@ -220,6 +222,7 @@ def test_a_price_without_a_reference_is_refused_or_measured_from_the_sampler(mak
         Kl(estimator="k1")
 
 
+@pytest.mark.slow
 def test_ppo_learns_values_and_pays_for_divergence_in_the_reward(make_model, make_batch):
     batch = make_batch(rewards=[1.0, -1.0, None, 0.5])
     config = Config(
@@ -255,6 +258,7 @@ def test_equal_rewards_give_no_advantage_and_no_gradient(make_model, make_batch)
     assert metrics["mean_advantage"] == 0 and not found.any()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_changes_nothing_is_counted_and_named(make_model, make_batch):
     batch = make_batch(advantages=[1.0, math.inf, 1.0, 1.0])
     learner = LanguageLearner(make_model(), Config(max_skipped=3, micro_batch_tokens=14))
@@ -270,6 +274,7 @@ def test_a_loss_that_is_not_finite_changes_nothing_is_counted_and_named(make_mod
         learner.update(batch)
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_a_state_on_disk_as_if_nothing_had_happened(make_model, make_batch, tmp_path):
     batch = make_batch(rewards=[1.0, -1.0, 0.0, 0.5])
     config = Config(learning_rate=1e-3, minibatches=2, epochs=2, warmup_steps=3, decay_steps=20, decay="cosine")
@@ -288,6 +293,7 @@ def test_it_goes_on_from_a_state_on_disk_as_if_nothing_had_happened(make_model, 
         LanguageLearner(make_model(hidden_size=32), config).load_state_dict(learner.state_dict())
 
 
+@pytest.mark.slow
 def test_it_is_saved_in_hugging_face_format(make_model, make_batch, tmp_path):
     from transformers import AutoModelForCausalLM
 
@@ -301,6 +307,7 @@ def test_it_is_saved_in_hugging_face_format(make_model, make_batch, tmp_path):
         assert set(learner.weights()) == set(dict(read.named_parameters()))
 
 
+@pytest.mark.slow
 def test_adapters_learn_alone_merge_and_are_their_own_reference(make_model, make_batch, tmp_path):
     from transformers import AutoModelForCausalLM
 

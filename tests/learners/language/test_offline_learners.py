@@ -35,6 +35,7 @@ def test_fine_tuning_is_the_mean_negative_log_probability_however_it_is_dealt(ma
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_only_its_own_tokens_and_weighs_them(make_model, make_batch):
     batch = make_batch(weights=[1.0, 0.0, 2.0, 1.0])
     learner = SftLearner(make_model(), sft_learner.Config(learning_rate=3e-3, aggregation=Aggregation(by="sequence")))
@@ -99,6 +100,7 @@ def test_liked_answers_become_likelier_and_others_less_so(make_model, make_batch
         learner.update(make_batch())
 
 
+@pytest.mark.slow
 def test_the_baseline_of_liked_answers_is_of_those_that_count_behind_prompts_of_others(make_model, make_batch):
     batch = make_batch(facts={"labels": [1.0, 0, 1, 0], "weights": [1.0, 1, 0, 1]})
     ids = batch.token_ids.clone()
@@ -152,6 +154,7 @@ def test_a_reward_model_that_ends_texts_with_its_padding_is_read_where_its_own_f
         assert learner.rewards(batch).tolist() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_reward_model_learns_who_was_preferred_however_pairs_are_dealt(make_classifier, make_batch, tmp_path):
     from transformers import AutoModelForSequenceClassification
 
@@ -174,6 +177,7 @@ def test_a_reward_model_learns_who_was_preferred_however_pairs_are_dealt(make_cl
     torch.testing.assert_close(again.rewards(batch), learner.rewards(batch))
 
 
+@pytest.mark.slow
 def test_a_reward_model_learns_scores(make_classifier, make_batch):
     scores = [1.0, -1.0, 0.5, 0.0]
     batch = make_batch(facts={"scores": scores})
@@ -188,6 +192,7 @@ def test_a_classifier_with_several_outputs_is_refused(make_classifier):
         RewardModelLearner(make_classifier(num_labels=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sft", "dpo", "reward model"])
 def test_a_batch_of_which_nothing_counts_moves_nothing(make_model, make_classifier, make_batch, kind):
     batch = make_batch()

@@ -26,6 +26,7 @@ def test_by_hand_with_two_actions():
     assert float(adversarial_fitting(expert, made)) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_its_best_policy_is_the_experts_whatever_the_generator_is():
     expert, generator = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.2, 0.3, 0.5])
     logits = torch.zeros(3, requires_grad=True)

@@ -19,6 +19,7 @@ def fill(replay, build, rows, first=0):
 UNITS = [{"unit": "row"}, {"unit": "fragment"}, {"unit": "sequence", "length": 2, "stride": 1}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("sampler", ["uniform", "prioritised", "fifo"])
 def test_however_inserts_and_samples_alternate_nothing_gone_is_drawn_and_the_books_hold(build, schema, unit, sampler):

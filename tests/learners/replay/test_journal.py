@@ -42,6 +42,7 @@ def test_a_frame_is_what_was_written(tmp_path):
     found.close()
 
 
+@pytest.mark.slow
 def test_a_tail_cut_anywhere_is_dropped_and_writing_goes_on(tmp_path):
     whole = write(tmp_path / "whole", *FRAMES).read_bytes()
     ends = np.cumsum([len(MAGIC), *(len(encode(frame)) for frame in FRAMES)])
@@ -59,6 +60,7 @@ def test_a_tail_cut_anywhere_is_dropped_and_writing_goes_on(tmp_path):
         again.close()
 
 
+@pytest.mark.slow
 def test_no_changed_bit_is_read_as_data(tmp_path):
     path = write(tmp_path, *FRAMES)
     whole = path.read_bytes()

@@ -358,6 +358,7 @@ def test_what_is_stored_comes_back_in_another_process(tmp_path, put, schema):
     Replay(config, schema, tmp_path).close()
 
 
+@pytest.mark.slow
 def test_the_journal_begins_anew_and_says_the_same(tmp_path, put, schema, monkeypatch):
     monkeypatch.setattr("learners.replay.journal.BEGIN_ANEW", 1000)
     config = Config(**{**ENDLESS, "capacity": 6}, remover="most_sampled", rewindable=3)
@@ -510,6 +511,7 @@ _ACTIONS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_ACTIONS, max_size=60), st.integers(3, 5), st.sampled_from([None, 0, 1, 3]))
 def test_whatever_happens_nothing_is_sampled_twice_and_the_books_balance(put, schema, actions, capacity, max_staleness):

@@ -40,6 +40,7 @@ def test_nothing_can_be_drawn_from_nothing():
         MinTree().lowest()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.sampled_from([0.0, 0.5, 1.0, 7.0])), min_size=1, max_size=200))
 def test_trees_keep_up_with_an_array(changes):
@@ -73,6 +74,7 @@ def test_each_of_several_samples_is_stratified():
     assert (drawn // 100 == np.arange(4)).all() and len(np.unique(drawn)) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [5, 129, 20_000])
 def test_many_points_fall_where_each_by_itself_would(slots):
     tree, rng = SumTree(), np.random.default_rng(slots)

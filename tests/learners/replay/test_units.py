@@ -61,6 +61,7 @@ def test_a_gap_in_an_episode_ends_a_window(schema, build):
     assert everything(replay) == [[1000, 1001, 1002], [1006, 1007, 1008, 1009]]
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.integers(1, 7), st.data())
 def test_windows_cover_an_episode_however_it_is_cut_into_rows(schema, build, length, data):

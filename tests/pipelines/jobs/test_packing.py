@@ -57,6 +57,7 @@ def test_what_any_ignore_file_names_stays_and_a_deeper_one_has_the_last_word(tmp
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the second opinion")
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -77,6 +78,7 @@ def test_git_would_take_the_same_files(rules, inner, tmp_path_factory):
     assert sorted(names(root)) == sorted(listed.stdout.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [".env", ".env.production", "tls/server.key", "cert.PEM", "id_rsa", "id_ed25519", ".netrc", "credentials",
@@ -118,6 +120,7 @@ def test_a_key_inside_of_an_ordinary_file_ends_it(text, tmp_path):
         chosen(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_said_with_the_largest_files(tmp_path):
     write(tmp_path, **{"small": "x", "large.bin": "x" * 3 * 2**20, "larger.bin": "x" * 4 * 2**20})
     with pytest.raises(UserError, match=r"7 MB .*expected 5 MB.*larger\.bin \(4\.0 MB\), large\.bin \(3\.0 MB\)"):
@@ -151,6 +154,7 @@ def test_what_was_chosen_is_staged_and_nothing_else(tmp_path):
     assert found == [".gitignore", "a.py", "b/c.py"] and (to / "b/c.py").read_text() == "two"
 
 
+@pytest.mark.slow
 def test_this_checkout_can_be_packed():
     from pipelines.house import CHECKOUT
 

@@ -64,6 +64,7 @@ def judged(small, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_a_judge_that_turns_is_quarantined_and_what_it_said_before_no_longer_counts(judged, run, tmp_path):
     judge = Turncoat(sound=0)
     made = run(judged(canaries=True), tmp_path / "run", judge=judge)
@@ -113,6 +114,7 @@ def test_a_quarantine_outlives_the_run_until_a_person_lifts_it(judged, run, tmp_
     assert made.reward_model["labels"] == len(made.verdicts.counted)
 
 
+@pytest.mark.slow
 def test_a_person_lifts_the_quarantine_of_a_run_that_goes_on(judged, books, run, tmp_path):
     run(judged(canaries=True), tmp_path / "run", judge=Turncoat(sound=0))
     made = books(judged(canaries=True), tmp_path / "run")
@@ -131,6 +133,7 @@ def test_a_judge_that_fails_its_canaries_at_the_start_ends_the_run_before_any_wo
     assert not (tmp_path / "run" / "replay" / "0" / "rows" / "0").exists()
 
 
+@pytest.mark.slow
 def test_canaries_change_no_verdict_and_no_weight(judged, run, tmp_path):
     plain = run(judged(), tmp_path / "plain", judge=Turncoat())
     watched = run(judged(canaries=True), tmp_path / "watched", judge=Turncoat())
@@ -142,6 +145,7 @@ def test_canaries_change_no_verdict_and_no_weight(judged, run, tmp_path):
     assert tokens[1] == 2 * tokens[0], "and what they took is booked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -161,6 +165,7 @@ def test_canaries_that_cannot_be_used_are_refused_with_their_place(judged, books
         books(judged({"canaries.file": str(tmp_path / "other.yaml")}), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_cheaper_judge_takes_over_when_the_budget_is_used_up_and_can_be_told_apart(judged, run, tmp_path):
     values = {"budget.requests": 1, "budget.degrade": "fallback", "fallback": "rules", "judge.kind": "rules"}
     made = run(judged(values), tmp_path / "counts", judge=Turncoat())
@@ -196,6 +201,7 @@ def test_budget_and_cache_hold_in_one_process_too(judged, run, tmp_path):
     assert made.verdicts.annotation.ledger().cached == made.verdicts.annotation.ledger().ok == len(first.asked)
 
 
+@pytest.mark.slow
 def test_what_was_pending_when_the_run_was_switched_is_dropped_and_counted(judged, run, books, tmp_path, monkeypatch):
     (tmp_path / "lab_pending.py").write_text(
         "from rewards.functions import reward\n\n@reward(subject='caption')\ndef all_of(caption):\n    return 1.0\n"
@@ -244,6 +250,7 @@ def test_a_replica_holds_both_judges():
         asyncio.run(ServedJudge(Turncoat(), 100).ask(ForFallback(questions)))
 
 
+@pytest.mark.slow
 def test_reannotation_stops_where_its_judge_fails_the_canaries_and_its_version_is_refused(judged, stored, tmp_path):
     directory = stored()
     (tmp_path / "canaries.yaml").write_text('- {accept: true, text: "You die."}\n- {accept: false, text: "It is."}\n')

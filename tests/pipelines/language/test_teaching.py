@@ -59,6 +59,7 @@ PAID = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"skip_idle": False}, {"method": "dapo"}, {"parts": PAID}, {"method": "ppo"}])
 def test_the_shares_of_three_learners_are_the_batch_of_one_and_all_tell_of_all_answers(settings):
     whole = taught(**settings)

@@ -156,6 +156,7 @@ def test_the_builtin_judge_may_be_there_or_wait_for_the_first_run_but_needs_its_
     assert not found.ok and not found.required and "GUERDON_CACHE" in found.remedy
 
 
+@pytest.mark.slow
 def test_nethack_really_steps_on_this_machine():
     found = doctor.probe("NetHack", doctor.NETHACK, "")
     assert found.ok, found.got

@@ -67,6 +67,7 @@ LISTENER = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "role"), [("mlflow", MLFLOW), ("gcs_server", GCS), ("something-else", None)])
 def test_what_listens_on_this_machine_is_known_by_its_command_line(name, role):
     with subprocess.Popen(

@@ -47,6 +47,7 @@ def hurried(monkeypatch):
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_from_its_mirror_byte_for_byte(uri, begun, mirrored, tmp_path):
     check_storage(uri)
     here = begun()
@@ -74,6 +75,7 @@ def test_a_mirror_is_no_folder_of_runs(begun, mirrored, tmp_path):
         bring(tmp_path / "there", "mine", str(tmp_path / "there"), print)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_sent_twice(uri, begun):
     here = begun()
     mirror = open_mirror(uri, here)
@@ -89,6 +91,7 @@ def test_what_is_there_is_not_sent_twice(uri, begun):
     assert again.close() is None and again._writer.sent_files == 0
 
 
+@pytest.mark.slow
 def test_objects_that_no_manifest_needs_are_deleted(uri, begun):
     here, place = begun(), Remote(uri) / "mine"
     mirror = open_mirror(uri, here)
@@ -103,6 +106,7 @@ def test_objects_that_no_manifest_needs_are_deleted(uri, begun):
     mirror.close()
 
 
+@pytest.mark.slow
 def test_the_older_writer_is_fenced_and_has_no_say(uri, begun, mirrored, tmp_path):
     here = begun()
     older = open_mirror(uri, here)
@@ -126,6 +130,7 @@ def test_the_older_writer_is_fenced_and_has_no_say(uri, begun, mirrored, tmp_pat
     assert lines == [1, "fresh"]
 
 
+@pytest.mark.slow
 def test_a_manifest_that_a_fenced_writer_writes_all_the_same_is_not_read(uri, begun, mirrored, tmp_path, monkeypatch):
     here = begun()
     older = open_mirror(uri, here)
@@ -143,6 +148,7 @@ def test_a_manifest_that_a_fenced_writer_writes_all_the_same_is_not_read(uri, be
     older.close()
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_older_than_its_mirror_makes_way_and_is_kept(uri, begun, mirrored, tmp_path):
     here = begun()
     mirrored(uri, here)
@@ -167,6 +173,7 @@ def test_a_copy_that_is_the_newest_is_left_alone(uri, begun, mirrored):
     assert checkpoint.numbers(here.checkpoints) == [1, 3]
 
 
+@pytest.mark.slow
 def test_who_dies_between_its_claim_and_its_first_manifest_goes_on(uri, begun, mirrored):
     here = begun()
     mirrored(uri, here)
@@ -201,6 +208,7 @@ def test_what_is_no_mirror_is_refused_and_left_alone(uri, begun, tmp_path):
     assert place.read("holiday.jpg") == b"beach"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "changed", "short"])
 def test_a_torn_mirror_is_refused_and_nothing_is_left_behind(uri, damage, begun, mirrored, tmp_path):
     here, place = begun(), Remote(uri) / "mine"
@@ -217,6 +225,7 @@ def test_a_torn_mirror_is_refused_and_nothing_is_left_behind(uri, damage, begun,
     assert damage == "changed" or bring(tmp_path / "elsewhere", "mine", uri, print)
 
 
+@pytest.mark.slow
 def test_a_manifest_that_was_cut_short_is_passed_over(uri, begun, mirrored, tmp_path):
     here, place = begun(), Remote(uri) / "mine"
     mirror = open_mirror(uri, here)
@@ -321,6 +330,7 @@ def test_links_and_hidden_files_stay_where_they_are(begun, mirrored, tmp_path):
     assert json.loads((here.root / "storage.json").read_text())["generation"] == 1
 
 
+@pytest.mark.slow
 def test_a_copy_fetched_while_its_run_went_on_makes_way_and_is_not_gone_on_with(uri, begun, tmp_path):
     here, there = begun(), tmp_path / "other machine"
     mirror = open_mirror(uri, here)

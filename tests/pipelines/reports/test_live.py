@@ -51,6 +51,7 @@ def get(address: str, **headers: str) -> httpx.Response:
         return client.get(address, headers=headers)
 
 
+@pytest.mark.slow
 def test_a_run_is_live_while_it_is_locked(finished: RunDirectory) -> None:
     assert not goes_on(finished)
     finished.lock()
@@ -74,6 +75,7 @@ def test_only_who_knows_the_token_is_answered(address: str) -> None:
     assert get(address, host="evil.example:80").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_said(finished: RunDirectory) -> None:
     server = make_server(LivePage([finished]), "token", 0)
     try:

@@ -64,6 +64,7 @@ def add_event(directory: RunDirectory, **event: object) -> None:
     directory.append_line(directory.events, base | event)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_told_in_a_dozen_lines(finished: RunDirectory) -> None:
     write_report([finished], finished.report)
     text = summary(finished)
@@ -73,6 +74,7 @@ def test_a_finished_run_is_told_in_a_dozen_lines(finished: RunDirectory) -> None
     assert "guerdon evaluate" in text and "guerdon inspect" in text
 
 
+@pytest.mark.slow
 def test_the_page_of_a_finished_run_shows_curves_ledger_failures_and_captions(finished: RunDirectory) -> None:
     page = report(finished)
     for part in (
@@ -89,6 +91,7 @@ def test_the_page_of_a_finished_run_shows_curves_ledger_failures_and_captions(fi
     assert "What is missing" not in page.text
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_elsewhere(finished: RunDirectory) -> None:
     page = report(finished)
     assert page.addresses == ["#report"]
@@ -99,6 +102,7 @@ def test_the_page_needs_nothing_from_elsewhere(finished: RunDirectory) -> None:
     assert "default-src 'none'" in html and "unsafe-inline" not in html and "connect-src" not in html
 
 
+@pytest.mark.slow
 def test_text_from_the_world_is_escaped(finished: RunDirectory) -> None:
     add_event(finished, cause="<script>alert(1)</script>\x1b[31m")
     page = report(finished)
@@ -107,6 +111,7 @@ def test_text_from_the_world_is_escaped(finished: RunDirectory) -> None:
     assert "\x1b" not in summary(finished)
 
 
+@pytest.mark.slow
 def test_secrets_in_addresses_are_not_shown(finished: RunDirectory) -> None:
     config = finished.config.read_text().replace("uri: null", "uri: https://me:secret@tracking.example")
     finished.config.write_text(config)
@@ -115,6 +120,7 @@ def test_secrets_in_addresses_are_not_shown(finished: RunDirectory) -> None:
     assert "tracking.example" in finished.report.read_text()
 
 
+@pytest.mark.slow
 def test_deaths_and_recoveries_are_named_with_time_and_seconds(finished: RunDirectory) -> None:
     begin = next(finished.lines(finished.metrics))
     started = begin["time"] - begin["elapsed_s"]
@@ -126,6 +132,7 @@ def test_deaths_and_recoveries_are_named_with_time_and_seconds(finished: RunDire
     assert "env-actor-0 ×1" in summary(finished)
 
 
+@pytest.mark.slow
 def test_an_alarm_is_shown_with_its_update_and_one_of_an_earlier_version_without(finished: RunDirectory) -> None:
     alarm = {"time": 1.8e9, "monitor": "length", "kind": "level", "value": 1.5, "threshold": 1.0, "action": "warn"}
     finished.append_line(finished.alarms, alarm)
@@ -135,6 +142,7 @@ def test_an_alarm_is_shown_with_its_update_and_one_of_an_earlier_version_without
     assert "– length level" in text and "1,234 length level" in text
 
 
+@pytest.mark.slow
 def test_several_runs_are_shown_side_by_side(finished: RunDirectory, tmp_path: Path) -> None:
     other = RunDirectory(Path(shutil.copytree(finished.root, tmp_path / "other")))
     page = report(finished, other)
@@ -180,6 +188,7 @@ def test_an_empty_directory_has_a_report(tmp_path: Path) -> None:
     assert "not there" in summary(empty)
 
 
+@pytest.mark.slow
 def test_a_corrupt_checkpoint_and_a_cut_verdict_log_are_named(finished: RunDirectory) -> None:
     tree = next(finished.checkpoints.glob("*/tree.json"))
     tree.write_text(tree.read_text() + " ")
@@ -188,6 +197,7 @@ def test_a_corrupt_checkpoint_and_a_cut_verdict_log_are_named(finished: RunDirec
     assert "SHA-256 differs" in text and "verdicts cannot be read" in text
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_is_said_in_one_line(finished: RunDirectory, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
@@ -239,6 +249,7 @@ def test_ticks_worked_by_hand() -> None:
     assert nice_ticks(-1.2, 0.3) == [-1.5, -1.0, -0.5, 0.0, 0.5]
 
 
+@pytest.mark.slow
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
 def test_ticks_cover_the_data_and_rise(one: float, two: float) -> None:
     low, high = min(one, two), max(one, two)

@@ -46,6 +46,7 @@ def test_the_interval_over_two_seeds_worked_by_hand() -> None:
     assert one.interval[0] == pytest.approx((1 - half, 1 + half))
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_scipy_and_covers_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     seeds = rng.normal(3.0, 2.0, (5, 40))

@@ -23,6 +23,7 @@ def mine(**_):
     pass
 
 
+@pytest.mark.slow
 def test_callbacks_and_connectors_that_an_algorithm_had_stay():
     config = PPOConfig().callbacks(on_sample_end=mine).training(learner_connector=lambda *spaces: Mine())
     attach(config, REWARD, None)

@@ -124,6 +124,7 @@ def test_costs_are_read_back_and_others_refused():
         Costs.of({**COSTS.as_dict(), "learner": math.nan})
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4096), st.integers(1, 64), st.integers(1, 64))
 def test_more_of_anything_is_never_slower_on_cores_of_its_own(actors, shards, learners):
     def rate(**changes):

@@ -275,6 +275,7 @@ def test_a_request_with_the_token_is_answered_and_counted():
     assert "guerdon_reward_seconds_count 3.0" in metrics and "guerdon_reward_in_flight 0.0" in metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", "Ω"])
 @pytest.mark.parametrize("path", ["/v1/score", "/v1/reward", "/metrics", "/openapi.json", "/docs", "/nothing"])
 def test_without_the_token_nothing_is_told(token, path):

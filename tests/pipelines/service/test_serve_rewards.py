@@ -114,6 +114,7 @@ def test_the_trl_example_gives_rewards_and_none_where_there_is_none(asked):
     assert values == [1.0, 0.0, None, 1.0]
 
 
+@pytest.mark.slow
 def test_the_verl_example_gives_a_number_or_raises_the_cause(asked):
     score = example("verl_reward").compute_score
     assert (score("gsm8k", "4", "4"), score("gsm8k", "5", "4", {"index": 3})) == (1.0, 0.0)
@@ -273,6 +274,7 @@ def test_a_token_file_that_others_may_read_is_refused(tmp_path):
         find_token(Config(token_file=str(tmp_path / "none")), {})
 
 
+@pytest.mark.slow
 def test_a_busy_port_and_an_unknown_key_are_one_line():
     with listen(Config(port=0)) as taken, pytest.raises(UserError, match=r"cannot listen on 127\.0\.0\.1"):
         listen(Config(port=taken.getsockname()[1]))
@@ -282,6 +284,7 @@ def test_a_busy_port_and_an_unknown_key_are_one_line():
         serve("nothing", {"port": 0})
 
 
+@pytest.mark.slow
 def test_a_served_judge_that_fails_its_canaries_gives_no_value_any_more(tmp_path):
     (tmp_path / "canaries.yaml").write_text('- {accept: true, text: "You die."}\n- {accept: false, text: "It is."}\n')
     with pytest.raises(UserError, match="cannot be read"):
@@ -294,6 +297,7 @@ def test_a_served_judge_that_fails_its_canaries_gives_no_value_any_more(tmp_path
     assert after[0]["status"] == "judge_fault" and "rejects what it should accept" in after[0]["cause"]
 
 
+@pytest.mark.slow
 def test_canaries_ask_the_judge_and_not_its_guard(tmp_path):
     """A judge that has turned accepts "Solution:"; the guard, which refuses it, says nothing about the judge."""
 

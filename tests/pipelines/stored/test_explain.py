@@ -25,6 +25,7 @@ def explained(*words):
     return found.output.splitlines()
 
 
+@pytest.mark.slow
 def test_each_step_of_a_row_sums_to_its_reward(runs):
     lines = explained("last", "0", runs)
     assert lines[0].startswith("row 0/0/0/0 ") and lines[1].startswith("reward = extrinsic + 0.1·[intrinsic/caption")
@@ -36,12 +37,14 @@ def test_each_step_of_a_row_sums_to_its_reward(runs):
         assert float(cells[-1]) == pytest.approx(sum(map(float, cells[:-1])), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_row_is_found_by_its_id_even_where_others_begin_so(runs):
     assert explained("last", "0/0/0/1", runs)[0].startswith("row 0/0/0/1 ")
     last = explained("last", "last", runs)[0].split()[1]
     assert explained("last", last, runs)[0].split()[1] == last
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_there_is_named_with_some_that_are(runs):
     with pytest.raises(UserError, match=r"got row 'nobody', which 0 rows of .* match; expected the id of one of its"):
         raise CliRunner().invoke(app, ["explain", "last", "nobody", runs]).exception

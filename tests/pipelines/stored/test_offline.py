@@ -111,6 +111,7 @@ def test_an_offline_run_is_a_run_like_any_other(offline, source, tmp_path, algor
     assert not directory.experience.exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_into_the_source(offline, source, tmp_path):
     before = {path: path.read_bytes() for path in source.root.rglob("*") if path.is_file()}
     learn(offline(reward="retrieval", offline__windows=10), tmp_path)
@@ -143,6 +144,7 @@ def test_every_source_of_reward_can_be_learnt_from(offline, source, tmp_path):
     assert len(set(weights.values())) == 4
 
 
+@pytest.mark.slow
 def test_the_reward_is_that_of_the_view_and_is_computed_at_each_draw(offline, source, monkeypatch):
     experiment = offline(reward="retrieval", reward__intrinsic_coefficient=2.0, offline__windows=1)
     learner = learner_of(experiment, source)
@@ -167,6 +169,7 @@ def learner_of(experiment, source):
     return learner
 
 
+@pytest.mark.slow
 def test_what_is_null_is_left_out_or_counts_for_nothing_as_the_view_says(offline, source):
     def reward_of(**values):
         experiment = offline(reward="retrieval", offline__windows=10, **values)
@@ -180,6 +183,7 @@ def test_what_is_null_is_left_out_or_counts_for_nothing_as_the_view_says(offline
         reward_of(reward__on_null="mask")
 
 
+@pytest.mark.slow
 def test_cloning_of_the_best_takes_their_windows_only(offline, source):
     experiment = offline(offline__algorithm="behaviour_cloning", offline__behaviour_cloning__top_share=0.02)
     learner = learner_of(experiment, source)
@@ -195,6 +199,7 @@ def test_cloning_of_the_best_takes_their_windows_only(offline, source):
     assert learner.stored_return == pytest.approx(np.mean(list(returns.values())))
 
 
+@pytest.mark.slow
 def test_novelty_is_learnt_once_and_then_stands_still(offline, source):
     learner = learner_of(offline(reward="count", offline__windows=10), source)
     rows = learner._batches[0]
@@ -204,6 +209,7 @@ def test_novelty_is_learnt_once_and_then_stands_still(offline, source):
     assert 0 < first.max() < 1  # nothing of it is new
 
 
+@pytest.mark.slow
 def test_a_reward_version_is_named_like_a_source(offline, source, tmp_path):
     named = offline(reward=source.version)
     assert named.reward.source == "retrieval" and named.offline.reward_version == source.version
@@ -216,6 +222,7 @@ def test_a_reward_version_is_named_like_a_source(offline, source, tmp_path):
         offline(reward="retrieval", offline__reward_version="nobody")
 
 
+@pytest.mark.slow
 def test_a_version_of_digits_only_is_found_though_yaml_makes_it_a_number(offline, source, monkeypatch):
     monkeypatch.setattr(StoredRun, "versions", {"012345671234": "caption"})
     assert offline(reward=yaml.safe_load("012345671234")).offline.reward_version == "012345671234"
@@ -252,6 +259,7 @@ def test_verdicts_on_the_experience_itself_are_joined_to_their_steps(offline, so
     assert metrics["skipped_updates"] == 0 and np.isfinite(metrics["loss"])
 
 
+@pytest.mark.slow
 def test_the_newest_version_counts_where_none_is_named_and_reannotation_adds_another(offline, source):
     assert offline(reward="retrieval").offline.reward_version == VERSION
     judge(RunDirectory(source.root), "0123abcd4567", lambda text: float(text != MISS))
@@ -261,12 +269,14 @@ def test_the_newest_version_counts_where_none_is_named_and_reannotation_adds_ano
     assert one != other
 
 
+@pytest.mark.slow
 def test_too_few_labels_are_found_before_any_work(offline):
     experiment = offline(reward="classification")
     with pytest.raises(UserError, match=r"has 5 verdicts with a value; reward=classification needs 32"):
         check(experiment)
 
 
+@pytest.mark.slow
 def test_another_task_is_refused_and_what_differs_is_named(offline, source, tmp_path):
     with pytest.raises(UserError, match=r"task: got 'CartPole-v1'; .* has 'catch'"):
         check(offline(task="CartPole-v1"))
@@ -280,6 +290,7 @@ def test_another_task_is_refused_and_what_differs_is_named(offline, source, tmp_
     assert spec_difference(replace(spec, action_names=()), spec).startswith("action_names are ()")
 
 
+@pytest.mark.slow
 def test_a_source_that_has_changed_is_not_gone_on_with(offline, source, stored):
     experiment = offline()
     check_offline(experiment, task_of(experiment))
@@ -290,6 +301,7 @@ def test_a_source_that_has_changed_is_not_gone_on_with(offline, source, stored):
         check_offline(experiment, task_of(experiment))
 
 
+@pytest.mark.slow
 def test_a_source_may_move(offline, source, tmp_path):
     directory = learn(offline(frames=90, offline__windows=10), tmp_path)
     shutil.move(source.root, tmp_path / "elsewhere")
@@ -298,6 +310,7 @@ def test_a_source_may_move(offline, source, tmp_path):
     assert tree_of(directory)["status"]["updates"] == 2
 
 
+@pytest.mark.slow
 def test_sources_without_experience_are_refused(small, tmp_path, offline):
     with pytest.raises(UserError, match=r"got run 'nowhere'; expected a directory"):
         resolve_offline(None, {}, tmp_path, "nowhere")
@@ -310,6 +323,7 @@ def test_sources_without_experience_are_refused(small, tmp_path, offline):
         resolve_offline(None, {}, tmp_path, str(learnt.root))
 
 
+@pytest.mark.slow
 def test_wrong_keys_are_refused(offline, tmp_path):
     with pytest.raises(UserError, match=r"offline.algorithm: got 'sarsa'; Input should be 'behaviour_cloning', 'iql'"):
         offline(offline__algorithm="sarsa")
@@ -317,6 +331,7 @@ def test_wrong_keys_are_refused(offline, tmp_path):
         resolve(catch(), {"offline.algorithm": "iql"}, tmp_path, None)
 
 
+@pytest.mark.slow
 def test_iql_refuses_actions_that_are_no_choice(offline, monkeypatch):
     import pipelines.algorithms as algorithms
 
@@ -328,6 +343,7 @@ def test_iql_refuses_actions_that_are_no_choice(offline, monkeypatch):
         check(offline())
 
 
+@pytest.mark.slow
 def test_long_episodes_become_windows_with_a_burn_in(offline, source, tmp_path):
     experiment = offline(offline__window_steps=4, offline__burn_in=2, offline__windows=5)
     learner = learner_of(experiment, source)
@@ -336,11 +352,13 @@ def test_long_episodes_become_windows_with_a_burn_in(offline, source, tmp_path):
     assert metrics["frames"] <= 20 and metrics["rows"] == 5
 
 
+@pytest.mark.slow
 def test_rows_of_a_policy_of_another_size_can_be_learnt_from(offline, source, tmp_path):
     directory = learn(offline(policy__hidden=24, frames=90, offline__windows=10), tmp_path)
     assert tree_of(directory)["roles"]["learner"]["learner"]["module.value_head.weight"].shape == (1, 24)
 
 
+@pytest.mark.slow
 def test_the_books_of_a_diverged_run_are_kept(offline, source, tmp_path):
     values = {"offline__iql__max_skipped": 2, "reward__extrinsic_coefficient": 1e30, "offline__windows": 10}
     with pytest.raises(UserError, match="gradient steps in a row"):
@@ -349,6 +367,7 @@ def test_the_books_of_a_diverged_run_are_kept(offline, source, tmp_path):
     assert json.loads(directory.ledger.read_text())["offline"]["draws"] >= 1
 
 
+@pytest.mark.slow
 def test_a_recipe_may_be_given_beside_the_source(source, tmp_path):
     experiment = resolve_offline(catch(), {}, tmp_path, str(source.root))
     assert experiment.policy.hidden == 32 and experiment.name == "catch-offline" and experiment.runner == "local"

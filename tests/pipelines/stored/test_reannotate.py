@@ -129,6 +129,7 @@ def steps_by_hand(directory: RunDirectory) -> list[tuple[str, str, int, float]]:
     return found
 
 
+@pytest.mark.slow
 def test_each_distinct_caption_is_asked_once_and_the_old_version_stands(stored, umpire, lab) -> None:
     directory, judge = stored(), umpire()
     first = again(directory)
@@ -143,6 +144,7 @@ def test_each_distinct_caption_is_asked_once_and_the_old_version_stands(stored, 
     assert first.tokens == 10 * len(judge.asked)
 
 
+@pytest.mark.slow
 def test_what_another_judge_said_is_not_shown_as_the_run_s_own(small, run, lab, tmp_path) -> None:
     directory = run(small({"reward.source": "retrieval"}), tmp_path / "judged", judge=Umpire()).directory
     before = gather(directory).verdicts
@@ -150,6 +152,7 @@ def test_what_another_judge_said_is_not_shown_as_the_run_s_own(small, run, lab, 
     assert gather(directory).verdicts == before
 
 
+@pytest.mark.slow
 def test_a_view_that_reads_observations_and_episodes_is_compared_too(stored, umpire, lab) -> None:
     coefficients = {"extrinsic": 1.0, "intrinsic": 0.0, "place": 1.0}
     summed = {"part": "weighted_sum", "coefficients": coefficients, "on_null": {"intrinsic": "omit"}}
@@ -162,6 +165,7 @@ def test_a_view_that_reads_observations_and_episodes_is_compared_too(stored, ump
     assert table.a.episode_reward == table.b.episode_reward, "verdicts weigh nothing in it"
 
 
+@pytest.mark.slow
 def test_the_table_agrees_with_a_count_by_hand(stored, umpire, lab) -> None:
     directory = stored()
     umpire()
@@ -194,6 +198,7 @@ def test_the_table_agrees_with_a_count_by_hand(stored, umpire, lab) -> None:
     assert list(apart.values()) == sorted(apart.values(), reverse=True)
 
 
+@pytest.mark.slow
 def test_what_was_judged_is_not_asked_again_and_a_changed_function_is_another_version(stored, lab) -> None:
     directory = stored()
     first = again(directory, reward="lab_rewards:above")
@@ -209,6 +214,7 @@ def test_what_was_judged_is_not_asked_again_and_a_changed_function_is_another_ve
         assert store.join(subject, "intrinsic", first.version).generations.tolist() == [2]
 
 
+@pytest.mark.slow
 def test_functions_of_steps_rows_and_episodes_see_what_was_stored(stored, lab) -> None:
     directory = stored()
     steps = steps_by_hand(directory)
@@ -243,6 +249,7 @@ def subject_ids(store: VerdictStore, version: str):
 # Limits --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_stops_at_its_budget_says_what_is_left_and_goes_on(stored, umpire) -> None:
     directory, judge = stored(), umpire()
     one = again(directory, annotation__batch_size=1, budget__requests=2)
@@ -270,6 +277,7 @@ def test_money_is_a_limit_and_is_counted(stored, umpire) -> None:
         assert [c for b in store.batches() for c in b.column("cost").to_pylist()] == pytest.approx([0.002, 0.002])
 
 
+@pytest.mark.slow
 def test_a_function_over_rows_keeps_to_its_budget_too(stored, lab) -> None:
     directory = stored()
     one = again(directory, reward="lab_rewards:paid", budget__requests=7)
@@ -280,6 +288,7 @@ def test_a_function_over_rows_keeps_to_its_budget_too(stored, lab) -> None:
     assert three.left == 0 or three.stopped == "1e-09 s are over"
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_for_a_while_is_asked_again_and_no_failure_is_a_zero(stored, umpire) -> None:
     directory = stored()
     umpire(fails=1)
@@ -305,6 +314,7 @@ def test_a_judge_that_is_gone_ends_it_with_the_cause(stored, umpire, monkeypatch
     assert outcome.left == outcome.total and not outcome.judged
 
 
+@pytest.mark.slow
 def test_the_reward_model_of_a_checkpoint_is_a_judge_too(small, run, tmp_path: Path) -> None:
     books = run(small({"reward.source": "retrieval"}), tmp_path / "r", judge=Umpire())
     outcome = again(books.directory, reward="model")
@@ -359,6 +369,7 @@ def judged(directory: RunDirectory) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_verdicts_reach_a_run_that_goes_on_and_owns_its_store(stored, lab) -> None:
     import threading
 
@@ -417,6 +428,7 @@ def test_what_does_not_fit_is_refused_in_one_line(values, message, stored, lab) 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_run_without_experience_or_with_broken_verdicts_is_refused(stored, lab) -> None:
     directory = stored(rollouts=1)
     (directory.verdicts).mkdir()
@@ -432,6 +444,7 @@ def test_a_run_without_experience_or_with_broken_verdicts_is_refused(stored, lab
         again(directory, reward="lab_rewards:left")
 
 
+@pytest.mark.slow
 def test_versions_of_different_kinds_are_not_compared(stored, lab) -> None:
     directory = stored(rollouts=1)
     first, second = (again(directory, reward=f"lab_rewards:{name}").version for name in ("left", "length"))

@@ -82,6 +82,7 @@ def test_books_that_add_up_are_shown_and_added_up(run: RunDirectory) -> None:
     assert "intrinsic, version v1: captions, 2 ok, 1 timeout" in text
 
 
+@pytest.mark.slow
 def test_the_books_say_how_long_batches_waited_for_verdicts(run: RunDirectory) -> None:
     line = "batches waited 12.5 s for verdicts in sum; 3 went on without all"
     for waits, shown in (
@@ -101,6 +102,7 @@ def test_the_books_of_a_run_that_is_there_today_are_read_too(run: RunDirectory) 
     assert ledger_report(run).balanced
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["experience", "verdicts"])
 def test_books_that_do_not_add_up_are_named_whatever_they_say_of_themselves(run: RunDirectory, part: str) -> None:
     wrong = books()
@@ -114,6 +116,7 @@ def test_books_that_do_not_add_up_are_named_whatever_they_say_of_themselves(run:
     assert not report.balanced and report.lines[-1] == f"does not balance: {part}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [None, "", "[]", "{}"])
 def test_a_run_without_books_is_refused(run: RunDirectory, text: str | None) -> None:
     if text is not None:
@@ -194,6 +197,7 @@ def contents(directory: Path) -> list:
         return [(s.key, s.rows, dict(s.meta), store.read(s.position)) for s in store], store.schema
 
 
+@pytest.mark.slow
 def test_an_export_comes_back_without_loss(run: RunDirectory, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(
         "pipelines.stored.replay_tools.ROW_GROUP_BYTES", 20_000
@@ -211,6 +215,7 @@ def test_an_export_comes_back_without_loss(run: RunDirectory, tmp_path: Path, mo
     assert StoredExperience(back).captions == StoredExperience(run).captions
 
 
+@pytest.mark.slow
 def test_an_export_is_read_by_pyarrow_pandas_and_duckdb(run: RunDirectory, tmp_path: Path) -> None:
     verdicts, experience = export_stores(run, tmp_path / "out")
     with open_store(run.experience) as store:
@@ -241,6 +246,7 @@ def test_a_target_that_is_there_already_is_left_alone(run: RunDirectory, tmp_pat
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 def test_what_is_no_export_is_refused_and_nothing_is_left_behind(run: RunDirectory, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no \.parquet files"):
         import_stores(tmp_path / "lost", tmp_path / "back")

@@ -67,6 +67,7 @@ def inspect(directory: RunDirectory, **settings: object) -> str:
     return "\n".join(inspect_run(directory, **(known | settings)))
 
 
+@pytest.mark.slow
 def test_an_episode_is_shown_with_board_action_reward_and_verdict(finished: RunDirectory) -> None:
     text = inspect(finished)
     assert text.count("step ") == 9
@@ -77,6 +78,7 @@ def test_an_episode_is_shown_with_board_action_reward_and_verdict(finished: RunD
     assert re.search(r"end: terminated, (not )?solved", text)
 
 
+@pytest.mark.slow
 def test_the_reward_shown_is_the_sum_of_its_parts(finished: RunDirectory) -> None:
     lines = [line for line in inspect(finished, episodes=5).splitlines() if line.startswith("  reward ")]
     assert len(lines) == 45
@@ -87,6 +89,7 @@ def test_the_reward_shown_is_the_sum_of_its_parts(finished: RunDirectory) -> Non
         assert total == pytest.approx(extrinsic + intrinsic, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_judged_caption_earns_its_verdict_over_its_count_cubed(finished: RunDirectory) -> None:
     coefficient = 0.1
     for step in re.split(r"\n(?=step )", inspect(finished, episodes=20)):
@@ -96,6 +99,7 @@ def test_a_judged_caption_earns_its_verdict_over_its_count_cubed(finished: RunDi
             assert shown == pytest.approx(coefficient / count**3, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_verdict_that_could_not_be_had_is_null_with_its_cause(finished: RunDirectory) -> None:
     text = inspect(finished, episodes=30)
     assert "verdict   NULL, unparseable: said <b>maybe</b>" in text

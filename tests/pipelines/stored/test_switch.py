@@ -49,6 +49,7 @@ def judged(stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sys.modules.pop("lab_switch", None)
 
 
+@pytest.mark.slow
 def test_a_request_is_read_back_by_the_run(judged) -> None:
     directory, versions = judged
     assert requested_switch(directory) is None
@@ -61,6 +62,7 @@ def test_a_request_is_read_back_by_the_run(judged) -> None:
     assert not list(directory.root.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_version_that_says_too_little_is_refused_unless_that_is_meant(judged) -> None:
     directory, versions = judged
     experience = StoredExperience(directory)
@@ -75,6 +77,7 @@ def test_a_version_that_says_too_little_is_refused_unless_that_is_meant(judged) 
     assert request_switch(directory, versions["half_of"], least=0.1).share_judged == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(judged) -> None:
     directory, versions = judged
     for name in ("nothing", ""):
@@ -88,6 +91,7 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(judged) -> N
         request_switch(directory, versions["all_of"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2}', "no JSON"])
 def test_a_damaged_request_is_refused_in_one_line(text: str, judged) -> None:
     directory, versions = judged
@@ -100,6 +104,7 @@ def test_a_damaged_request_is_refused_in_one_line(text: str, judged) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_verdicts_to_go_on_with_are_the_newest_of_each_subject(judged) -> None:
     directory, versions = judged
     reannotate(directory, {"reward": "lab_switch:half_of", "again": True}, say=lambda _: None)

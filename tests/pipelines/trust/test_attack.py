@@ -25,6 +25,7 @@ class Gullible:
         pass
 
 
+@pytest.mark.slow
 def test_the_table_has_both_columns_and_what_defences_cost():
     found = compare(Target("gullible", Gullible(), "response", "v"), "", samples=10)
     assert found.off.line("master-keys", "colon").false_positives.value == 1.0
@@ -86,6 +87,7 @@ def test_a_function_is_attacked_by_its_dotted_path(tmp_path, monkeypatch):
     sys.modules.pop("lab_of_attack")
 
 
+@pytest.mark.slow
 def test_a_runs_reward_model_is_attacked_on_captions_that_it_knows(run, small, tmp_path):
     run(small({"reward.source": "classification", "reward.classification.min_labels": 2}), tmp_path / "trained")
     target = find_target("trained", Settings(runs=tmp_path))

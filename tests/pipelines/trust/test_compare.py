@@ -43,6 +43,7 @@ def here(monkeypatch):
     return "rewards_to_compare:"
 
 
+@pytest.mark.slow
 def test_a_reward_and_its_double_are_the_same_and_its_opposite_is_as_far_as_can_be(stored, here):
     run = stored(rollouts=10)
     same = compare_rewards(run, "extrinsic", here + "paid")
@@ -54,6 +55,7 @@ def test_a_reward_and_its_double_are_the_same_and_its_opposite_is_as_far_as_can_
     assert 0 < other.regret.regret <= other.regret.bound and other.regret.share == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_rewards_of_captions_are_near_what_the_game_pays_and_examples_name_where_not(stored, here, tmp_path):
     run = stored(rollouts=10)
     reannotate(run, {"reward": here + "caught"}, say=lambda _: None)
@@ -74,6 +76,7 @@ def test_rewards_of_captions_are_near_what_the_game_pays_and_examples_name_where
     assert json.loads((tmp_path / "found.json").read_text())["starc"] == pytest.approx(found.starc)
 
 
+@pytest.mark.slow
 def test_with_too_many_states_distances_are_sampled(stored, here, monkeypatch):
     run = stored(rollouts=10)
     monkeypatch.setattr("pipelines.trust.distances.CELLS", 10)
@@ -82,6 +85,7 @@ def test_with_too_many_states_distances_are_sampled(stored, here, monkeypatch):
     assert found.how == "sampled" and found.starc == pytest.approx(1) and found.regret is None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_said(stored, here, tmp_path):
     run = stored()
     with pytest.raises(UserError, match="nothing is judged"):

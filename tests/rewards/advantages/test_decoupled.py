@@ -34,6 +34,7 @@ def test_combinations_that_grpo_confuses_stay_apart():
     assert whole.tolist() == pytest.approx((apart / apart.std(ddof=1)).tolist(), rel=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.none() | st.floats(-9, 9, width=16), min_size=6, max_size=6))
 def test_with_one_reward_it_is_grpo(values):

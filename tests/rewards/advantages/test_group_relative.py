@@ -49,6 +49,7 @@ def test_of_steps_all_steps_of_a_group_are_rivals():
 REWARDS = st.lists(st.none() | st.floats(-100, 100, width=32), min_size=6, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(REWARDS)
 def test_rectangular_groups_agree_with_group_advantages(values):

@@ -392,6 +392,7 @@ def test_ever_new_causes_do_not_fill_the_memory() -> None:
 OPERATIONS = ("ask", "send", "answer", "garble", "unparsed", "overload", "fail", "wait", "expire", "restart")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     operations=st.lists(st.sampled_from(OPERATIONS), max_size=120),

@@ -58,6 +58,7 @@ def test_null_is_no_acceptance_and_is_counted():
     assert silent.false_negatives.value == 1.0 and silent.honest_nulls == 8
 
 
+@pytest.mark.slow
 def test_an_exact_match_verifier_is_never_fooled():
     """The identity of "One token to fool LLM-as-a-judge": its false-positive rate is 0 on every attack."""
     samples = honest.responses(40)

@@ -98,6 +98,7 @@ def test_honest_responses_are_right_and_wrong_by_construction():
     assert all(g.reference == b.reference and g.text != b.text for g, b in zip(good, bad, strict=True))
 
 
+@pytest.mark.slow
 def test_the_guard_refuses_no_honest_good_sample():
     guard = Guard()
     samples = [s for s in honest.responses(200) + honest.captions(GOAL, 500) if s.good]

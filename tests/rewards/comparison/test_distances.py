@@ -68,6 +68,7 @@ def test_two_states_worked_by_hand():
     assert found == pytest.approx(np.sqrt((1 + 1 / 3) / 2))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.floats(1e-3, 1e3), st.floats(0.0, 0.95))
 @settings(max_examples=40, deadline=None)
 def test_neither_shaping_nor_scaling_nor_redistribution_is_felt(seed, factor, gamma):
@@ -92,6 +93,7 @@ def test_distances_are_metrics_of_what_policies_feel():
         assert ab <= starc_distance(small, a, c, canonical) + starc_distance(small, c, b, canonical) + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, "inf"])
 def test_the_smallest_reward_is_found_by_another_way_too(order):
     small, given_ = world(5, states=3), reward(5, (3, 2, 3))
@@ -115,6 +117,7 @@ def test_a_reward_that_is_shaping_alone_is_nothing():
     assert epic_distance(nothing, reward(0), small.gamma) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_regret_stays_within_both_bounds(seed):
     small, a = world(seed, states=5, actions=3), reward(seed, (5, 3, 5))
@@ -169,6 +172,7 @@ def test_a_world_of_experience_is_the_world_where_everything_was_met():
         experienced(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool), 0.9)
 
 
+@pytest.mark.slow
 def test_values_that_are_fitted_are_the_exact_ones_where_features_tell_states_apart():
     true, random = world(4, states=3), np.random.default_rng(1)
     expected = true.expected(reward(1, (3, 2, 3)))

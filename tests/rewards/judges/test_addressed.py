@@ -49,6 +49,7 @@ def test_no_caption_of_the_game_talks_to_the_judge():
     assert not [caption for caption in Corpus(5).captions(2000) if why_addressed(caption)]
 
 
+@pytest.mark.slow
 def test_hostile_lengths_are_searched_in_reasonable_time():
     for text in ("ignore " * 14_000, "#" * 100_000, "you must " * 11_000, "as a " * 20_000, "\n" * 100_000):
         why_addressed(text)

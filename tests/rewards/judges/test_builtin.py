@@ -60,6 +60,7 @@ def test_labels_are_those_of_the_rule_book_in_the_words_of_the_prompts():
         assert {"first": 1.0, "second": 0.0, "same": 0.5}[two.answer] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["caption", "pair"])
 def test_lessons_are_token_for_token_what_the_engine_will_ask(tokenizer, kind):
     captions = Corpus(3).captions(40)
@@ -93,6 +94,7 @@ def test_a_shared_prefix_gives_the_states_of_whole_prompts(tokenizer):
             torch.testing.assert_close(answers[row], expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_build_is_in_hugging_face_format_is_kept_and_tells_its_progress(cache):
     told = []
     directory = ensure_model(TINY, on_progress=lambda fraction, text: told.append((fraction, text)))
@@ -105,6 +107,7 @@ def test_a_build_is_in_hugging_face_format_is_kept_and_tells_its_progress(cache)
     assert ensure_model(TINY, on_progress=lambda *step: told.append(step)) == directory and not told
 
 
+@pytest.mark.slow
 def test_a_build_draws_no_bar_of_its_own(cache, capsys, bars):
     ensure_model(TINY.model_copy(update={"seed": 7}))
     assert "shards" not in capsys.readouterr().err
@@ -114,6 +117,7 @@ def test_a_build_draws_no_bar_of_its_own(cache, capsys, bars):
     assert bars.is_progress_bar_enabled()
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_make_one_model(cache, monkeypatch):
     built, train = [], build.train.train
     monkeypatch.setattr(build.train, "train", lambda *args: built.append(1) or train(*args))
@@ -148,6 +152,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_a_remedy(tmp_path, monkeyp
         ensure_model(TINY)
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_weights(cache, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
@@ -158,6 +163,7 @@ def test_the_same_config_gives_the_same_weights(cache, tmp_path, monkeypatch):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_the_built_model_answers_through_the_engine_as_any_model_does(cache):
     engine = transformers_engine.TransformersEngine(
         transformers_engine.Config(model=str(ensure_model(TINY)), device="cpu")

@@ -82,6 +82,7 @@ def ask(server, *questions, **config):
     return asyncio.run(judge.judge(questions))
 
 
+@pytest.mark.slow
 def test_a_single_word_is_the_answer(server):
     for text, value in [("yes", 1.0), ("No.", 0.0), (" YES\n", 1.0)]:
         server.reply = completion(text)
@@ -89,6 +90,7 @@ def test_a_single_word_is_the_answer(server):
         assert (answer.status, answer.value, answer.tokens) == (Status.OK, value, 42)
 
 
+@pytest.mark.slow
 def test_pairs_are_first_second_or_same(server):
     for text, value in [("first", 1.0), ("second", 0.0), ("same", 0.5)]:
         server.reply = completion(text)
@@ -113,6 +115,7 @@ def test_soft_falls_back_to_the_word_where_a_server_gives_no_candidates(server):
     assert ask(server, CAPTION, soft=True)[0].value == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["perhaps", "", "yes and no", "the answer is yes", None])
 def test_an_answer_that_cannot_be_read_is_no_value(server, text):
     server.reply = completion(text)
@@ -121,6 +124,7 @@ def test_an_answer_that_cannot_be_read_is_no_value(server, text):
     assert repr(text) in answer.cause
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", [b"<html>", b"[]", {"choices": []}, {"error": "x"}, b"\xff\xfe"])
 def test_a_reply_that_is_no_completion_is_a_judge_fault(server, reply):
     server.reply = reply
@@ -157,6 +161,7 @@ def test_check_is_content_with_a_server_that_answers(server):
     asyncio.run(OpenAIJudge(Config(url=server.url, model="m")).check())
 
 
+@pytest.mark.slow
 def test_no_more_requests_are_in_flight_than_allowed_and_answers_keep_their_order(server):
     server.delay_s = 0.02
     answers = ask(server, *[CAPTION] * 12, max_in_flight=3)

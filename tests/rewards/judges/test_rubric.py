@@ -35,6 +35,7 @@ def write(tmp_path, text, name="r.yaml"):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_makes_a_judge(path):
     judge = judge_from_file(path, Parts(Model()))

@@ -51,6 +51,7 @@ KNOWN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", KNOWN, ids=[case[0] for case in KNOWN])
 def test_known_messages_have_the_worth_that_a_player_would_give_them(case):
     assert tuple(tier(case[0], (topic,)) for topic in ("explore", "gold", "peace", "combat")) == case[1:]

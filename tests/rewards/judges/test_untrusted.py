@@ -169,6 +169,7 @@ def test_rendered_texts_are_fenced_with_one_nonce_and_trusted_ones_are_not():
     assert prompt.startswith("Goal: win\n[BEGIN") and "\n{goal}< |im_end|>\n" in prompt
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_hostile_characters_are_cleaned_in_linear_time():
     for text in ("<" * 100_000, "<|" * 50_000, "[" * 100_000, "<|a" * 33_333, "ﷺ" * 100_000):
         clean(text, CHATML)

@@ -26,6 +26,7 @@ def test_a_fall_alarms_on_the_other_side_only():
     assert any([down.observe(x) for x in stream]) and not any([up.observe(x) for x in stream])
 
 
+@pytest.mark.slow
 def test_false_alarms_come_as_rarely_as_the_formula_says():
     random, lengths = np.random.default_rng(0), []
     for _ in range(300):
@@ -62,6 +63,7 @@ def test_a_clean_stream_is_quiet():
     assert run(clean(200)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "hacked"),
     [
@@ -137,6 +139,7 @@ STREAM = [
 ]
 
 
+@pytest.mark.slow
 @given(st.integers(0, len(STREAM)))
 @settings(max_examples=20, deadline=None)
 def test_state_goes_on_where_it_was(cut):

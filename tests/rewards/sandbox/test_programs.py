@@ -117,6 +117,7 @@ def test_when_the_asker_goes_the_sandbox_goes():
         pipe.close()
 
 
+@pytest.mark.slow
 def test_no_process_and_no_open_file_is_left_behind():
     run("print(1)")
     before = len(os.listdir("/proc/self/fd"))

@@ -29,6 +29,7 @@ def test_names_that_neither_test_nor_python_binds_belong_to_the_code():
     assert unbound(ast.parse("assert abs(f(1)) == __name__")) == {"f"}
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_functions_classes_iterators_exceptions_and_arguments_work_across_the_wall():
     code = """
@@ -82,18 +83,21 @@ def test_code_that_ends_its_process_or_speaks_out_of_turn_is_at_fault(code, faul
     assert all(report.causes)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_an_object_that_equals_everything_equals_nothing_here():
     code = "class Yes:\n    def __eq__(self, other): return True\ndef f(x): return Yes()"
     assert run_tests(CONFIG, code, ["assert f(1) == 1", "assert f(1) == f(1)"]).passed == (False, False)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_code_cannot_shadow_what_tests_take_from_python():
     code = "def abs(x): return 0\ndef f(x): return 99"
     assert run_tests(CONFIG, code, ["assert abs(f(1) - 1) < 0.1"]).passed == (False,)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_an_answer_that_ends_the_tests_is_the_codes_fault():
     # The tests are known to run with a right solution; a huge answer is what ended them.
@@ -101,6 +105,7 @@ def test_an_answer_that_ends_the_tests_is_the_codes_fault():
     assert report.passed[0] is False
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize("tests", [[], ["assert f("], ["x = 1", "def"]])
 def test_broken_tests_are_not_the_codes_fault(tests):

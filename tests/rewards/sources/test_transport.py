@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from rewards.sources.transport import transport_plan, transport_rewards
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(arrays(float, (4, 6), elements=st.floats(0.1, 1)))
 def test_a_plan_brings_all_of_one_to_all_of_the_other(costs):

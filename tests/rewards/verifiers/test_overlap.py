@@ -22,6 +22,7 @@ SENTENCES = [
 words = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), min_size=1, max_size=12).map(" ".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", SENTENCES)
 @pytest.mark.parametrize("wanted", SENTENCES)
 def test_with_one_reference_bleu_and_chrf_are_sacrebleus(written, wanted):
@@ -65,6 +66,7 @@ def test_pairs_of_words_say_nothing_of_a_reference_of_one():
     assert rouge_n("yes", "yes", n=2) is None and rouge_n("a cat", ["cat", "a cat"], n=2) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", SENTENCES)
 @pytest.mark.parametrize("wanted", SENTENCES)
 def test_rouge_is_rouge_scores(written, wanted):

@@ -131,6 +131,7 @@ def test_they_are_found_without_a_pattern_that_hangs(draft):
         json_schema(json.dumps({"a" * 32 + "b": 1}), json.dumps(schema))
 
 
+@pytest.mark.slow
 def test_items_are_told_apart_as_json_does_and_many_of_them_too():
     unique = {"uniqueItems": True}
     for text, value in (

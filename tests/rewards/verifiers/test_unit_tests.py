@@ -39,6 +39,7 @@ def test_code_is_what_stands_in_the_last_fence():
             code_of(nothing)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_the_share_of_passed_tests_and_the_tier_are_in_the_answer():
     half = judge(share_passed, completion="def double(x):\n    return x + x if x != 'ab' else 1", tests=TESTS)
@@ -49,6 +50,7 @@ def test_the_share_of_passed_tests_and_the_tier_are_in_the_answer():
     assert judge(all_passed, completion="def double(x): return 4", tests=TESTS).value == 0.0
 
 
+@pytest.mark.slow
 @needs_sandbox
 @pytest.mark.parametrize(
     "completion", ["def double(x:", "import os\nos._exit(0)", "```python\n```", "def double(x):\n    raise SystemExit"]
@@ -58,6 +60,7 @@ def test_code_that_cannot_be_tested_is_the_policys_fault_and_has_no_value(comple
     assert (answer.status, answer.value) == (Status.POLICY_FAULT, None)
 
 
+@pytest.mark.slow
 @needs_sandbox
 def test_broken_tests_and_an_absent_tier_are_faults_of_the_judge():
     for columns in (

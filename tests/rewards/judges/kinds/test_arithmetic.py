@@ -24,6 +24,7 @@ def test_it_agrees_with_python(a, b, sign):
     assert evaluate(f"({a}) {sign} ({b})") == {"+": a + b, "-": a - b, "*": a * b}[sign]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "expression",
     [
