@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from actors.encoders import encoder_for
+from actors.linear import with_quick_linears
 from actors.policy import Config, acting_mask
 from actors.recurrence import remember
 from envs.specs import Discrete, EnvSpec
@@ -44,6 +45,7 @@ class RecurrentCritic(nn.Module):
         self.core = nn.GRU(config.hidden, config.hidden) if config.recurrent else None
         self.q_heads = nn.Linear(config.hidden, HEADS * self.actions)
         self.value_head = nn.Linear(config.hidden, 1)
+        with_quick_linears(self)
 
     def evaluate(
         self, observation: Mapping[str, Tensor], lengths: Tensor, initial_state: Tensor, action: Tensor

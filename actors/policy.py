@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from actors.distributions import distribution_for
 from actors.encoders import encoder_for
+from actors.linear import with_quick_linears
 from actors.recurrence import remember
 from envs.specs import EnvSpec
 
@@ -84,6 +85,7 @@ class RecurrentPolicy(nn.Module):
         # A nearly uniform first policy explores; a nearly zero first value does not bias the first advantages.
         nn.init.orthogonal_(self.policy_head.weight, gain=0.01)
         nn.init.orthogonal_(self.value_head.weight, gain=0.1)
+        with_quick_linears(self)
 
     def initial_state(self, n: int) -> Tensor:
         """Recurrent state at the start of an episode, [n, H]."""

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
+
+from actors.linear import linear, summed_products
 
 
 class Packing(NamedTuple):
@@ -141,5 +142,5 @@ class _PackedGru(torch.autograd.Function):
             recurrent[here] = of_input
             recurrent[here, 2 * hidden :] *= r[here]
             carried = total.mul_(z[here]).add_(torch.mm(recurrent[here].to(ctx.products), low))
-        of_weight = torch.mm(recurrent.to(ctx.products).t(), before.to(ctx.products)).to(weight.dtype)
+        of_weight = summed_products(recurrent.to(ctx.products), before.to(ctx.products)).to(weight.dtype)
         return inputs, carried, of_weight, recurrent.sum(0), None, None

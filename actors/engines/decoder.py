@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from actors.linear import LEAST_ROWS, linear, quicker
+
 _GROW = 64
 """Positions are added in multiples of this, so that buffers are seldom moved."""
 
@@ -234,7 +236,7 @@ class LlamaDecoder(Decoder):
         inner, tokens = self.model.model, n * q
         x = F.embedding(ids.flatten(), inner.embed_tokens.weight)
         for layer, memory in zip(self._layers, self.memory, strict=True):
-            joint = F.linear(_norm(x, layer.norm, self._eps), layer.qkv, layer.qkv_bias).view(tokens, -1, d)
+            joint = linear(_norm(x, layer.norm, self._eps), layer.qkv, layer.qkv_bias).view(tokens, -1, d)
             turned = joint[:, : self.queries + h]
             if layer.q_norm is not None and layer.k_norm is not None:
                 turned = _norm(turned, None, self._eps)
@@ -266,11 +268,11 @@ class LlamaDecoder(Decoder):
                 read = F.scaled_dot_product_attention(query, keys, values, mask, scale=scale)
                 read = read.view(n, h, q, g, d).transpose(1, 2).reshape(tokens, -1)
             x = _plus(x, read, layer.out, layer.out_bias)
-            gate, up = F.linear(_norm(x, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(2, -1)
+            gate, up = linear(_norm(x, layer.mlp_norm, self._eps), layer.gate_up, layer.gate_up_bias).chunk(2, -1)
             x = _plus(x, F.silu(gate) * up, layer.down, layer.down_bias)
         if not logits:
             return x
-        return F.linear(_norm(x, inner.norm.weight, self._eps), self.model.lm_head.weight).float()
+        return linear(_norm(x, inner.norm.weight, self._eps), self.model.lm_head.weight).float()
 
 
 class _Layer:
@@ -307,7 +309,9 @@ def _join(*linears: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 def _plus(x: Tensor, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What a projection makes of its inputs, added to `x`."""
-    return torch.addmm(x, inputs, weight.t()) if bias is None else x + F.linear(inputs, weight, bias)
+    if bias is None and (len(x) < LEAST_ROWS or not quicker()):
+        return torch.addmm(x, inputs, weight.t())
+    return x + linear(inputs, weight, bias)
 
 
 def _norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:

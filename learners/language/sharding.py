@@ -9,13 +9,14 @@ Both are `wrap` arguments of a learner, with torch.distributed initialised and `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 
 def replicated(scorer: nn.Module) -> nn.Module:
@@ -32,6 +33,9 @@ def sharded(scorer: nn.Module, mesh: DeviceMesh, dtype: torch.dtype | None = Non
         mesh: of one dimension, or two for hybrid sharding.
         dtype: what weights are gathered in; gradients are summed in float32. None: their own.
     """
+    # Half a second, which every process that knows learners would wait for.
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=None if dtype is None else torch.float32)
     for layer in repeated_layers(scorer):
         fully_shard(layer, mesh=mesh, mp_policy=policy)

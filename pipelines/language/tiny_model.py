@@ -22,6 +22,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import cross_entropy
 
+from actors.linear import with_quick_linears
 from envs.language.task import Message, Prompt, TextTask, slipped
 from rewards.judges.builtin.build import cache_directory
 from rewards.judges.builtin.train import without_bars
@@ -106,7 +107,7 @@ def build_model(tokenizer: Any, config: Config) -> Any:
     """An untrained Qwen3 of this size; seeded outside."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    return Qwen3ForCausalLM(
+    model = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden,
@@ -123,6 +124,7 @@ def build_model(tokenizer: Any, config: Config) -> Any:
             initializer_range=0.05,
         )
     )
+    return with_quick_linears(model)
 
 
 def demonstration(task: TextTask, prompt: Prompt, slip: random.Random | None = None) -> list[Message]:
@@ -305,9 +307,10 @@ def reward_model_of(model: str) -> Any:
     """A sequence classifier on a causal model's body; its last layer is new, and seeded outside."""
     from transformers import AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(
+    made = AutoModelForSequenceClassification.from_pretrained(
         model, num_labels=1, dtype=torch.float32, trust_remote_code=False
     )
+    return with_quick_linears(made)
 
 
 def random_qwen2(width: int, inner: int, layers: int, heads: int, shared: int, vocabulary: int = 151_936) -> Any:

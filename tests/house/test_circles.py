@@ -64,7 +64,7 @@ def way_to(library: str, house: Path, starts: list[str]) -> list[str]:
     seen = set(starts)
     for way in ways:  # it grows: the shortest way is found first
         names = needed(known[way[-1]], functions=False)
-        if any(name.split(".")[0] == library for name in names):
+        if any(f"{name}.".startswith(f"{library}.") for name in names):
             return [*way, library]
         ways += [[*way, name] for name in sorted((names & known.keys()) - seen)]
         seen |= names
@@ -119,6 +119,11 @@ WITHOUT_RAY = [
 @pytest.mark.slow
 def test_what_needs_no_cluster_loads_no_ray():
     assert way_to("ray", HOUSE, WITHOUT_RAY) == []
+
+
+@pytest.mark.slow
+def test_what_shards_models_is_loaded_where_models_are_sharded():
+    assert way_to("torch.distributed.fsdp", HOUSE, ["pipelines.language.roles", "pipelines.language.train"]) == []
 
 
 def test_the_way_to_a_library_is_named_and_ends_at_functions(tmp_path):
