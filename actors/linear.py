@@ -35,7 +35,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         `[…, N]`; its gradient can be taken once.
     """
-    if not (quicker() and _suits(inputs, weight)):
+    if not _suits(inputs, weight):
         return functional.linear(inputs, weight, bias)
     make = cast(Any, _Linear).apply if torch.is_grad_enabled() else _product
     found = make(inputs.reshape(-1, inputs.shape[-1]), weight, bias)
@@ -52,7 +52,7 @@ def summed_products(gradient: Tensor, inputs: Tensor) -> Tensor:
     Returns:
         `[N, K]`.
     """
-    if not (quicker() and _suits(inputs, gradient.t())):
+    if not _suits(inputs, gradient.t()):
         return torch.mm(gradient.t(), inputs)
     whole = round_rows(len(inputs))
     found = _by_onednn(gradient[:whole].t(), inputs[:whole].t())
@@ -98,15 +98,17 @@ def round_rows(rows: int) -> int:
 
 def _suits(inputs: Tensor, weight: Tensor) -> bool:
     return (
-        inputs.numel() * len(weight) >= LEAST_PRODUCTS
+        not torch.compiler.is_compiling()  # first: a compiler would look into all that is asked here
+        and quicker()
+        and inputs.numel() * len(weight) >= LEAST_PRODUCTS
         and inputs.numel() >= LEAST_ROWS * inputs.shape[-1]
+        and weight.dim() == 2
         # Sharded tensors, and others that have their own way with products, keep it.
         and type(inputs) is Tensor
         and type(weight) in (Tensor, nn.Parameter)
         and inputs.dtype == weight.dtype == torch.float32
         and inputs.device.type == weight.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     )
 
 

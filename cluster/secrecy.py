@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 TOKENS = (
     r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----\s"
@@ -35,6 +36,9 @@ _PEM = re.compile(
     r"(?:(?s:.{0,10000}?)-----END [A-Z0-9 ]+-----"
     r"|(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]{16,})*(?:(?:\s|\\[rn])*[A-Za-z0-9+/=]*\Z)?)"
 )
+# A line within one, by itself: one word, after what Ray puts before the lines of a process; or one of its head.
+_PEM_HEAD = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_PEM_BODY = re.compile(r"\s*(?:\([^()]*\)\s*)?(?:[A-Za-z0-9+/=]*|(?:Proc-Type|DEK-Info|Version|Comment|Hash): .*)\s*")
 # What stands before it in a name is kept in any case, and looking for it would take the square of a long word's length.
 _NAME = r"(?:api[_-]?key|access[_-]?key|auth[_-]?token|secret|passw(?:or)?d|passphrase|credentials?|\btoken)"
 # A value in quotes goes to its closing quote: what a password may hold ends a word elsewhere.
@@ -60,12 +64,33 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     text = _NAMED.sub(lambda found: f"{found[1]}{found[2] or found[3]}{GONE}{found[2] or ''}", text)
     variables = (os.environ if environment is None else environment).items()
     for name, value in sorted(variables, key=lambda one: -len(one[1])):  # one may be the beginning of another
-        if len(value) >= LEAST and _VARIABLE.search(name) and not os.path.isabs(value):
+        if len(value) >= LEAST and _VARIABLE.search(name) and not _is_file(value):
             text = text.replace(value, GONE)
     return text
+
+
+@lru_cache
+def _is_file(value: str) -> bool:
+    """Whether a value says where a secret is, and is none itself; every 64th key in base64 begins with a slash too."""
+    return os.path.isabs(value) and os.path.exists(value)
 
 
 def plain_line(text: str) -> str:
     """A line of somebody else's, for a terminal: without escape sequences, control characters and secrets."""
     text = _ESCAPE.sub("", text).expandtabs()
     return redacted("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))
+
+
+class PlainLines:
+    """`plain_line` of lines one after another: of a private key that goes over several of them nothing is left."""
+
+    def __init__(self) -> None:
+        """Before the first line."""
+        self._in_key = False
+
+    def __call__(self, line: str) -> str:
+        """The line as it may be shown; one that holds a piece of a key alone is `…`."""
+        if self._in_key and "-----END " not in line and _PEM_BODY.fullmatch(line):
+            return GONE
+        self._in_key = "-----END " not in line and bool(_PEM_HEAD.search(line))
+        return plain_line(line)

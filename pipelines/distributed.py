@@ -360,8 +360,8 @@ class _Loops:
         if self.served is not None:
             groups.append(Group("inference", [self.served.role], self.served.move))
         if self.experiment.placement.replay_anywhere:
-            groups += [Group(shard.name, [shard], partial(self._move_shard, shard)) for shard in self.shares.roles]
-        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(lambda: groups)
+            groups += self.shares.groups()
+        await Attendance(node_here(), self.books.event, leaving, self._save, stop).attend(groups)
 
     async def _move_trainer(self, to: Reservation) -> None:
         await self._save()
@@ -369,10 +369,6 @@ class _Loops:
             assert self.trainer is not None
             self.trainer.move("its node will go", to)
             self.news.forget("reward-trainer")
-
-    async def _move_shard(self, shard: Supervised, to: Reservation) -> None:
-        """What it has acknowledged is on the disk that it will find again."""
-        shard.move("its node will go", to)
 
     # The loops ------------------------------------------------------------------------------------------------------
 

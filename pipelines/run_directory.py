@@ -55,6 +55,18 @@ def expanded(text: str) -> Path:
         raise UserError(f"got {text}; there is no user whose home that is: write the path out") from None
 
 
+def expect_run_name(name: str) -> None:
+    """Refuse what could not be the name of a run.
+
+    Raises:
+        UserError: it would be no single folder, or one that shells and stores take for something else.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"got run name {name!r}; expected letters, digits, '.', '_' and '-', the first of them a letter or digit"
+        )
+
+
 class RunBusy(UserError):
     """Another process writes to a run."""
 
@@ -143,8 +155,7 @@ class RunDirectory:
         Raises:
             UserError: it cannot be written, or the disk is nearly full.
         """
-        if not NAME.fullmatch(exactly or name):
-            raise UserError(f"got run name {exactly or name!r}; expected letters, digits, '.', '_' and '-'")
+        expect_run_name(exactly or name)
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
             runs.mkdir(parents=True, exist_ok=True)

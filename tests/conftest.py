@@ -42,6 +42,9 @@ STAGES = ("slow", "cluster", "chaos", "learning")
 RAY_S = 1500
 """How long a test with Ray may take: its processes start in seconds, and in minutes where others are busy."""
 
+LONG_S = 900
+"""Tests that may take so long are begun first where several workers share the tests."""
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -75,14 +78,17 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the fast tests first, so that a mistake shows in seconds; within a stage those that may take longest.
 
-    What takes minutes and comes last keeps one worker busy while the others have nothing left to do. Tests with Ray may
-    take longer than pytest's own timeout, where they do not say it themselves.
+    What takes minutes and comes last keeps one worker busy while the others have nothing left to do: where there are
+    several, it begins at once. Tests with Ray may take longer than pytest's own timeout, where they do not say it
+    themselves.
     """
+    several = "PYTEST_XDIST_WORKER" in os.environ
 
     def order(item: pytest.Item) -> tuple[int, float]:
         stage = max((k for k, marker in enumerate(STAGES, start=1) if item.get_closest_marker(marker)), default=0)
         limit = item.get_closest_marker("timeout")
-        return stage, -float(limit.args[0]) if limit else 0.0
+        seconds = float(limit.args[0]) if limit else 0.0
+        return (0 if several and seconds >= LONG_S else stage), -seconds
 
     items.sort(key=order)
     for item in items:

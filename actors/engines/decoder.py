@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from actors.linear import LEAST_ROWS, linear, quicker
+from actors.linear import LEAST_ROWS, Linear, linear, quicker
 
 _GROW = 64
 """Positions are added in multiples of this, so that buffers are seldom moved."""
@@ -181,7 +181,7 @@ class LlamaDecoder(Decoder):
         linear = [m for layer in inner.layers for m in (layer.self_attn.q_proj, layer.mlp.gate_proj)]
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         known = config.model_type in self.FAMILY and config.hidden_act in ("silu", "swish")
-        if not known or kinds != {"full_attention"} or any(type(one) is not nn.Linear for one in linear):
+        if not known or kinds != {"full_attention"} or any(type(one) not in (nn.Linear, Linear) for one in linear):
             raise ValueError(f"got a {config.model_type} model that is not laid out as expected: use ModelDecoder")
         self._layers = [_Layer(layer) for layer in inner.layers]
         self._eps = config.rms_norm_eps

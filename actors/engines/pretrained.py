@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.linear import with_quick_linears
+from actors.quick_layers import with_quick_layers
 
 _WHOLE_FILE_BYTES = 256 * 2**20
 
@@ -91,7 +91,7 @@ class Pretrained:
                 "weights: save the tokenizer there with save_pretrained"
             )
         self.tokenizer: Any = tokenizer
-        self.model: Any = with_quick_linears(model.to(self.device).eval())
+        self.model: Any = with_quick_layers(model.to(self.device).eval())
         limits = [
             config.max_prompt_tokens,
             getattr(model.config, "max_position_embeddings", None),

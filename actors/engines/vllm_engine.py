@@ -291,7 +291,9 @@ class VllmRewardModel:
         self._llm: Any = _load(config, runner="pooling")
         self._tokenizer: Any = self._llm.get_tokenizer()
         self.special_tokens = special_tokens_of(self._tokenizer)
-        self.max_prompt_tokens = int(self._llm.llm_engine.model_config.max_model_len)
+        model = self._llm.llm_engine.model_config
+        self.max_prompt_tokens = int(model.max_model_len)
+        self._padding: int | None = getattr(model.hf_text_config, "pad_token_id", None)
         self.fingerprint = _fingerprint(config, self._llm, self._tokenizer.chat_template or "")
         self._lock = threading.Lock()
 
@@ -307,7 +309,7 @@ class VllmRewardModel:
         from vllm import PoolingParams
 
         with self._lock:
-            ids = [self._tokenise(chat) for chat in chats]
+            ids = [until_read(self._tokenise(chat), self._padding) for chat in chats]
             tokens, too_long = _fit(ids, 0, self.max_prompt_tokens)
             places = [place for place in range(len(ids)) if not too_long[place]]
             asked = [{"prompt_token_ids": ids[place]} for place in places]
@@ -326,6 +328,16 @@ class VllmRewardModel:
             return ids
         plain: list[int] = self._tokenizer("\n\n".join(message["content"] for message in chat))["input_ids"]
         return plain
+
+
+def until_read(ids: list[int], padding: int | None) -> list[int]:
+    """A text up to the token that its classifier is read at.
+
+    In transformers that is the last one that is not the padding token, in vLLM the last. Many models end a text with
+    the token that pads; one of padding alone is read at its first token.
+    """
+    end = next((place for place in range(len(ids), 1, -1) if ids[place - 1] != padding), 1)
+    return ids[:end]
 
 
 def _load(config: Config, **more: Any) -> Any:

@@ -45,7 +45,8 @@ class Config(descent.Config):
         style: how sequences lie in a forward pass (`learners.language.layout`); None: `shared` on a CPU where the
             model can, else `padded`.
         max_logits_mb: memory of the logits that are there at one time.
-        autocast: on CUDA, the number format of forward passes; None: that of the weights.
+        autocast: on CUDA, the number format of forward passes; None: that of the weights. Not float16, in which small
+            gradients are 0 unless losses are scaled: where a GPU has no bfloat16, None.
         gradient_checkpointing: whether activations are computed a second time instead of kept.
     """
 
@@ -59,7 +60,7 @@ class Config(descent.Config):
     micro_batch_tokens: int = Field(16384, ge=1)
     style: Style | None = None
     max_logits_mb: int = Field(512, ge=1)
-    autocast: Literal["bfloat16", "float16"] | None = "bfloat16"
+    autocast: Literal["bfloat16"] | None = "bfloat16"
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")

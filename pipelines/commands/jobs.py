@@ -71,7 +71,7 @@ def jobs_list(settings: Settings = None) -> None:
 @jobs.command()
 def logs(job: Job, settings: Settings = None) -> None:
     """Show what a job says, to its end; follow=false: what it has said so far. Keys: address=, follow=true."""
-    from cluster.secrecy import plain_line
+    from cluster.secrecy import PlainLines
     from pipelines.jobs.submission import follow
 
     own = _own(settings, follow=True)
@@ -79,8 +79,9 @@ def logs(job: Job, settings: Settings = None) -> None:
         there.details(job)
         if own["follow"]:
             raise typer.Exit(follow(job, there))
+        plain = PlainLines()
         for line in there.logs(job).splitlines():
-            print(plain_line(line))
+            print(plain(line))
 
 
 @jobs.command()

@@ -43,7 +43,7 @@ def train(
     from pipelines.overrides import parse
     from pipelines.recipes.table import find_recipe
     from pipelines.reports.summary import summary
-    from pipelines.run_directory import expanded
+    from pipelines.run_directory import expanded, expect_run_name
     from pipelines.stored.offline import resolve_offline
     from pipelines.train import named_task, resolve
     from pipelines.train import train as run_train
@@ -73,6 +73,7 @@ def train(
         from pipelines.language.train import train as train_language
 
         if dry_run:
+            expect_run_name(named or language.name)
             check(language)  # task, rewards and view fit each other
             print(yaml.safe_dump(language.model_dump(mode="json"), sort_keys=False), end="")
             return
@@ -85,7 +86,8 @@ def train(
     else:
         raise UserError(f"got resume={resume} and from={source}; a resumed run keeps its source: leave from= out")
     if dry_run:
-        named_task(experiment)  # a name that is mistyped is told here as it would be in the run
+        expect_run_name(named or experiment.name)  # names that are mistyped are told here as they would be in the run
+        named_task(experiment)
         print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
         return
     display.end(run_train(experiment, runs, resume, display.say, display.open, named), summary)
@@ -107,10 +109,17 @@ def profile(
     Besides what `train` takes: seconds=60 (length of the window), warm_up=20 (seconds of learning before it),
     to=profile.html (the picture).
     """
+    from pipelines.language.stored import resolve_language
     from pipelines.machines.profile import profile as run_profile
+    from pipelines.overrides import parse
+    from pipelines.recipes.table import find_recipe
+    from pipelines.train import resolve
 
     recipe, rest = split(words)
     own, rest = own_keys(rest, seconds=60.0, warm_up=20.0, to="profile.html")
+    values = with_file(parse(rest))
+    if resolve_language(recipe, values, Path(RUNS), None) is None:  # what is misspelt is told before a run begins
+        resolve(find_recipe(recipe or "main"), values, Path(RUNS), None)
     run_profile([recipe or "main", *rest], own["seconds"], own["warm_up"], Path(own["to"]))
 
 

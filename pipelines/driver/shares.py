@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from cluster.events import RoleLost
+from cluster.reservations import Reservation
 from cluster.supervision import Supervised
 from learners.replay.ledger import ReplayLedger
 from pipelines.driver.draws import Draws
 from pipelines.driver.loops import AGAIN_S
 from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.replay_shard import Standing
+from pipelines.scaling.attendance import Group
 
 INSERTS = 5  # tries to store rows before they count as lost
 
@@ -34,7 +37,7 @@ class Shares:
             roles: one a share.
             frontier: of each share, the number of the first draw that is in no checkpoint; None: nothing was drawn.
             dropped: told how many units they have dropped since: there is room for as many more.
-            began_again: told of a share whose process died, before it is called again.
+            began_again: told of a share whose process died or moved, before it is called again.
         """
         self.roles = list(roles)
         self.draws = Draws([0] * len(roles) if frontier is None else frontier)
@@ -97,6 +100,16 @@ class Shares:
     async def lost(self, index: int) -> None:
         """A share's process died, and begins again."""
         await asyncio.sleep(AGAIN_S)
+        if self._began_again is not None:
+            await self._began_again(index)
+
+    def groups(self) -> list[Group]:
+        """Who leaves a node together: each share for itself."""
+        return [Group(role.name, [role], partial(self._move, index)) for index, role in enumerate(self.roles)]
+
+    async def _move(self, index: int, to: Reservation) -> None:
+        """What it has acknowledged is on the disk that it will find again."""
+        self.roles[index].move("its node will go", to)
         if self._began_again is not None:
             await self._began_again(index)
 

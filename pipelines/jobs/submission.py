@@ -21,7 +21,7 @@ from typing import Any
 
 from cluster.jobs import ADDRESS, ENDED, Jobs
 from cluster.manifests.deployment import holds_secret
-from cluster.secrecy import plain_line
+from cluster.secrecy import PlainLines
 from cluster.session import ClusterUnavailable
 from pipelines.errors import UserError
 from pipelines.house import CHECKOUT, JOB
@@ -218,14 +218,14 @@ async def _heard(ident: str, jobs: Jobs) -> AsyncIterator[str]:
 async def _show(ident: str, jobs: Jobs, say: Callable[[str], None]) -> None:
     import aiohttp
 
-    rest = ""
+    rest, plain = "", PlainLines()
     try:
         async for text in _heard(ident, jobs):
             *lines, rest = (rest + text).replace("\r", "\n").split("\n")
             for line in lines:
-                say(plain_line(line))
+                say(plain(line))
             if len(rest) > LONGEST_LINE:  # no program's line: it is not waited for, and not kept
-                say(plain_line(rest))
+                say(plain(rest))
                 rest = ""
     except (RuntimeError, OSError, aiohttp.ClientError) as error:
         raise ClusterUnavailable(
@@ -233,7 +233,7 @@ async def _show(ident: str, jobs: Jobs, say: Callable[[str], None]) -> None:
             f"guerdon jobs resume {typed(ident, jobs)}"
         ) from None
     if rest:
-        say(plain_line(rest))
+        say(plain(rest))
 
 
 def exit_code(ident: str, jobs: Jobs) -> int:

@@ -190,8 +190,10 @@ class Loops:
         def stop(why: str) -> None:
             self.books.stopping = self.books.stopping or why
 
-        save, groups = self.learning.save, self.learning.regrouping.groups
-        await Attendance(node_here(), self.books.event, leaving, save, stop).attend(groups)
+        groups = self.learning.regrouping.groups()
+        if self.experiment.placement.replay_anywhere:
+            groups += self.shares.groups()
+        await Attendance(node_here(), self.books.event, leaving, self.learning.save, stop).attend(groups)
 
     async def _take_turns(self) -> None:
         """In lockstep: everyone writes, everything is judged, the learner learns."""

@@ -22,7 +22,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import cross_entropy
 
-from actors.linear import with_quick_linears
+from actors.quick_layers import with_quick_layers
 from envs.language.task import Message, Prompt, TextTask, slipped
 from rewards.judges.builtin.build import cache_directory
 from rewards.judges.builtin.train import without_bars
@@ -124,7 +124,7 @@ def build_model(tokenizer: Any, config: Config) -> Any:
             initializer_range=0.05,
         )
     )
-    return with_quick_linears(model)
+    return with_quick_layers(model)
 
 
 def demonstration(task: TextTask, prompt: Prompt, slip: random.Random | None = None) -> list[Message]:
@@ -310,7 +310,7 @@ def reward_model_of(model: str) -> Any:
     made = AutoModelForSequenceClassification.from_pretrained(
         model, num_labels=1, dtype=torch.float32, trust_remote_code=False
     )
-    return with_quick_linears(made)
+    return with_quick_layers(made)
 
 
 def random_qwen2(width: int, inner: int, layers: int, heads: int, shared: int, vocabulary: int = 151_936) -> Any:

@@ -59,11 +59,11 @@ class Attendance:
         """When each node that drains will go, by id."""
         return self._watch.draining
 
-    async def attend(self, stateful: Callable[[], Sequence[Group]]) -> None:
+    async def attend(self, stateful: Sequence[Group]) -> None:
         """Until cancelled, look and act.
 
         Args:
-            stateful: the roles with state, as they stand now.
+            stateful: the roles with state; each group is asked to leave once for each drain.
         """
         threading.Thread(target=self._poll, name="nodes", daemon=True).start()
         silent = False
@@ -72,7 +72,7 @@ class Attendance:
                 if self._seen is not None:
                     nodes, self._seen = self._seen, None
                     self._heed(self._watch.look(nodes))
-                for group in stateful():
+                for group in stateful:
                     self._move_if_due(group)
                 for task in list(self._moving.values()):
                     if task.done():

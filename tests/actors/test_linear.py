@@ -94,10 +94,11 @@ def test_the_gradient_of_a_weight_by_itself(by_onednn: list[int]) -> None:
         (drawn(63, 512), drawn(512, 512)),  # few rows
         (drawn(200, 64), drawn(64, 64)),  # little to do
         (drawn(0, 64), drawn(64, 64)),  # nothing to do
+        (drawn(40_000, 64), drawn(64)),  # a sum
         (drawn(256, 128).double(), drawn(128, 128).double()),
         (drawn(256, 128).to("meta"), drawn(128, 128).to("meta")),
     ],
-    ids=["few rows", "small", "empty", "float64", "another device"],
+    ids=["few rows", "small", "empty", "a vector", "float64", "another device"],
 )
 def test_what_does_not_suit_is_pytorchs_own(inputs: Tensor, weight: Tensor, by_onednn: list[int]) -> None:
     found, expected = linear(inputs, weight), functional.linear(inputs, weight)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cluster.secrecy import plain_line, redacted
+from cluster.secrecy import PlainLines, plain_line, redacted
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,30 @@ def test_a_long_word_takes_no_longer_than_its_length():
     assert time.process_time() - began < 3.0, "the square of its length takes minutes"
 
 
-def test_values_of_secret_variables_are_taken_out_wherever_they_stand():
-    variables = {"JUDGE_KEY": "correct-horse", "PATH": "/usr/bin:/bin", "SHORT_KEY": "abc", "KEY": "/etc/key/of/it"}
-    text = "sent correct-horse to /usr/bin:/bin abc /etc/key/of/it"
-    assert redacted(text, variables) == "sent … to /usr/bin:/bin abc /etc/key/of/it"
+def test_values_of_secret_variables_are_taken_out_wherever_they_stand(tmp_path):
+    (tmp_path / "key.json").touch()
+    variables = {"JUDGE_KEY": "correct-horse", "PATH": "/usr/bin:/bin", "SHORT_KEY": "abc"}
+    variables |= {"KEY": str(tmp_path / "key.json"), "BASE64_KEY": "/9j/4AAQSkZJRg=="}
+    text = f"sent correct-horse to /usr/bin:/bin abc /9j/4AAQSkZJRg== {tmp_path}/key.json"
+    assert redacted(text, variables) == f"sent … to /usr/bin:/bin abc … {tmp_path}/key.json"
 
 
 def test_of_two_values_that_begin_alike_nothing_is_left():
     variables = {"A_KEY": "correct-horse", "B_KEY": "correct-horse-battery"}
     assert redacted("correct-horse-battery correct-horse", variables) == "… …"
+
+
+def test_of_a_key_that_is_printed_line_by_line_nothing_is_left():
+    plain, head = PlainLines(), "(Job pid=7) -----BEGIN RSA PRIVATE KEY-----"
+    body = ["Proc-Type: 4,ENCRYPTED", "", "MIIEow" * 10, "(Job pid=7) ab=="]
+    shown = [plain(line) for line in [head, *body, "-----END RSA PRIVATE KEY-----", "update 3", "word"]]
+    assert shown == ["(Job pid=7) …", *["…"] * 4, "-----END RSA PRIVATE KEY-----", "update 3", "word"]
+
+
+def test_a_key_that_breaks_off_takes_no_other_lines_with_it():
+    plain = PlainLines()
+    lines = ["found -----BEGIN PRIVATE KEY----- in a file", "update 3: 5 frames", "word"]
+    assert [plain(line) for line in lines] == ["found … in a file", *lines[1:]]
 
 
 def test_a_line_cannot_steer_a_terminal():

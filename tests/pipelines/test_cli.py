@@ -230,6 +230,20 @@ def test_the_doctors_verdict_is_the_exit_code(guerdon, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [["catch", "name=a/b"], ["catch", "run=.a"], ["rlvr", "name=-a"]], ids=" ".join)
+def test_a_dry_run_refuses_a_name_that_no_run_can_have(refused, words):
+    assert words[1].split("=")[1] in refused("train", *words, "--dry-run")
+
+
+@pytest.mark.slow
+def test_a_profile_of_what_there_is_not_is_refused_before_anything_runs(refused, monkeypatch):
+    monkeypatch.setattr("pipelines.machines.profile.trial", lambda *words: pytest.fail("a run was started"))
+    assert "nope" in refused("profile", "nope")
+    assert "framez" in refused("profile", "catch", "framez=3")
+    assert "updatez" in refused("profile", "rlvr", "updatez=3")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["trian"], ["train", "--seed", "3"], ["train", "--dry-runn"], ["doctor", "now"], ["report", "--to=x"]]
 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from actors.engines.decoder import LlamaDecoder, ModelDecoder
 from actors.engines.transformers_engine import Config, TransformersEngine
 
 SPECIAL = ["<|pad|>", "<|unknown|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
@@ -68,6 +69,12 @@ def test_a_batch_of_many_lengths_scores_as_each_prompt_alone(tmp_path, architect
         alone = one.score_choices([prompt], CHOICES)
         np.testing.assert_allclose(together.log_probs[row], alone.log_probs[0], atol=1e-5)
         assert together.tokens[row] == alone.tokens[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "kind"), [("llama", LlamaDecoder), ("gpt2", ModelDecoder)])
+def test_models_of_the_family_are_run_by_a_decoder_of_ours(tmp_path, architecture, kind):
+    assert type(engine(save_model(tmp_path, architecture=architecture))._generator.decoder) is kind
 
 
 @pytest.mark.slow

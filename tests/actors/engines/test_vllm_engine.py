@@ -9,7 +9,7 @@ import torch
 
 from actors.engines.transformers_engine import Config as TransformersConfig
 from actors.engines.transformers_engine import TransformersEngine
-from actors.engines.vllm_engine import Config, VllmEngine, VllmRewardModel
+from actors.engines.vllm_engine import Config, VllmEngine, VllmRewardModel, until_read
 from actors.language.generation import Sampling
 from actors.language.sampling import filtered_log_probs
 
@@ -38,6 +38,20 @@ def chats(*texts):
 @pytest.fixture(scope="module")
 def engine(chat_model):
     return VllmEngine(Config(model=str(chat_model), dtype="float32", compiled=False, max_model_len=512, cache_mb=64))
+
+
+@pytest.mark.parametrize(
+    ("ids", "padding", "expected"),
+    [
+        ([5, 6, 2], 2, [5, 6]),  # as Qwen2 ends a text and pads
+        ([5, 2, 6, 2, 2], 2, [5, 2, 6]),
+        ([5, 6, 2], None, [5, 6, 2]),
+        ([2, 2], 2, [2]),
+        ([], 2, []),
+    ],
+)
+def test_a_reward_model_is_read_where_transformers_reads_it(ids, padding, expected):
+    assert until_read(ids, padding) == expected
 
 
 @needs_vllm

@@ -41,6 +41,21 @@ def test_rows_go_to_the_share_of_their_actor_and_again_where_it_died(dropped):
     assert again == [1, 1] and roles[1].stored == ["rollout"] and not roles[0].calls
 
 
+def test_a_share_that_leaves_its_node_is_told_again_what_it_did_not_store(dropped):
+    roles, story = [Share(), Share()], []
+
+    async def began_again(index):
+        story.append(f"{index} is told")
+
+    for index, role in enumerate(roles):
+        role.name = f"replay-{index}"
+        role.move = lambda cause, to, index=index: story.append(f"{index} moves to {to}")
+    groups = Shares(roles, None, dropped.append, began_again).groups()
+    assert [(group.name, group.roles) for group in groups] == [("replay-0", roles[:1]), ("replay-1", roles[1:])]
+    asyncio.run(groups[1].move("room"))
+    assert story == ["1 moves to room", "1 is told"]
+
+
 def test_rows_that_cannot_be_stored_are_given_up(dropped):
     roles = [Share(dies=range(100))]
     assert asyncio.run(Shares(roles, None, dropped.append).insert(0, "rollout", None)) is None

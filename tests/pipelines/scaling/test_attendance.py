@@ -61,7 +61,7 @@ def attended(nodes, groups, enough, look=None):
     )
 
     async def main():
-        task = asyncio.create_task(one.attend(lambda: groups))
+        task = asyncio.create_task(one.attend(groups))
         deadline = time.monotonic() + 250
         while not enough(story) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
