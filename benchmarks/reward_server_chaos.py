@@ -36,9 +36,9 @@ from cluster.serving import Service, ServiceOverloaded, serving
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines.errors import UserError
-from pipelines.experiment import BuiltinJudge, JudgeConfig, RulesJudge
 from pipelines.judging.judges import build_judge, prepare_judge
 from pipelines.judging.served_judge import ServedJudge, caller
+from pipelines.judging.settings import BuiltinJudge, JudgeConfig, RulesJudge
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
 from rewards.aggregation.weighted_sum import WeightedSum

@@ -39,9 +39,9 @@ from cluster.serving import Service, ServiceOverloaded, serving
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines.errors import UserError
-from pipelines.experiment import TransformersJudge
 from pipelines.judging.judges import build_judge
 from pipelines.judging.served_judge import caller, served_judge
+from pipelines.judging.settings import TransformersJudge
 from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
 from rewards.annotation.annotator import Annotator

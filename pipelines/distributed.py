@@ -76,7 +76,7 @@ from pipelines.judging.served_judge import ForFallback, request_of, served_judge
 from pipelines.machines.fitting import check_fits
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
-from pipelines.replay_shard import ReplayShard, passed_over
+from pipelines.replay_shard import ReplayShard, passed_over, shard_of
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for, task_of
 from pipelines.run import Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms
@@ -139,7 +139,7 @@ def _env_actor(experiment: Experiment, index: int, epoch: int) -> partial[EnvAct
 
 def _replay_shard(experiment: Experiment, schema: pa.Schema, directory: Path, epoch: int) -> partial[ReplayShard]:
     """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
-    return partial(ReplayShard, experiment, schema, directory.resolve())
+    return shard_of(experiment, schema, directory)
 
 
 class _Ahead(NamedTuple):

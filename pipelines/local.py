@@ -15,7 +15,7 @@ from envs.trajectory import schema_for
 from pipelines.driver.lifecycle import Restored
 from pipelines.judging.asking import annotator_for, answer, examine_judge
 from pipelines.judging.judges import build_judge
-from pipelines.replay_shard import ReplayShard, passed_over
+from pipelines.replay_shard import passed_over, shard_of
 from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
 from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
@@ -44,7 +44,7 @@ def run_local(run: Run, restored: Restored | None, judge: Judge | None = None) -
         raise
     learner = PolicyLearner(experiment, spec, None if roles is None else roles["learner"])
     schema = schema_for(spec, learner.policy.state_size)
-    replay = ReplayShard(experiment, schema, run.directory.shard(0))
+    replay = shard_of(experiment, schema, run.directory.shard(0))()
     saved = 0 if restored is None else restored.frontier[0]
     draw, again = replay.rewind(saved)
     if draw > saved:

@@ -1,15 +1,17 @@
 """`ReplayShard`: the role that keeps a share of a run's experience, on disk, until it is learnt from and longer.
 
 Beside the rows of each fragment stands what its actor said of it, so that whoever goes on with a run knows what came
-after its checkpoint.
+after its checkpoint. Its process is given the settings that it needs and no others: those of networks know torch, which
+takes a second to load, and 200 MB.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -21,7 +23,9 @@ from envs.trajectory import Fragment
 from learners.replay.config import Config
 from learners.replay.ledger import ReplayLedger
 from learners.replay.replay import Replay
-from pipelines.experiment import Experiment
+
+if TYPE_CHECKING:
+    from pipelines.experiment import Experiment, ReplayConfig
 
 LOG = logging.getLogger(__name__)
 LET_GO_S = 30.0  # how long a process that was killed may hold on to its files
@@ -51,25 +55,19 @@ def _level(ack: Ack) -> int:
 class ReplayShard:
     """A replay from which each fragment is drawn once, with the records of the run."""
 
-    def __init__(self, experiment: Experiment, schema: pa.Schema, directory: Path) -> None:
+    def __init__(self, config: Config, size: int, schema: pa.Schema, directory: Path) -> None:
         """Begin, or go on where the last owner of the directory was, however it ended.
+
+        Args:
+            config: of the replay.
+            size: fragments of a draw.
+            schema: of the rows.
+            directory: of rows and decisions.
 
         Raises:
             StoreCorrupt, StoreForeign, StoreBusy, ValueError: the directory cannot be gone on with.
         """
-        kept = experiment.replay
-        store = StoreConfig(segment_mb=kept.segment_mb, fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
-        config = Config(max_staleness=experiment.max_staleness, keep_mb=experiment.record_mb, store=store)
-        self._size = experiment.batch_fragments
-        deadline = time.monotonic() + LET_GO_S
-        while True:
-            try:
-                self._replay = Replay(config, schema, directory)
-                break
-            except StoreBusy:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        self._replay, self._size = opened(config, schema, directory), size
 
     def standing(self) -> Standing:
         """How it stands."""
@@ -134,6 +132,41 @@ class ReplayShard:
     def close(self) -> None:
         """Write what is left to write, and let others have the directory."""
         self._replay.close()
+
+
+def shard_of(experiment: Experiment, schema: pa.Schema, directory: Path) -> partial[ReplayShard]:
+    """What makes a share of a run's replay, in any process.
+
+    Args:
+        experiment: the run's.
+        schema: of the rows.
+        directory: of the share.
+    """
+    config = Config(
+        max_staleness=experiment.max_staleness, keep_mb=experiment.record_mb, store=stored_as(experiment.replay)
+    )
+    return partial(ReplayShard, config, experiment.batch_fragments, schema, directory.resolve())
+
+
+def stored_as(kept: ReplayConfig) -> StoreConfig:
+    """How rows are kept, as an experiment says it."""
+    return StoreConfig(segment_mb=kept.segment_mb, fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
+
+
+def opened(config: Config, schema: pa.Schema, directory: Path) -> Replay:
+    """A replay in a directory that a process which was killed may still hold for a moment.
+
+    Raises:
+        StoreCorrupt, StoreForeign, StoreBusy, ValueError: the directory cannot be gone on with.
+    """
+    deadline = time.monotonic() + LET_GO_S
+    while True:
+        try:
+            return Replay(config, schema, directory)
+        except StoreBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def rewound(replay: Replay, number: int) -> tuple[int, int]:

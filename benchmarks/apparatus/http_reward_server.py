@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.experiment import TransformersJudge
 from pipelines.judging.judges import build_judge
+from pipelines.judging.settings import TransformersJudge
 from rewards.questions import caption_question
 
 GOAL = "explore and descend"

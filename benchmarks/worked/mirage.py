@@ -26,7 +26,8 @@ from envs.minihack import make_minihack
 from envs.specs import EnvSpec
 from envs.timestep import TimeStep, termination
 from learners.appo import Config as AppoConfig
-from pipelines.experiment import ActorsConfig, CustomJudge, Experiment, RewardConfig
+from pipelines.experiment import ActorsConfig, Experiment, RewardConfig
+from pipelines.judging.settings import CustomJudge
 from rewards.judges.judge import Answer, Question
 from rewards.monitors.suite import Config as MonitorsConfig
 from rewards.verdicts import Status

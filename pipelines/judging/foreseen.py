@@ -13,7 +13,6 @@ from pathlib import Path
 from cluster.deadlines import within
 from pipelines.dotted import named
 from pipelines.errors import UserError
-from pipelines.experiment import CustomJudge, OpenAIJudge, RecordedJudge, RulesJudge, TransformersJudge
 from pipelines.judging.judges import AnyJudge, build_judge, judge_identity
 from pipelines.judging.rubric_judges import (
     ModelConfig,
@@ -23,6 +22,7 @@ from pipelines.judging.rubric_judges import (
     VllmJudge,
     VllmModel,
 )
+from pipelines.judging.settings import CustomJudge, OpenAIJudge, RecordedJudge, RulesJudge, TransformersJudge
 from rewards.judges.judge import QuestionKind
 from rewards.judges.recorded import RecordedJudge as Recorded
 

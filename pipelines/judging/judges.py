@@ -10,15 +10,6 @@ from pydantic import ValidationError
 
 from pipelines.dotted import made
 from pipelines.errors import UserError
-from pipelines.experiment import (
-    BuiltinJudge,
-    CustomJudge,
-    JudgeConfig,
-    OpenAIJudge,
-    RecordedJudge,
-    RulesJudge,
-    TransformersJudge,
-)
 from pipelines.judging.rubric_judges import (
     RewardModelJudge,
     RubricJudge,
@@ -26,6 +17,15 @@ from pipelines.judging.rubric_judges import (
     build_reward_model_judge,
     build_rubric_judge,
     build_vllm_judge,
+)
+from pipelines.judging.settings import (
+    BuiltinJudge,
+    CustomJudge,
+    JudgeConfig,
+    OpenAIJudge,
+    RecordedJudge,
+    RulesJudge,
+    TransformersJudge,
 )
 from pipelines.overrides import explain
 from rewards.judges import rubric

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from cluster.batching import Batcher
 from cluster.logs import about
 from cluster.serving import Service
-from pipelines.experiment import JudgeConfig
 from pipelines.judging.judges import build_judge
+from pipelines.judging.settings import JudgeConfig
 from rewards.judges.judge import Answer, Call, Judge, Question, Reply
 
 LOG = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from pipelines.language.groups import GroupReport, together
 from pipelines.language.rewards import annotate
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
-from pipelines.language.shard import LanguageShard
+from pipelines.language.shard import language_shard_of
 from pipelines.replay_shard import passed_over
 
 
@@ -31,7 +31,7 @@ def run_local(run: LanguageRun, restored: Restored | None) -> None:
     """
     experiment = run.experiment
     learner = LearnerRole(experiment, run.model, None if restored is None else restored.roles["learner"])
-    shard = LanguageShard(experiment, run.directory.shard(0))
+    shard = language_shard_of(experiment, run.directory.shard(0))()
     saved = 0 if restored is None else restored.frontier[0]
     draw, again = shard.rewind(saved)
     if draw > saved:

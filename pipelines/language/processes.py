@@ -17,7 +17,7 @@ from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.rewards import RewardHost
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
-from pipelines.language.shard import LanguageShard
+from pipelines.language.shard import LanguageShard, language_shard_of
 from pipelines.scaling.asks import rooms
 
 GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that computes is killed so much later
@@ -25,7 +25,7 @@ GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that 
 
 def _shard(experiment: LanguageExperiment, directory: Path, epoch: int) -> partial[LanguageShard]:
     """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
-    return partial(LanguageShard, experiment, directory.resolve())
+    return language_shard_of(experiment, directory)
 
 
 def replay_roles(run: LanguageRun, ask: Ask) -> list[Supervised]:

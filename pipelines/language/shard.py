@@ -1,31 +1,32 @@
 """`LanguageShard`: the role that keeps a share of a run's groups, on disk, until they are learnt from and longer.
 
 A group is stored when it was played, and can be drawn when it has been judged: until then its priority is 0. So a
-slow reward holds up its own group and no other. Of those that can be drawn, the oldest policy's go first.
+slow reward holds up its own group and no other. Of those that can be drawn, the oldest policy's go first. As with
+`pipelines.replay_shard`, its process needs no torch.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from cluster.logs import ident
 from envs.language.trajectory import language_schema
-from envs.storage.errors import StoreBusy
-from envs.storage.store import Config as StoreConfig
 from envs.storage.store import open_store
 from envs.storage.writers import Ack
 from learners.replay.config import Config
 from learners.replay.ledger import ReplayLedger
-from learners.replay.replay import Replay
-from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, of_groups, together
-from pipelines.replay_shard import LET_GO_S, Standing, rewound
+from pipelines.replay_shard import Standing, opened, rewound, stored_as
+
+if TYPE_CHECKING:
+    from pipelines.language.experiment import LanguageExperiment
 
 LOG = logging.getLogger(__name__)
 OLDER = 1e4  # by how much the priority of a group rises with each version that it is behind
@@ -35,36 +36,19 @@ OLDEST = 8  # versions behind from which on all are alike
 class LanguageShard:
     """A replay from which each judged group is drawn once."""
 
-    def __init__(self, experiment: LanguageExperiment, directory: Path) -> None:
+    def __init__(self, config: Config, size: int, directory: Path) -> None:
         """Begin, or go on where the last owner of the directory was, however it ended.
+
+        Args:
+            config: of the replay.
+            size: groups of a draw.
+            directory: of rows and decisions.
 
         Raises:
             StoreCorrupt, StoreForeign, StoreBusy, ValueError: the directory cannot be gone on with.
         """
-        kept = experiment.replay
-        store = StoreConfig(segment_mb=kept.segment_mb, fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
-        config = Config(
-            unit="group",
-            group_size=experiment.group_size,
-            sampler="prioritised",
-            alpha=1.0,
-            capacity=max(256, 4 * experiment.prompts * (experiment.max_staleness + 1)),
-            max_staleness=experiment.max_staleness,
-            keep_mb=experiment.record_mb,
-            steps_column="token_ids",
-            store=store,
-            seed=experiment.seed,
-        )
-        self._directory, self._size = directory, experiment.prompts
-        deadline = time.monotonic() + LET_GO_S
-        while True:
-            try:
-                self._replay = Replay(config, language_schema(), directory)
-                break
-            except StoreBusy:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        self._directory, self._size = directory, size
+        self._replay = opened(config, language_schema(), directory)
         self._judged: dict[str, int] = {}  # version by first row, of what can be drawn
         # First rows of what was drawn before this process began: it is drawn again by its number alone.
         self._drawn = {GroupReport.from_plain(insert.meta).row_ids[0] for insert in self._replay.unreleased()}
@@ -172,3 +156,25 @@ class LanguageShard:
         limit = self._replay.config.max_staleness
         if limit is not None:
             self._judged = {row: v for row, v in self._judged.items() if learner_version - v <= limit}
+
+
+def language_shard_of(experiment: LanguageExperiment, directory: Path) -> partial[LanguageShard]:
+    """What makes a share of a language run's replay, in any process.
+
+    Args:
+        experiment: the run's.
+        directory: of the share.
+    """
+    config = Config(
+        unit="group",
+        group_size=experiment.group_size,
+        sampler="prioritised",
+        alpha=1.0,
+        capacity=max(256, 4 * experiment.prompts * (experiment.max_staleness + 1)),
+        max_staleness=experiment.max_staleness,
+        keep_mb=experiment.record_mb,
+        steps_column="token_ids",
+        store=stored_as(experiment.replay),
+        seed=experiment.seed,
+    )
+    return partial(LanguageShard, config, experiment.prompts, directory.resolve())

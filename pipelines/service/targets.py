@@ -114,8 +114,8 @@ def find_target(text: str, settings: Settings) -> Target:
 
 
 def _judge(text: str, settings: Settings) -> Target:
-    from pipelines.experiment import OpenAIJudge, RulesJudge
     from pipelines.judging.judges import build_judge
+    from pipelines.judging.settings import OpenAIJudge, RulesJudge
 
     if text == "builtin":
         from rewards.judges.builtin.build import ensure_model

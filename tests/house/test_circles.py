@@ -121,6 +121,20 @@ def test_what_needs_no_cluster_loads_no_ray():
     assert way_to("ray", HOUSE, WITHOUT_RAY) == []
 
 
+WITHOUT_TORCH = [
+    "cluster.hosts",
+    "pipelines.judging.served_judge",
+    "pipelines.language.shard",
+    "pipelines.replay_shard",
+    "pipelines.service.targets",
+]
+
+
+@pytest.mark.slow
+def test_processes_without_networks_load_no_torch():
+    assert way_to("torch", HOUSE, WITHOUT_TORCH) == []
+
+
 @pytest.mark.slow
 def test_what_shards_models_is_loaded_where_models_are_sharded():
     assert way_to("torch.distributed.fsdp", HOUSE, ["pipelines.language.roles", "pipelines.language.train"]) == []

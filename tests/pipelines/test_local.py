@@ -15,6 +15,7 @@ from envs.contract import ContractViolation
 from envs.environment import Task
 from pipelines import checkpoint, local
 from pipelines.errors import UserError
+from pipelines.replay_shard import ReplayShard
 from pipelines.roles import PolicyLearner, RewardTrainer
 from pipelines.stored.stored_experience import stored_rows, stored_verdicts
 from pipelines.stored.switch import request_switch
@@ -284,7 +285,7 @@ def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, 
     experiment = small({"frames": 240, "reward": "retrieval"})
     half = run(experiment.model_copy(update={"frames": 120}), tmp_path, judge=Taste())
     saved, updates, inserts = tree_of(half), [], []
-    real_update, real_insert = PolicyLearner.update, local.ReplayShard.insert
+    real_update, real_insert = PolicyLearner.update, ReplayShard.insert
 
     def update(self, rows):
         updates.append([b.column("row_id").to_pylist() for b in rows])
@@ -304,7 +305,7 @@ def test_a_run_that_was_killed_loses_nothing_that_was_stored(small, run, books, 
 
     with monkeypatch.context() as patch, pytest.raises(Died):
         patch.setattr(PolicyLearner, "update", update)
-        patch.setattr(local.ReplayShard, "insert", insert)
+        patch.setattr(ReplayShard, "insert", insert)
         killed = books(experiment, tmp_path)
         local.run_local(killed, killed.restore(), Taste())
     killed.verdicts._stored.close()  # the system does that for a process that is gone

@@ -10,9 +10,9 @@ import pytest
 from huggingface_hub import constants
 
 from pipelines.errors import UserError
-from pipelines.experiment import CustomJudge, OpenAIJudge, RecordedJudge, TransformersJudge
 from pipelines.judging.foreseen import expect_judge, expect_model, models_of
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, ServedModel, TransformersModel
+from pipelines.judging.settings import CustomJudge, OpenAIJudge, RecordedJudge, TransformersJudge
 from pipelines.train import train
 from rewards.verdicts import Status, Verdict, to_arrow
 

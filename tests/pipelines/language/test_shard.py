@@ -15,7 +15,7 @@ from small import small
 from envs.language.trajectory import TokenTrajectory, to_batch
 from pipelines.language.groups import in_order
 from pipelines.language.roles import report_of
-from pipelines.language.shard import LanguageShard
+from pipelines.language.shard import language_shard_of
 
 
 def member(group, number):
@@ -47,7 +47,7 @@ def member(group, number):
 
 @pytest.fixture
 def shard(tmp_path):
-    shard = LanguageShard(small(prompts=2, group_size=4), tmp_path)
+    shard = language_shard_of(small(prompts=2, group_size=4), tmp_path)()
     yield shard
     shard.close()
 
@@ -80,7 +80,7 @@ def test_what_was_drawn_before_it_began_again_is_drawn_again_by_its_number_and_d
     assert shard.judged(reports).waiting == 3
     (drawn, _), batches = shard.draw(0, 0)
     shard.close()  # as a process that was killed: nothing was released
-    again = LanguageShard(small(prompts=2, group_size=4), tmp_path)
+    again = language_shard_of(small(prompts=2, group_size=4), tmp_path)()
     try:
         assert again.rewind(0) == (0, 1) and len(again.reports()) == 3
         assert again.judged(again.reports()).waiting == 1, "the two that are drawn again are not there to be drawn anew"
