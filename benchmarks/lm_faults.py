@@ -23,7 +23,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.language.experiment import EnginesConfig, LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import EnginesConfig, LanguageExperiment
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.overrides import parse
 from pipelines.recipes.language import rlvr
 from pipelines.results import Cell, figure, write_result

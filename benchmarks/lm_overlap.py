@@ -41,7 +41,8 @@ from benchmarks.lm_speed import letters, model_of
 from learners.language.learner import Config as LearnerConfig
 from pipelines.errors import UserError
 from pipelines.experiment import CheckpointConfig
-from pipelines.language.experiment import EnginesConfig, LanguageExperiment, RewardsConfig, SamplingConfig
+from pipelines.language.experiment import EnginesConfig, LanguageExperiment, SamplingConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.rewards import RewardSet
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.tasks import task_of

@@ -10,7 +10,8 @@ from typing import Any
 
 from envs.language.tasks.praise import ENOUGH, KIND, UNKIND
 from learners.language.learner import Config as LearnerConfig
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig, SamplingConfig
+from pipelines.language.experiment import LanguageExperiment, SamplingConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.recipes.language import PRAISING
 from rewards.functions import reward
 from rewards.monitors.suite import Config as MonitorsConfig

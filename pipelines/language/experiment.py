@@ -19,14 +19,13 @@ from learners.language.policy_loss import PolicyLoss
 from learners.language.presets import NAMES as METHODS
 from learners.language.presets import preset
 from pipelines.experiment import STORAGE, CheckpointConfig, ReplayConfig
-from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
 from pipelines.language.preferences import Config as PreferencesConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.tiny_model import Config as TinyConfig
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig
 from pipelines.scaling.bounds import check_learners
 from pipelines.tracking import Config as TrackingConfig
 from rewards.monitors.suite import Config as MonitorsConfig
-from rewards.views.view import Config as ViewConfig
 
 TINY = "tiny"
 
@@ -67,31 +66,6 @@ class EnginesConfig(BaseModel):
         "the learner's memory, 'nccl' from GPU to GPU and 'gloo' between processors",
     )
     in_flight: bool = Field(default=True, description="new weights reach answers that are under way")
-
-
-class RewardsConfig(BaseModel):
-    """What is good. The task's own rewards stand unless a weight here says otherwise; 0: recorded, without effect."""
-
-    model_config = _STRICT
-
-    weights: dict[str, float] = Field(default_factory=dict, description="weight by name, instead of the task's own")
-    functions: dict[str, str] = Field(
-        default_factory=dict, description="more of them, by name: package.module:function with @reward; weight 1"
-    )
-    judge: RubricJudge | RewardModelJudge | None = Field(default=None, description="a judge of the answer; weight 1")
-    on_null: Literal["mask", "omit"] = Field(
-        default="mask", description="a NULL: the answer leaves group and loss, or the other rewards are taken alone"
-    )
-    view: ViewConfig | None = Field(
-        default=None, description="another formula over these rewards than the weighted sum, see docs/views.md"
-    )
-    workers: int = Field(
-        default=1, ge=1, description="processes for rewards that are plain functions, and for the judge"
-    )
-    deadline_s: float = Field(
-        default=60.0, gt=0, description="for a reward, from when it is taken up; later, it is NULL"
-    )
-    attempts: int = Field(default=2, ge=1, description="tries where the reward itself failed")
 
 
 class LanguageExperiment(BaseModel):

@@ -17,11 +17,12 @@ from cluster.scaler import Bounds
 from cluster.supervision import Supervised
 from pipelines.driver.errands import Errands
 from pipelines.driver.loops import Bell
+from pipelines.language.annotation import annotate
 from pipelines.language.ground import IDLE_S, NEWS_S, Ground
 from pipelines.language.groups import GroupReport
 from pipelines.language.processes import reward_role
+from pipelines.language.reward_parts import Columns
 from pipelines.language.reward_pool import RewardPool
-from pipelines.language.rewards import Columns, annotate
 from pipelines.scaling.asks import rooms
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import queue_pressure

@@ -14,8 +14,8 @@ from contextlib import suppress
 import pyarrow as pa
 
 from pipelines.driver.lifecycle import Restored
+from pipelines.language.annotation import annotate
 from pipelines.language.groups import GroupReport, together
-from pipelines.language.rewards import annotate
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import language_shard_of

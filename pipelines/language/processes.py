@@ -14,7 +14,7 @@ from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.regrouping import learners_of
 from pipelines.driver.seats import Seat
 from pipelines.language.experiment import LanguageExperiment
-from pipelines.language.rewards import RewardHost
+from pipelines.language.reward_parts import RewardHost
 from pipelines.language.roles import EngineRole, LearnerRole
 from pipelines.language.run import LanguageRun
 from pipelines.language.shard import LanguageShard, language_shard_of
@@ -88,10 +88,10 @@ def learner_roles(run: LanguageRun, ask: Ask, saved: Mapping[str, Any], engines:
 
 def reward_role(run: LanguageRun, number: int, room: Room) -> Supervised:
     """A process that computes rewards."""
-    experiment = run.experiment
+    experiment, judge = run.experiment, run.rewards.judge
     return Supervised(
         f"rewards-{number}",
-        lambda _: partial(RewardHost, experiment, run.rewards.judge),
+        lambda _: partial(RewardHost, experiment.rewards, experiment.task, experiment.task_options, judge),
         deadline_s=experiment.rewards.deadline_s + GRACE_S,
         room=room,
         # What it computes is somebody else's code: each death is a NULL with its cause.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cluster.events import RoleFailing, RoleLost
 from cluster.supervision import Supervised
 from pipelines.driver.loops import end
-from pipelines.language.rewards import Columns
+from pipelines.language.reward_parts import Columns
 from rewards.judges.judge import Answer
 from rewards.verdicts import Status
 

@@ -17,8 +17,10 @@ from actors.language.rollout import rollout
 from envs.language.task import TextTask
 from envs.language.trajectory import to_batch
 from pipelines.errors import UserError
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
-from pipelines.language.rewards import RewardSet, annotate, columns_of
+from pipelines.language.annotation import annotate, columns_of
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.reward_settings import RewardsConfig
+from pipelines.language.rewards import RewardSet
 from rewards.shares import wilson
 
 LOCKSTEP = RolloutConfig(lockstep=True)  # the same answers again, however fast the world is

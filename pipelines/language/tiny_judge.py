@@ -19,9 +19,10 @@ from actors.engines.transformers_engine import TransformersEngine
 from envs.language.task import Message, Prompt, Split, TextTask
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge, TransformersModel
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.models import judge_engine
 from pipelines.language.preferences import pairs_of
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.rewards import RewardSet
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_model import Config, OnProgress, TooHard, ensure_tiny_model

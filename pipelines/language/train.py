@@ -18,11 +18,13 @@ from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored
 from pipelines.errors import UserError
 from pipelines.judging.foreseen import expect_judge
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.kept_models import judge_of, keep_judge, keep_model, model_of
 from pipelines.language.models import engine_for, ensure_model, ensure_reward_model, start_level
 from pipelines.language.rehearsal import rehearse
-from pipelines.language.rewards import JUDGE, RewardSet
+from pipelines.language.reward_parts import JUDGE
+from pipelines.language.reward_settings import RewardsConfig
+from pipelines.language.rewards import RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import is_tiny, with_tiny_judge

@@ -15,8 +15,9 @@ from learners.language.preference_learner import Config as PreferenceConfig
 from learners.language.reward_model_learner import Config as RewardModelConfig
 from learners.language.token_returns import Returns
 from pipelines.judging.rubric_judges import RubricJudge, TransformersModel
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig, SamplingConfig
+from pipelines.language.experiment import LanguageExperiment, SamplingConfig
 from pipelines.language.preferences import Config as PreferencesConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.tiny_model import Config as TinyConfig
 
 RUBRIC = Path(__file__).parents[2] / "rewards" / "judges" / "rubrics" / "on-topic.yaml"

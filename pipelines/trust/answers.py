@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.language.trajectory import TokenTrajectory, to_batch
 from pipelines.errors import UserError
-from pipelines.language.rewards import columns_of
+from pipelines.language.annotation import columns_of
 from pipelines.language.shown import stored_answers
 from pipelines.language.stored import stored_rewards
 from pipelines.run_directory import RunDirectory

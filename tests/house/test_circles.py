@@ -124,6 +124,7 @@ def test_what_needs_no_cluster_loads_no_ray():
 WITHOUT_TORCH = [
     "cluster.hosts",
     "pipelines.judging.served_judge",
+    "pipelines.language.reward_parts",
     "pipelines.language.shard",
     "pipelines.replay_shard",
     "pipelines.service.targets",

@@ -22,7 +22,8 @@ from cluster.scaler import Config as SpeedConfig
 from cluster.session import Config as RayConfig
 from cluster.session import ray_session
 from pipelines import checkpoint
-from pipelines.language.experiment import EnginesConfig, RewardsConfig
+from pipelines.language.experiment import EnginesConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.shown import inspect_language
 from pipelines.language.train import train
 from pipelines.scaling.bounds import LanguageConfig as ScalingConfig

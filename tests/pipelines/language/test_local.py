@@ -18,10 +18,11 @@ from learners.language.learner import Config as LearnerConfig
 from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.judging.rubric_judges import RewardModelJudge
-from pipelines.language.experiment import RewardsConfig, SamplingConfig
+from pipelines.language.experiment import SamplingConfig
 from pipelines.language.kept_models import model_of
 from pipelines.language.models import save_tokenizer
 from pipelines.language.policy import chat, evaluate_language
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.roles import LearnerRole
 from pipelines.language.shown import explain_language, inspect_language, stored_answers
 from pipelines.language.stored import is_language, resolve_language, stored_rewards

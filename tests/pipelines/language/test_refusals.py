@@ -14,10 +14,12 @@ from benchmarks.apparatus.random_chat_model import save_tokenizer
 from envs.language.records import write_jsonl
 from pipelines.errors import UserError
 from pipelines.language import train
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.groups import GroupReport, PromptOrder
 from pipelines.language.rehearsal import rehearse
-from pipelines.language.rewards import Part, RewardSet
+from pipelines.language.reward_parts import Part
+from pipelines.language.reward_settings import RewardsConfig
+from pipelines.language.rewards import RewardSet
 from pipelines.language.stored import resolve_language
 from pipelines.language.tasks import task_of
 from pipelines.language.train import check

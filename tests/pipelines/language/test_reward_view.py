@@ -15,7 +15,8 @@ from answers import answer
 
 from envs.language.trajectory import to_batch
 from pipelines.errors import UserError
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.reward_view import advantage_of_answers, fact, layout_of, spread_over_tokens
 from pipelines.language.rewards import RewardSet
 from pipelines.language.tasks import task_of

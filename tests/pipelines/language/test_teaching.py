@@ -17,7 +17,8 @@ from learners.language.aggregation import coefficients
 from learners.language.learner import Config as LearnerConfig
 from learners.language.presets import preset
 from pipelines.driver.seats import ONLY, Seat
-from pipelines.language.experiment import LanguageExperiment, RewardsConfig
+from pipelines.language.experiment import LanguageExperiment
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.teaching import Teaching
 
 # Four groups of two: of equals, of rivals, unjudged, and of rivals; the last answer is the longest, the first broke.

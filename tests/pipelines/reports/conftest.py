@@ -16,7 +16,7 @@ from small import small
 from benchmarks.apparatus.browser import Browser, find_browser
 from pipelines.display import LineDisplay
 from pipelines.driver.lifecycle import write_config
-from pipelines.language.experiment import RewardsConfig
+from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.train import train
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
