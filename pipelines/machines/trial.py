@@ -71,36 +71,38 @@ def trial(words: Sequence[str], warm_up_s: float, window_s: float, runs: Path | 
         UserError: the run failed, or learnt nothing within minutes.
     """
     with tempfile.TemporaryDirectory(prefix="guerdon-trial-") as scratch:
-        return next(iter(watch(words, warm_up_s, window_s, 1, Path(scratch) if runs is None else runs)))
+        place = Path(scratch) if runs is None else runs
+        with _running(words, place) as process:
+            return watched(process, _directory(process, place), warm_up_s, window_s, 1)[0]
 
 
-def watch(words: Sequence[str], warm_up_s: float, window_s: float, windows: int, runs: Path) -> list[Trial]:
-    """Train, and see what happens in each of several windows, one after another.
+def watched(
+    process: psutil.Process, directory: RunDirectory, warm_up_s: float, window_s: float, windows: int
+) -> list[Trial]:
+    """What happens in each of several windows of a run that is alive, one after another; it lives on.
 
     A window begins and ends where the learner has just moved: updates come whole, and few of them fit into seconds.
 
     Args:
-        words: recipe and overrides, as `guerdon train` takes them.
+        process: of the run.
+        directory: where it writes.
         warm_up_s: seconds of learning that do not count.
         window_s: seconds of each window, at least.
         windows: how many.
-        runs: where the run is kept.
 
     Raises:
         UserError: the run failed, or learnt nothing within minutes.
     """
     found = []
-    with _running(words, runs) as process:
-        directory = _directory(process, runs)
-        lines = _Lines(process, directory)
-        first = lines.until(lambda _, line: line["learnt_frames"] > 0, 0.0)
-        opens = lines.until(just_moved(first["elapsed_s"] + warm_up_s), warm_up_s)
-        before = _spent(process, directory)
-        for _ in range(windows):
-            closes = lines.until(just_moved(opens["elapsed_s"] + window_s), window_s)
-            after = _spent(process, directory)
-            found.append(compared(opens, closes, before, after))
-            opens, before = closes, after
+    lines = _Lines(process, directory)
+    first = lines.until(lambda _, line: line["learnt_frames"] > 0, 0.0)
+    opens = lines.until(just_moved(first["elapsed_s"] + warm_up_s), warm_up_s)
+    before = _spent(process, directory)
+    for _ in range(windows):
+        closes = lines.until(just_moved(opens["elapsed_s"] + window_s), window_s)
+        after = _spent(process, directory)
+        found.append(compared(opens, closes, before, after))
+        opens, before = closes, after
     return found
 
 
@@ -249,7 +251,7 @@ def just_moved(at_s: float) -> Callable[[Line | None, Line], bool]:
 class _Lines:
     """The metrics of a run that is watched, as they come."""
 
-    def __init__(self, process: psutil.Popen, directory: RunDirectory) -> None:
+    def __init__(self, process: psutil.Process, directory: RunDirectory) -> None:
         self._followed = Followed(directory.metrics)
         self._alive = partial(_expect_alive, process, directory.root.parent)
 
@@ -258,17 +260,19 @@ class _Lines:
         return self._followed.until(wanted, START_TIMEOUT_S + within_s, LOOK_S, self._alive)
 
 
-def _expect_alive(process: psutil.Popen, runs: Path) -> None:
-    if process.poll() is not None:
+def _expect_alive(process: psutil.Process, runs: Path) -> None:
+    if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
         raise UserError(f"the run ended before it could be measured: {_said_last(runs)}")
 
 
 def _said_last(runs: Path) -> str:
+    if not (runs / "trial.log").is_file():
+        return f"see the logs below {runs}"
     lines = [line for line in (runs / "trial.log").read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it printed nothing"
 
 
-def _spent(process: psutil.Popen, directory: RunDirectory) -> dict[int, Spent]:
+def _spent(process: psutil.Process, directory: RunDirectory) -> dict[int, Spent]:
     """What each process of a run has spent so far."""
     roles = {process.pid: "runner"}
     for event in directory.lines(directory.events):
