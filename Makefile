@@ -23,7 +23,7 @@ help:
 	@echo "make train     set up and train with the default recipe; key=value overrides it"
 	@echo "make test      set up and run every check and test"
 	@echo "make check     ruff, mypy and the rules of the house"
-	@echo "make unit      the fast tests without Ray, on all cores: a minute and a quarter on two"
+	@echo "make unit      the fast tests without Ray, on all cores: half a minute to a minute and a quarter on two"
 	@echo "make learning  tests that train until a return is reached, many minutes"
 	@echo "make learning-minihack  the experiment behind docs/results/learning-minihack.json, an hour on two cores"
 	@echo "make vllm      tests of the vLLM judge, with vLLM for CPUs in an environment of its own"
