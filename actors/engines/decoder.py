@@ -178,10 +178,11 @@ class LlamaDecoder(Decoder):
         """
         super().__init__(model)
         config, inner = self.config, model.model
-        linear = [m for layer in inner.layers for m in (layer.self_attn.q_proj, layer.mlp.gate_proj)]
+        projections = [m for layer in inner.layers for m in (layer.self_attn.q_proj, layer.mlp.gate_proj)]
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         known = config.model_type in self.FAMILY and config.hidden_act in ("silu", "swish")
-        if not known or kinds != {"full_attention"} or any(type(one) not in (nn.Linear, Linear) for one in linear):
+        plain = all(type(one) in (nn.Linear, Linear) for one in projections)
+        if not known or kinds != {"full_attention"} or not plain:
             raise ValueError(f"got a {config.model_type} model that is not laid out as expected: use ModelDecoder")
         self._layers = [_Layer(layer) for layer in inner.layers]
         self._eps = config.rms_norm_eps

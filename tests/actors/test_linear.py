@@ -119,6 +119,7 @@ def test_round_numbers_are_few_and_leave_little(rows: int) -> None:
     assert len({round_rows(n) for n in range(max(rows // 2, 1), rows + 1, max(rows // 2000, 1))}) <= 34 or rows < 32
 
 
+@onednn
 def test_a_module_keeps_its_weights_names_and_ties(by_onednn: list[int]) -> None:
     model = nn.Sequential(nn.Linear(128, 256), nn.ReLU(), nn.Linear(256, 128))
     tied = nn.Linear(128, 256)
