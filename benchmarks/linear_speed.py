@@ -17,21 +17,15 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from actors import linear
+from benchmarks.apparatus.learner_steps import learn, learner_step
 from pipelines.errors import UserError
-from pipelines.language.roles import LearnerRole
-from pipelines.language.train import train as train_language
-from pipelines.overrides import apply, parse
-from pipelines.recipes.language import LANGUAGE_RECIPES
-from pipelines.recipes.table import find_recipe
+from pipelines.overrides import parse
 from pipelines.results import Cell, figure, write_result
-from pipelines.roles import PolicyLearner
-from pipelines.train import train
 
 NAME = "linear-speed"
 SMALL_NET = {"policy.encoder": "small", "policy.recurrent": False}
@@ -50,7 +44,7 @@ ROWS = (16, 64, 256, 1024, 4096)
 def steps_of(name: str, updates: int) -> list[float]:
     """Seconds of each step of a recipe's learner but the first, in a run of so many updates."""
     recipe, settings = RECIPES[name]
-    owner, method = (LearnerRole, "learn") if recipe in LANGUAGE_RECIPES else (PolicyLearner, "update")
+    owner, method = learner_step(recipe)
     taken: list[float] = []
     step = getattr(owner, method)
 
@@ -61,15 +55,7 @@ def steps_of(name: str, updates: int) -> list[float]:
         return found
 
     setattr(owner, method, timed)
-    with TemporaryDirectory() as place:
-        quiet = {"tracking.enabled": False, "runner": "local", **settings}
-        if recipe in LANGUAGE_RECIPES:
-            language = apply(LANGUAGE_RECIPES[recipe](), {**quiet, "updates": updates})
-            train_language(language, Path(place), say=lambda text: None)
-        else:
-            base = find_recipe(recipe)
-            frames = updates * base.batch_fragments * base.actors.environments * base.actors.unroll_length
-            train(apply(base, {**quiet, "frames": frames}), Path(place), None, say=lambda text: None)
+    learn(recipe, updates, settings)
     return taken[WARM_UP:]
 
 
@@ -117,6 +103,8 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"got {', '.join(unknown)}; expected keys {', '.join(KEYS)}")
     if wrong := sorted(set(values["recipes"]) - set(RECIPES)):
         raise UserError(f"recipes: got {', '.join(wrong)}; expected some of {', '.join(RECIPES)}")
+    if not values["recipes"]:
+        raise UserError(f"recipes: got none; expected some of {', '.join(RECIPES)}")
     if not linear.quicker():
         raise UserError("on this machine oneDNN is not the quicker one, and Guerdon leaves all to MKL: nothing to tell")
     rows: list[dict[str, Cell]] = []
@@ -131,13 +119,14 @@ def main(arguments: Sequence[str]) -> None:
                 rows.append({"round": number, "what": name, "MKL, ms": plain[name], "oneDNN, ms": quick[name]})
                 print(rows[-1], flush=True)
     least = min(min(gains[name]) for name in values["recipes"])
+    told = [word for word in arguments if not word.startswith("results=")]
     write_result(
         Path(values["results"]) / f"{NAME}.json",
         NAME,
         f"On a processor of AMD's with AVX-512, the learners of {', '.join(values['recipes'])} take a step at least "
         f"{AIM:g} times as fast, in each round, with linear layers by oneDNN as with PyTorch's own, which MKL makes.",
         least >= AIM,
-        "python -m benchmarks.linear_speed",
+        " ".join(["python -m benchmarks.linear_speed", *told]),
         {
             (f"learner step, {name}" if name in RECIPES else f"layer, {name}"): figure(found, "times as fast")
             for name, found in gains.items()

@@ -21,21 +21,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.apparatus.learner_steps import learn, learner_step
 from pipelines.errors import UserError
 from pipelines.language.roles import LearnerRole
-from pipelines.language.train import train as train_language
-from pipelines.overrides import apply, parse
-from pipelines.recipes.language import LANGUAGE_RECIPES
-from pipelines.recipes.table import find_recipe
+from pipelines.overrides import parse
 from pipelines.results import Cell, Figure, Result, figure, write_result
-from pipelines.roles import PolicyLearner
-from pipelines.train import train
 from rewards.columns import Column
 from rewards.views.layout import LEVELS, Layout, Level
 from rewards.views.part import Part, Table
@@ -264,18 +259,9 @@ def with_tokens(layout: Layout, tokens: int = 4) -> Layout:
 def measured(recipe: str, updates: int) -> Timed:
     """The steps of a recipe's learner, in a run of so many updates."""
     torch.set_num_threads(1)
-    with TemporaryDirectory() as place:
-        quiet = {"tracking.enabled": False, "runner": "local", **RECIPES[recipe]}
-        if recipe in LANGUAGE_RECIPES:
-            language = apply(LANGUAGE_RECIPES[recipe](), {**quiet, "updates": updates})
-            with timed(LearnerRole, "learn") as found:
-                train_language(language, Path(place), say=lambda text: None)
-            return found
-        base = find_recipe(recipe)
-        frames = updates * base.batch_fragments * base.actors.environments * base.actors.unroll_length
-        with timed(PolicyLearner, "update") as found:
-            train(apply(base, {**quiet, "frames": frames}), Path(place), None, say=lambda text: None)
-        return found
+    with timed(*learner_step(recipe)) as found:
+        learn(recipe, updates, RECIPES[recipe])
+    return found
 
 
 def shares(recipe: str, found: Timed) -> tuple[dict[str, Figure], list[dict[str, Cell]]]:
