@@ -73,22 +73,25 @@ def _replay_and_learner(
     }
 
 
-def needed_cpus(experiment: Experiment | LanguageExperiment) -> int:
-    """Logical CPUs of all roles, as many as there may ever be; they share the cores of a small machine by design."""
+def most_of(experiment: Experiment | LanguageExperiment) -> dict[str, int]:
+    """Of the roles of which there may be more or fewer, how many there may be at most."""
+    scaling = experiment.scaling
+    most = {"learner": scaling.learners.around(experiment.learners)[1]}
     if isinstance(experiment, LanguageExperiment):
-        asks, scaling = language_asks(experiment), experiment.scaling
-        most = {
+        return most | {
             "engines": scaling.engines.around(experiment.engines.count)[1],
-            "learner": scaling.learners.around(experiment.learners)[1],
             "rewards": scaling.rewards.around(experiment.rewards.workers)[1],
         }
-    else:
-        asks = asks_of(experiment)
-        most = {
-            "actors": experiment.scaling.actors.around(experiment.actors.count)[1],
-            "learner": experiment.scaling.learners.around(experiment.learners)[1],
-            "judge": experiment.serving.max_replicas or experiment.serving.replicas,
-        }
+    return most | {
+        "actors": scaling.actors.around(experiment.actors.count)[1],
+        "judge": experiment.serving.max_replicas or experiment.serving.replicas,
+    }
+
+
+def needed_cpus(experiment: Experiment | LanguageExperiment) -> int:
+    """Logical CPUs of all roles, as many as there may ever be; they share the cores of a small machine by design."""
+    asks = language_asks(experiment) if isinstance(experiment, LanguageExperiment) else asks_of(experiment)
+    most = most_of(experiment)
     return math.ceil(sum(most.get(role, ask.count) * ask.bundle.get("CPU", 0.0) for role, ask in asks.items())) + 1
 
 

@@ -15,7 +15,7 @@ from pipelines.experiment import Experiment
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.machines.machine import cores
 from pipelines.machines.trial import update_rate
-from pipelines.scaling.asks import asks_of, expect_room, language_asks, needed_cpus
+from pipelines.scaling.asks import asks_of, expect_room, language_asks, most_of, needed_cpus
 from pipelines.scaling.cost_model import Layout, frames_per_s, limits
 from pipelines.scaling.fitted import Rates, layout_of, measured, stored_rates
 
@@ -61,7 +61,7 @@ def plan(
     cores_each = cores_each or cores()
     processes = sum(ask.count for ask in asks.values()) + 1
     nodes = nodes or math.ceil(processes / cores_each)
-    console.print(table_of(asks, {} if rates is None else rates.memory_mb))
+    console.print(table_of(asks, most_of(experiment), {} if rates is None else rates.memory_mb))
     for line in needs(experiment, asks, rates, steps):
         console.print(line)
     if rates is None:
@@ -74,7 +74,8 @@ def plan(
     rate = frames_per_s(rates.costs, layout)
     needed_s = steps / rate if rate > 0 else math.inf
     console.print(
-        f"rate: about {rate:,.0f} frames/s on {nodes} × {cores_each} cores: {steps:,} frames in {_time(needed_s)}"
+        f"rate with actors.count={layout.actors}: about {rate:,.0f} frames/s on {nodes} × {cores_each} cores: "
+        f"{steps:,} frames in {_time(needed_s)}"
         + (f" (measured on {rates.cores} cores)" if rates.cores != nodes * cores_each else "")
     )
     console.print(limits_table(rates, layout))
@@ -104,7 +105,7 @@ def plan_language(
     console = console or Console(soft_wrap=True, highlight=False)
     asks, updates = language_asks(experiment), updates or experiment.updates
     _expect(experiment, asks)
-    console.print(table_of(asks, {}))
+    console.print(table_of(asks, most_of(experiment), {}))
     answers = updates * experiment.prompts * experiment.group_size
     tokens = answers * experiment.sampling.max_tokens
     console.print(f"{updates:,} updates: {answers:,} answers, at most {tokens:,} tokens written in one turn of each")
@@ -140,8 +141,8 @@ def _expect(experiment: Experiment | LanguageExperiment, asks: dict[str, Ask]) -
         raise UserError(str(error)) from None
 
 
-def table_of(asks: Mapping[str, Ask], memory_mb: Mapping[str, float]) -> Table:
-    """What each role asks for."""
+def table_of(asks: Mapping[str, Ask], most: Mapping[str, int], memory_mb: Mapping[str, float]) -> Table:
+    """What each role asks for: to begin with, and where there may be more of it, up to how many."""
     table = Table("role", "processes", "CPU each", "GPU each", "memory each", "where", title="resources")
     for role, ask in asks.items():
         memory = memory_mb.get(PART_OF.get(role, ""))
@@ -150,7 +151,7 @@ def table_of(asks: Mapping[str, Ask], memory_mb: Mapping[str, float]) -> Table:
         where = ", ".join([*([where] if where else []), *(f"{name} {amount:g}" for name, amount in others.items())])
         table.add_row(
             role,
-            str(ask.count),
+            str(ask.count) if most.get(role, 0) <= ask.count else f"{ask.count} to {most[role]}",
             f"{ask.bundle.get('CPU', 0):g}",
             f"{ask.bundle.get('GPU', 0):g}",
             "not known" if memory is None else f"{memory:,.0f} MB",

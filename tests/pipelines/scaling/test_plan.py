@@ -79,6 +79,12 @@ def test_a_plan_says_how_long_and_what_holds_it_up(said):
     assert "env actors" in first and "1,000" in first and "actors.count" in first
 
 
+def test_of_roles_that_come_and_go_it_says_how_many_there_may_be_and_for_how_many_the_rate_is(said):
+    text = said(actors__count=4, scaling__actors={"least": 2, "most": 8})
+    assert "2 to 8" in text and "rate with actors.count=4: about" in text
+    assert " to " not in said(actors__count=4).partition("CPUs")[0]
+
+
 def test_money_and_tokens_are_of_the_questions_and_only_where_there_is_a_judge(said):
     text = said(steps=100_000, reward__source="retrieval", judge__kind="rules", prices__million_tokens=4.0)
     assert "at most 1,000 questions and 50,000 tokens, 0.20 by prices.*" in text

@@ -1,0 +1,98 @@
+"""What a judge earns who is trained on pairs of which it is known which is better.
+
+The verdict is verifiable; how it came about is not. So a form that was broken costs more than any error, an error costs
+the more the surer it was, and a critique that names what a person named is worth something where the verdict is right.
+
+Sources: BR-RM, "Think Twice: Branch-and-Rethink Reasoning Reward Model" (2025; 10 and 100 are those of its released
+code); RM-NLHF, "Reward Modeling from Natural Language Human Feedback" (2026; that the critique counts with a right
+verdict alone, and its weight, are chosen here).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def preference_reward(
+    preference: ArrayLike, gold: ArrayLike, formed: ArrayLike, wrong: float = 10.0, broken: float = 100.0
+) -> Floats:
+    """0 where the verdict is right, −wrong · |preference − gold| where it is not, −broken where the form is broken.
+
+    Args:
+        preference: how strongly the first of a pair is preferred, above 0 where it is, `[B]`.
+        gold: the same by the label; 0 is a tie, `[B]`.
+        formed: whether every turn kept its form, `[B]`.
+        wrong: price of an error, for each unit that it is off.
+        broken: price of a form that is broken in any turn.
+
+    Returns:
+        `[B]`; NaN where the form is kept and preference or label is not known.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative price.
+    """
+    said, label, kept = np.asarray(preference, np.float64), np.asarray(gold, np.float64), np.asarray(formed, np.bool_)
+    if said.shape != label.shape or kept.shape != label.shape:
+        raise ValueError(f"got shapes {said.shape}, {label.shape} and {kept.shape}; expected three times the same")
+    if wrong < 0 or broken < 0:
+        raise ValueError(f"got prices wrong={wrong} and broken={broken}; expected at least 0")
+    off = np.abs(said - label)
+    earned = np.where(np.sign(said) == np.sign(label), 0.0 * off, -wrong * off)
+    return np.where(kept, earned, -broken)
+
+
+def critique_reward(right: ArrayLike, named: ArrayLike, core: ArrayLike, weight: float = 1.0) -> Floats:
+    """1[right] · (1 + weight · F1 of what the critique names with what a person's names).
+
+    Args:
+        right: 1 where the verdict is right, else 0; NaN where that is not known, `[B]`.
+        named: which of A arguments the judge's critique names, `[B, A]`.
+        core: which of them the person's does, `[B, A]`.
+        weight: of the critique; 0: the verdict alone.
+
+    Returns:
+        `[B]`; NaN where `right` is.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative weight.
+    """
+    return critique_scored(right, argument_f1(named, core), weight)
+
+
+def critique_scored(right: ArrayLike, score: ArrayLike, weight: float = 1.0) -> Floats:
+    """1[right] · (1 + weight · score), where a model says what the critique is worth, in place of a person's.
+
+    Args:
+        right: as for `critique_reward`, `[B]`.
+        score: of the critique; NaN where nobody says it: the verdict counts alone, `[B]`.
+        weight: of the critique.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative weight.
+    """
+    won, worth = np.asarray(right, np.float64), np.asarray(score, np.float64)
+    if won.shape != worth.shape or weight < 0:
+        raise ValueError(
+            f"got shapes {won.shape} and {worth.shape} and weight {weight}; expected [B] twice, at least 0"
+        )
+    return won * (1.0 + weight * np.nan_to_num(worth))
+
+
+def argument_f1(named: ArrayLike, core: ArrayLike) -> Floats:
+    """2 · |named ∩ core| / (|named| + |core|), `[B]`; 1 where both are empty.
+
+    Args:
+        named: `[B, A]`.
+        core: `[B, A]`.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    one, two = np.asarray(named, np.bool_), np.asarray(core, np.bool_)
+    if one.ndim != 2 or one.shape != two.shape:
+        raise ValueError(f"got shapes {one.shape} and {two.shape}; expected [B, A] twice")
+    size = one.sum(-1) + two.sum(-1)
+    return np.where(size > 0, 2.0 * (one & two).sum(-1) / np.maximum(size, 1), 1.0)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from rewards.sources.judge_training import argument_f1, critique_reward, critique_scored, preference_reward
+from rewards.verifiers.sets import f1
+
+
+def test_right_is_free_wrong_costs_by_how_much_and_a_broken_form_most():
+    preference, gold = [2.0, -1.0, 3.0, 0.0, 1.0], [1.0, 2.0, -3.0, 1.0, 1.0]
+    found = preference_reward(preference, gold, [True, True, True, True, False])
+    assert found.tolist() == [0.0, -30.0, -60.0, -10.0, -100.0]
+
+
+def test_a_group_of_right_verdicts_has_no_advantage():
+    paid = preference_reward([1.0, 2.0, 3.0, 0.5], [1.0] * 4, [True] * 4)
+    assert (paid - paid.mean() == 0).all()
+
+
+def test_what_is_not_known_is_null_and_a_broken_form_is_not():
+    found = preference_reward([np.nan, np.nan, 1.0], [1.0, 1.0, np.nan], [True, False, True])
+    assert np.isnan(found[[0, 2]]).all() and found[1] == -100.0
+
+
+def test_a_critique_counts_with_a_right_verdict_alone():
+    named, core = [[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], [[1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]]
+    found = critique_reward([1, 1, 0], named, core, weight=0.5)
+    assert found.tolist() == pytest.approx([1 + 0.5 * 2 / 3, 1.5, 0.0])
+    assert critique_reward([1, 0, np.nan], named, core, weight=0)[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(critique_reward([np.nan], [[1]], [[1]])).all()
+
+
+def test_where_nobody_says_what_a_critique_is_worth_the_verdict_counts_alone():
+    assert critique_scored([1, 1, 0], [np.nan, 0.5, np.nan]).tolist() == [1.0, 1.5, 0.0]
+
+
+@given(arrays.arrays(np.bool_, (3, 6)), arrays.arrays(np.bool_, (3, 6)))
+def test_f1_is_that_of_sets(named, core):
+    found = argument_f1(named, core)
+    assert (found == argument_f1(core, named)).all()
+    assert (argument_f1(named, named) == 1).all()
+    for row in range(3):
+        one, two = (set(np.flatnonzero(side[row]).tolist()) for side in (named, core))
+        if one or two:
+            assert found[row] == pytest.approx(f1(one, two))
+        if one and two and not one & two:
+            assert found[row] == 0
+
+
+@given(st.floats(-5, 5), st.floats(0.1, 5))
+def test_no_error_is_worse_than_a_broken_form_of_the_same_scale(preference, gold):
+    kept, broken = preference_reward([preference] * 2, [gold] * 2, [True, False], broken=200.0)
+    assert broken < kept <= 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: preference_reward([1], [1, 2], [True]), "three times the same"),
+        (lambda: preference_reward([1], [1], [True], wrong=-1), "at least 0"),
+        (lambda: critique_reward([1], [[1, 0]], [[1]]), "twice"),
+        (lambda: critique_scored([1], [1], weight=-1), "at least 0"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
