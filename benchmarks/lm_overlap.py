@@ -185,7 +185,7 @@ def measure(values: Mapping[str, Any]) -> dict[str, Cell]:
 
 def figures_of(rows: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
     """What the asynchronous run took over what else was timed in its round, by passes over a batch."""
-    found = {}
+    found: dict[str, Figure] = {}
     for passes in sorted({int(row["passes"]) for row in rows}):
         own = [row for row in rows if row["passes"] == passes]
         slower = [max(row["writing_s"], row["learning_s"]) for row in own]

@@ -75,15 +75,14 @@ def _replay_and_learner(
 
 def most_of(experiment: Experiment | LanguageExperiment) -> dict[str, int]:
     """Of the roles of which there may be more or fewer, how many there may be at most."""
-    scaling = experiment.scaling
-    most = {"learner": scaling.learners.around(experiment.learners)[1]}
+    most = {"learner": experiment.scaling.learners.around(experiment.learners)[1]}
     if isinstance(experiment, LanguageExperiment):
         return most | {
-            "engines": scaling.engines.around(experiment.engines.count)[1],
-            "rewards": scaling.rewards.around(experiment.rewards.workers)[1],
+            "engines": experiment.scaling.engines.around(experiment.engines.count)[1],
+            "rewards": experiment.scaling.rewards.around(experiment.rewards.workers)[1],
         }
     return most | {
-        "actors": scaling.actors.around(experiment.actors.count)[1],
+        "actors": experiment.scaling.actors.around(experiment.actors.count)[1],
         "judge": experiment.serving.max_replicas or experiment.serving.replicas,
     }
 

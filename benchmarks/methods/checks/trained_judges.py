@@ -109,7 +109,8 @@ class Meta:
 
     def __call__(self, pairs: Pairs, named: NDArray[np.float64]) -> NDArray[np.float64]:
         """What critiques are worth, as far as can be told, `[B]`."""
-        return np.clip(self._features(pairs, named) @ np.linalg.solve(self._squares, self._products), 0.0, 1.0)
+        foretold: NDArray[np.float64] = self._features(pairs, named) @ np.linalg.solve(self._squares, self._products)
+        return np.asarray(foretold.clip(0.0, 1.0))
 
     @staticmethod
     def _features(pairs: Pairs, named: NDArray[np.float64]) -> NDArray[np.float64]:

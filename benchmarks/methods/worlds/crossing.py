@@ -32,7 +32,7 @@ EVERY = LENGTH // (len(BRIDGES) + 1)  # cells from one bridge to the next
 LEFT, RIGHT, WAIT = range(3)
 
 
-class Crossing(gymnasium.Env[NDArray[np.float32], int]):
+class Crossing(gymnasium.Env[NDArray[np.float32], Any]):
     """Left, right, or wait; a reward of 1 at the right end, within `STEPS` steps.
 
     An observation is the place as one of `LENGTH`, and what happened as a number below 1: see `CrossingCaptioner`.
