@@ -110,12 +110,12 @@ class Meta:
     def __call__(self, pairs: Pairs, named: NDArray[np.float64]) -> NDArray[np.float64]:
         """What critiques are worth, as far as can be told, `[B]`."""
         foretold: NDArray[np.float64] = self._features(pairs, named) @ np.linalg.solve(self._squares, self._products)
-        return np.asarray(foretold.clip(0.0, 1.0))
+        return foretold.clip(0.0, 1.0)
 
     @staticmethod
     def _features(pairs: Pairs, named: NDArray[np.float64]) -> NDArray[np.float64]:
         topics = np.eye(TOPICS)[pairs.topic.numpy()]
-        return (topics[:, :, None] * named[:, None]).reshape(len(named), -1)
+        return np.asarray((topics[:, :, None] * named[:, None]).reshape(len(named), -1))
 
 
 def criticising(seed: int, way: Way) -> Mapping[str, float]:
