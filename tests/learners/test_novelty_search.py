@@ -41,7 +41,7 @@ def test_fronts_by_hand():
     assert pareto_ranks([[3.0], [1.0], [2.0], [3.0]]).tolist() == [0, 2, 1, 0]
 
 
-def test_without_surprise_both_criteria_of_a_learnt_space_are_novelty_or_chance():
+def test_where_nothing_surprises_both_in_the_sense_of_pareto_is_novelty():
     by_novelty, by_both = (searched(Config(criterion=criterion)) for criterion in ("novelty", "pareto"))
     for one, other in zip(by_novelty.archive, by_both.archive, strict=True):
         assert (one == other).all()
