@@ -10,8 +10,10 @@ optimisation"). A canonicalisation removes the first two; `rewards.comparison.st
 | `val_potential` | R(s,a,s') − V^π(s) + γ V^π(s') | the same, without the mean: for sampled transitions |
 | `minimal` | of all that C(R) stands for, the one with the smallest norm | the same, minimal canonicalisation |
 | `epic` | R(s,a,s') + E[γR(s',A,S') − R(s,A,S') − γR(S,A,S')] | Gleave et al. 2021, definition 4.1 |
+| `dard` | R(s,a,s') + E[γR(s',A,S'') − R(s,A,S') − γR(S',A,S'')] | Wulfe et al. 2022, "Dynamics-aware comparison" |
 
-The first and the third give the same for all next states, so they are kept as `[S, A]`.
+In the last one S' follows s and S'' follows s', by the world's transitions and the same action A. The first and the
+third give the same for all next states, so they are kept as `[S, A]`.
 """
 
 from __future__ import annotations
@@ -103,4 +105,25 @@ def epic(reward: Floats, gamma: float, states: Floats | None = None, actions: Fl
     of_actions = np.full(m, 1 / m) if actions is None else actions
     leaving = np.einsum("sat,a,t->s", reward, of_actions, of_states)
     shaped = reward + gamma * leaving[None, None, :] - leaving[:, None, None] - gamma * (of_states @ leaving)
+    return np.asarray(shaped)
+
+
+def dard(world: TabularMDP, reward: Floats, actions: Floats | None = None) -> Floats:
+    """DARD's transformed reward `[S, A, S]`: EPIC's, with next states by the world's transitions alone.
+
+    Args:
+        world: whose transitions count; all actions are allowed in all states.
+        reward: `[S, A, S]`; it is asked of going from any S' to any S'', possible or not.
+        actions: D_A `[A]`; None: uniform.
+
+    Raises:
+        ValueError: an action is not allowed in some state: D_A is the same everywhere.
+    """
+    if not world.mask.all():
+        raise ValueError("got a world that forbids some actions; expected none: D_A is the same in all states")
+    m = world.mask.shape[1]
+    of_actions = np.full(m, 1 / m) if actions is None else actions
+    leaving = world.expected(reward) @ of_actions
+    between = np.einsum("a,sat,uav,tav->su", of_actions, world.transition, world.transition, reward, optimize=True)
+    shaped = reward + world.gamma * (leaving[None, None, :] - between[:, None, :]) - leaving[:, None, None]
     return np.asarray(shaped)

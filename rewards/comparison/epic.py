@@ -48,9 +48,24 @@ def epic_distance(
     of_actions = np.full(m, 1 / m) if actions is None else actions
     covered = np.einsum("s,a,t->sat", of_states, of_actions, of_states) if coverage is None else coverage
     first, second = (epic(reward, gamma, of_states, of_actions) for reward in (a, b))
-    for reward, shaped in ((a, first), (b, second)):
-        shaped[np.abs(shaped) <= 1e-12 * np.abs(reward).max()] = 0.0  # rounding, where a reward is shaping alone
-    return pearson_distance(first.reshape(-1), second.reshape(-1), covered.reshape(-1))
+    return distance_of_shaped(a, b, first, second, covered)
+
+
+def distance_of_shaped(a: Floats, b: Floats, first: Floats, second: Floats, coverage: Floats) -> float | None:
+    """The Pearson distance of two rewards in their shaped forms; None where one of them is nothing but shaping.
+
+    Args:
+        a: a reward `[S, A, S]`.
+        b: another.
+        first: the shaped form of `a`.
+        second: of `b`.
+        coverage: of transitions `[S, A, S]`.
+    """
+    one, other = (  # without rounding, where a reward is shaping alone
+        np.where(np.abs(shaped) <= 1e-12 * np.abs(reward).max(), 0.0, shaped).reshape(-1)
+        for reward, shaped in ((a, first), (b, second))
+    )
+    return pearson_distance(one, other, coverage.reshape(-1))
 
 
 def shaped_outcomes(outcome: Floats, next_state: Whole, state_means: Floats, state: Whole, gamma: float) -> Floats:

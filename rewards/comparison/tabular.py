@@ -97,3 +97,7 @@ class TabularMDP:
                 break
             policy = np.where(better[:, None], np.eye(policy.shape[1])[worth.argmax(1)], policy)
         return np.asarray(policy)
+
+    def best_action_values(self, expected: Floats) -> Floats:
+        """Q* `[S, A]`: of an action, and the best policy after it."""
+        return self.action_values(self.values(self.best_policy(expected), expected), expected)

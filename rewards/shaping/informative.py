@@ -34,8 +34,7 @@ TIE = 1e-9
 
 def optimal_values(mdp: TabularMDP, reward: ArrayLike) -> Floats:
     """Q* of a reward `[S, A]`."""
-    paid = np.asarray(reward, np.float64)
-    return mdp.action_values(mdp.values(mdp.best_policy(paid), paid), paid)
+    return mdp.best_action_values(np.asarray(reward, np.float64))
 
 
 def _gaps(mdp: TabularMDP, best: Floats, horizon: int | None) -> Floats:

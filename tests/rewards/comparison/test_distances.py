@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from rewards.comparison.advantage_change import advantage_change
-from rewards.comparison.canonicalisation import epic, minimal, val, val_potential
+from rewards.comparison.canonicalisation import dard, epic, minimal, val, val_potential
 from rewards.comparison.correlation import pearson, spearman
+from rewards.comparison.dard import dard_distance
 from rewards.comparison.epic import epic_distance, pearson_distance, shaped_outcomes
 from rewards.comparison.experienced import experienced, fitted_values, random_features
 from rewards.comparison.regret_bounds import epic_bound, most_over, regret_of
@@ -66,6 +67,13 @@ def test_two_states_worked_by_hand():
     found = epic_distance(a, b, 0.5)
     # C_a varies by ±½ with the action in s = 0 (variance ⅛) and by ∓⅛ with t (1/64), C_b by ±¼ with t: ρ = −⅓
     assert found == pytest.approx(np.sqrt((1 + 1 / 3) / 2))
+    # DARD asks of what is possible. a: leaving 0 pays ½, no second step pays. b: leaving 1 pays 1, "go" leads there.
+    possible = [0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]
+    assert dard(small, a)[possible] == pytest.approx([-0.25, 0.5, 0, 0])
+    assert dard(small, b)[possible] == pytest.approx([-0.25, 0.25, 0, 0])
+    # of both, each transition as often: covariance 3/64, variances 19/256 and 1/32
+    correlation = (3 / 64) / np.sqrt(19 / 256 / 32)
+    assert dard_distance(small, a, b) == pytest.approx(np.sqrt((1 - correlation) / 2))
 
 
 @pytest.mark.slow
@@ -82,6 +90,8 @@ def test_neither_shaping_nor_scaling_nor_redistribution_is_felt(seed, factor, ga
         assert starc_distance(small, given_, redistributed, canonical, order) == pytest.approx(0.0, abs=1e-6)
         assert starc_distance(small, given_, -redistributed, canonical, order) == pytest.approx(1.0, abs=1e-6)
     assert epic_distance(given_, other, gamma) == pytest.approx(0.0, abs=1e-6)
+    assert dard_distance(small, given_, other) == pytest.approx(0.0, abs=1e-6)
+    assert dard_distance(small, given_, -other) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_distances_are_metrics_of_what_policies_feel():
@@ -115,6 +125,7 @@ def test_a_reward_that_is_shaping_alone_is_nothing():
     assert starc_distance(small, nothing, np.zeros((4, 2, 4))) == 0.0
     assert starc_distance(small, nothing, reward(0)) == pytest.approx(0.5)
     assert epic_distance(nothing, reward(0), small.gamma) is None
+    assert dard_distance(small, nothing, reward(0)) is None
 
 
 @pytest.mark.slow
@@ -209,3 +220,6 @@ def test_a_reward_of_another_shape_or_an_unknown_canonicalisation_is_refused():
         starc_distance(world(), reward(0), reward(0, (2, 2, 2)))
     with pytest.raises(ValueError, match="'val' or 'minimal'"):
         starc_distance(world(), reward(0), reward(0), "dard")
+    allowed = np.array([[True, False], [True, True]])
+    with pytest.raises(ValueError, match="forbids some actions"):
+        dard(TabularMDP(np.full((2, 2, 2), 0.5), np.full(2, 0.5), 0.9, allowed), reward(0, (2, 2, 2)))
