@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.methods.experiment import Check, Found
-from learners.behaviour_space import BehaviourSpace, GivenSpace, LearntSpace
-from learners.quality_diversity import Config, search
+from learners.diversity.behaviour_space import BehaviourSpace, GivenSpace, LearntSpace
+from learners.diversity.quality_diversity import Config, search
 
 Floats = NDArray[np.float64]
 MAZE = (

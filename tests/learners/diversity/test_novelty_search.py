@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learners.behaviour_space import GivenSpace
-from learners.novelty_search import Config, NoveltySearch, neighbour_novelty, pareto_ranks
+from learners.diversity.behaviour_space import GivenSpace
+from learners.diversity.novelty_search import Config, NoveltySearch, neighbour_novelty, pareto_ranks
 
 PLACES = GivenSpace(lambda observations: observations)
 

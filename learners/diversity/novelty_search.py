@@ -2,7 +2,7 @@
 
     novelty(θ) = mean distance of b(θ) to its k nearest among the population, its offspring and the archive
 
-b is a behaviour descriptor (`learners.behaviour_space`). Each generation every member has offspring by Gaussian noise,
+b is a behaviour descriptor (`learners.diversity.behaviour_space`). Each generation every member has offspring by Gaussian noise,
 the best of all stay, and some offspring, drawn at random, enter the archive, which is kept. What is best is said by
 novelty, by novelty or surprise as a coin falls (TAXONS), by both in the sense of Pareto (STAX), or by reward alone.
 
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.distance import cdist
 
-from learners.behaviour_space import BehaviourSpace, Floats
+from learners.diversity.behaviour_space import BehaviourSpace, Floats
 
 Evaluate = Callable[[Floats], tuple[Floats, Floats]]
 """Of genomes `[N, P]` to what was observed of each `[N, O]` and its reward `[N]`."""

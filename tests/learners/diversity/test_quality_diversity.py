@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learners.behaviour_space import GivenSpace
-from learners.novelty_search import NoveltySearch, Population
-from learners.quality_diversity import Config, Emitter, search
+from learners.diversity.behaviour_space import GivenSpace
+from learners.diversity.novelty_search import NoveltySearch, Population
+from learners.diversity.quality_diversity import Config, Emitter, search
 
 PLACES = GivenSpace(lambda observations: observations)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learners.behaviour_space import GivenSpace, LearntSpace
+from learners.diversity.behaviour_space import GivenSpace, LearntSpace
 
 
 def seen(count=32, seed=0):
