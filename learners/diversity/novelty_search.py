@@ -2,7 +2,7 @@
 
     novelty(θ) = mean distance of b(θ) to its k nearest among the population, its offspring and the archive
 
-b is a behaviour descriptor (`learners.diversity.behaviour_space`). Each generation every member has offspring by Gaussian noise,
+b is a behaviour descriptor (behaviour_space.py). Each generation every member has offspring by Gaussian noise,
 the best of all stay, and some offspring, drawn at random, enter the archive, which is kept. What is best is said by
 novelty, by novelty or surprise as a coin falls (TAXONS), by both in the sense of Pareto (STAX), or by reward alone.
 

@@ -1,6 +1,6 @@
 """Quality-diversity for sparse rewards: novelty search until something is rewarded, and emitters that climb from there.
 
-Evaluations are spent in chunks, by turns on exploration (`learners.diversity.novelty_search`, which sees no reward) and on
+Evaluations are spent in chunks, by turns on exploration (novelty_search.py, which sees no reward) and on
 exploitation. Every policy with a reward above 0 is a candidate; the one that behaves least like all that were rewarded
 becomes an emitter: a small evolution strategy around it, for reward alone, with noise as long as a third of the way to
 the nearest other genome, until nothing has improved for a while. Its bests are kept, and count for novelty.
