@@ -60,7 +60,8 @@ def follow(target: torch.nn.Module, module: torch.nn.Module, rate: float) -> Non
     Args:
         target: of the same architecture.
         module: what is trained.
-        rate: share of the way, in (0, 1]; Polyak averaging (Lillicrap et al. 2015).
+        rate: share of the way, in (0, 1]; Polyak averaging (Lillicrap et al. 2015). Above 1 it goes on beyond:
+            extrapolation from a weaker model over a stronger one (ExPO: Zheng et al. 2024).
     """
     for old, new in zip(target.parameters(), module.parameters(), strict=True):
         old.lerp_(new, rate)

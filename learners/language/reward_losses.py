@@ -7,19 +7,53 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-def bradley_terry(chosen: Tensor, rejected: Tensor, margins: Tensor | None = None, centring: float = 0.0) -> Tensor:
-    """-log sigmoid(r_c - r_r - m) + centring (r_c + r_r)^2, `[P]`.
+def bradley_terry(
+    chosen: Tensor,
+    rejected: Tensor,
+    margins: Tensor | None = None,
+    centring: float = 0.0,
+    soft_labels: Tensor | None = None,
+) -> Tensor:
+    """-p log sigmoid(d) - (1 - p) log sigmoid(-d) + centring (r_c + r_r)^2 with d = r_c - r_r - m, `[P]`.
 
     Args:
         chosen: rewards of the preferred answers, `[P]`.
         rejected: of the others, `[P]`.
         margins: m, how much better each was found (Llama 2: Touvron et al. 2023, equation 2); None: 0.
         centring: keeps rewards around 0, which pairs alone say nothing about (Eisenstein et al. 2023).
+        soft_labels: p, the chance that the preferred answer is the better one; at 0 the pair is turned round, and its
+            margin with it (Wang et al. 2024, equation 5); None: 1.
+
+    Raises:
+        ValueError: a label that is not a probability.
     """
     apart = chosen - rejected
     if margins is not None:
         apart = apart - margins
-    return -logsigmoid(apart) + centring * (chosen + rejected).square()
+    losses = -logsigmoid(apart)
+    if soft_labels is not None:
+        if not bool(((soft_labels >= 0) & (soft_labels <= 1)).all()):
+            raise ValueError("got a label outside [0, 1]; expected probabilities: leave out pairs that nobody judged")
+        losses = soft_labels * losses - (1 - soft_labels) * logsigmoid(-apart)
+    return losses + centring * (chosen + rejected).square()
+
+
+def scaled_bradley_terry(chosen: Tensor, rejected: Tensor, strengths: Tensor) -> Tensor:
+    """-s log sigmoid(r_c - r_r), `[P]` (HelpSteer2-Preference: Wang et al. 2024).
+
+    A pair of strength s counts as s pairs. Unlike a margin it asks for no certain distance.
+
+    Args:
+        chosen: rewards of the preferred answers, `[P]`.
+        rejected: of the others, `[P]`.
+        strengths: s, by how much each was preferred: 1 slightly, 2, 3 much better, `[P]`.
+
+    Raises:
+        ValueError: a strength below 0, or NaN.
+    """
+    if not bool((strengths >= 0).all()):
+        raise ValueError("got a strength below 0 or NaN; expected at least 0: leave out pairs that nobody graded")
+    return strengths * bradley_terry(chosen, rejected)
 
 
 def regression(predicted: Tensor, scores: Tensor) -> Tensor:

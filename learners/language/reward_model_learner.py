@@ -21,7 +21,8 @@ class Config(gradient_steps.Config):
     """Settings of reward-model training.
 
     Attributes:
-        loss: `bradley_terry` on pairs, with the fact `margins` if there is one; `regression` on the fact `scores`.
+        loss: `bradley_terry` on pairs, with the facts `margins` and `soft_labels` if there are any; `regression` on the
+            fact `scores`.
         centring: `bradley_terry`: keeps rewards around 0.
     """
 
@@ -33,7 +34,8 @@ class RewardModelLearner(Student[Tensor]):
     """Trains a sequence classifier with one output.
 
     Pairs stand in a batch as chosen, rejected, chosen, rejected, … The fact `weights` says how much each pair or answer
-    counts, taken of its first sequence; 0: not at all. The loss mask is of no matter.
+    counts, taken of its first sequence; 0: not at all. With the strengths of preferences for weights it is scaled
+    Bradley-Terry. The loss mask is of no matter.
     """
 
     def __init__(
@@ -104,8 +106,8 @@ class RewardModelLearner(Student[Tensor]):
                 losses = regression(rewards, part.fact("scores"))
             else:
                 chosen, rejected = rewards[::2], rewards[1::2]
-                margins = part.facts["margins"][::2] if "margins" in part.facts else None
-                losses = bradley_terry(chosen, rejected, margins, config.centring)
+                margins, labels = _of_pairs(part, "margins", share, 0.0), _of_pairs(part, "soft_labels", share, 1.0)
+                losses = bradley_terry(chosen, rejected, margins, config.centring, labels)
                 told["accuracy"] = (agreement(chosen, rejected) * share).sum()
                 told["margin"] = ((chosen - rejected) * share).sum()
             return torch.where(share > 0, losses * share, 0.0).sum(), told
@@ -114,3 +116,8 @@ class RewardModelLearner(Student[Tensor]):
 
     def _score(self, layout: Layout, batch: TokenBatch, run: nn.Module) -> Tensor:
         return self.scorer.score(layout, batch.lengths, run)
+
+
+def _of_pairs(part: TokenBatch, fact: str, share: Tensor, otherwise: float) -> Tensor | None:
+    """A fact of each pair `[P]`, if there is one. Of a pair that does not count nobody need have said anything."""
+    return torch.where(share > 0, part.facts[fact][::2], otherwise) if fact in part.facts else None

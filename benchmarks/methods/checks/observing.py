@@ -1,16 +1,29 @@
-"""Checks of rewards from observed outcomes and of thresholds that are searched while in use."""
+"""Checks of rewards from observed outcomes and feedback, and of thresholds that are searched while in use."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from benchmarks.methods.experiment import Check
+from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.menu import Floats
+from learners.objectives.observational import (
+    NoiseRates,
+    anchored_noise_rates,
+    doubly_robust,
+    inverse_propensity,
+    noise_corrected,
+)
 from rewards.aggregation.feasible_search import FeasibleSearch
+from rewards.comparison.correlation import pearson
 from rewards.sources.observational import cross_fitted
 
 # --- 167: fame that is no merit --------------------------------------------------------------------------------------
@@ -63,6 +76,141 @@ DECONFOUND = Check(
         and found.below("deconfounded", "raw outcomes", "of what causes nothing")
     ),
     seeds=10,
+)
+
+# --- 96: feedback of those who care, and wrong at times --------------------------------------------------------------
+
+FACTS = 6
+"""Numbers of an answer. The first decides whether it is very good or very bad, the next two are finer merits."""
+NONE, NOISE = NoiseRates(0.0, 0.0), NoiseRates(missed=0.2, false_alarms=0.1)
+
+
+def liking(answers: Tensor) -> Tensor:
+    """The chance that an answer is liked `[N]`."""
+    return (0.8 * answers[:, 0] ** 3 + answers[:, 1] + 0.5 * answers[:, 2]).sigmoid()
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What is known of answers, and what was estimated of it.
+
+    Attributes:
+        answers: `[N, FACTS]`.
+        observed: whether somebody said something `[N]`.
+        said: 1 that it was good, 0 that it was not; of no matter elsewhere `[N]`.
+        propensities: estimated chance of feedback `[N]`.
+        rates: estimated noise.
+        liked: estimated chance that it is liked `[N]`.
+    """
+
+    answers: Tensor
+    observed: Tensor
+    said: Tensor
+    propensities: Tensor
+    rates: NoiseRates
+    liked: Tensor
+
+
+def network(seed: int) -> nn.Module:
+    """A network from answers to a logit."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(FACTS, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
+
+
+def descend(model: nn.Module, loss: Callable[[], Tensor], decay: float = 0.0, steps: int = 300) -> None:
+    """Train a model on everything at each step, in place."""
+    optimiser = torch.optim.AdamW(model.parameters(), 0.02, weight_decay=decay)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+
+
+@cache
+def feedback(seed: int, number: int = 16_000) -> Feedback:
+    """Users speak of what is surely liked or surely not, and say it with the noise of NOISE."""
+    generator = torch.Generator().manual_seed(seed)
+    answers = torch.randn(number, FACTS, generator=generator)
+    chance = liking(answers)
+    taste, spoke, slip = (torch.rand(number, generator=generator) for _ in range(3))
+    liked = taste < chance
+    observed = spoke < 0.05 + 0.9 * (2 * chance - 1) ** 4
+    said = (liked ^ (slip < torch.where(liked, *NOISE))).float()
+    speaks, says = network(seed), network(seed)
+    descend(speaks, lambda: F.binary_cross_entropy_with_logits(speaks(answers), observed.float()))
+    with torch.no_grad():
+        propensities = speaks(answers).sigmoid()
+
+    def proxy() -> Tensor:  # of what users say, noise and all
+        losses = F.binary_cross_entropy_with_logits(says(answers), said, reduction="none")
+        return inverse_propensity(losses, observed, propensities).mean()
+
+    descend(says, proxy, decay=1.0)  # without, it is sure of everything, and finds no noise
+    with torch.no_grad():
+        heard = says(answers).sigmoid()
+        rates = anchored_noise_rates(heard, tail=0.05)
+        likely = ((heard - rates.false_alarms) / (1 - rates.missed - rates.false_alarms)).clamp(0, 1)
+    return Feedback(answers, observed, said, propensities, rates, likely)
+
+
+def clicked(seed: int, weigh: bool, rates: NoiseRates | None = None, robust: bool = False) -> Mapping[str, float]:
+    """How near a linear reward comes to the chance that answers are liked, over all of them.
+
+    Args:
+        seed: of everything.
+        weigh: whether feedback counts the more, the rarer it is of such answers.
+        rates: noise that the loss undoes; None: as it was estimated.
+        robust: whether losses are imputed by the chance that an answer is liked.
+    """
+    seen = feedback(seed)
+    torch.manual_seed(seed)
+    reward = nn.Sequential(nn.Linear(FACTS, 1), nn.Flatten(0))
+    undone = seen.rates if rates is None else rates
+    e = seen.propensities if weigh else seen.observed.float().mean().expand(len(seen.answers))
+
+    def loss() -> Tensor:
+        logits = reward(seen.answers)
+        liked, disliked = F.softplus(-logits), F.softplus(logits)
+        losses = noise_corrected(liked, disliked, seen.said, undone)
+        if not robust:
+            return inverse_propensity(losses, seen.observed, e).mean()
+        return doubly_robust(losses, seen.liked * liked + (1 - seen.liked) * disliked, seen.observed, e).mean()
+
+    descend(reward, loss)
+    fresh = torch.randn(4000, FACTS, generator=torch.Generator().manual_seed(10_000 + seed))
+    with torch.no_grad():
+        true, given = liking(fresh), reward(fresh).sigmoid()
+    return {
+        "squared error": float((given - true).square().mean()),
+        "correlation": pearson(given.numpy(), true.numpy()) or 0.0,
+        "estimated misses": seen.rates.missed,
+        "estimated false alarms": seen.rates.false_alarms,
+    }
+
+
+def _both_corrections_count(found: Found) -> bool:
+    """Both together err less than either, and either less than none."""
+    alone = ("weighed", "noise undone")
+    return all(
+        found.below("CausalRM", one, "squared error") and found.below(one, "naive", "squared error") for one in alone
+    )
+
+
+CAUSAL_RM = Check(
+    row=96,
+    name="propensity-noise-corrected-reward-model",
+    claim="Where users speak mostly of what they like or dislike much, and wrongly at times, a reward taught with both "
+    "corrections errs less over all answers than with either alone, and with either alone less than with none.",
+    arms={
+        "naive": lambda seed: clicked(seed, weigh=False, rates=NONE),
+        "weighed": lambda seed: clicked(seed, weigh=True, rates=NONE),
+        "noise undone": lambda seed: clicked(seed, weigh=False),
+        "CausalRM": lambda seed: clicked(seed, weigh=True),
+        "CausalRM, doubly robust": lambda seed: clicked(seed, weigh=True, robust=True),
+        "CausalRM, noise known": lambda seed: clicked(seed, weigh=True, rates=NOISE),
+    },
+    holds=_both_corrections_count,
+    units={"squared error": "of the chance to be liked"},
 )
 
 # --- 31: thresholds in use -------------------------------------------------------------------------------------------

@@ -178,6 +178,32 @@ def test_a_reward_model_learns_who_was_preferred_however_pairs_are_dealt(make_cl
 
 
 @pytest.mark.slow
+def test_strengths_as_weights_are_pairs_that_stand_there_more_often(make_classifier, make_batch):
+    batch, found = make_batch(), []
+    for learnt in (
+        batch.with_facts(weights=torch.tensor([2.0, 2, 1, 1])),
+        batch.select(torch.tensor([0, 1, 0, 1, 2, 3])),
+    ):
+        model = make_classifier()
+        RewardModelLearner(model).update(learnt)
+        found.append(grads(model))
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_pair_of_label_0_is_the_pair_turned_round_and_what_does_not_count_needs_no_label(make_classifier, make_batch):
+    batch, found = make_batch(facts={"margins": [0.5, 0.5, math.nan, math.nan]}), []
+    weights = torch.tensor([1.0, 1, 0, 0])
+    turned = batch.select(torch.tensor([1, 0, 3, 2]))
+    labels = torch.tensor([0.0, 0, math.nan, math.nan])
+    for learnt in (batch.with_facts(soft_labels=labels), turned.with_facts(margins=-turned.fact("margins"))):
+        model = make_classifier()
+        RewardModelLearner(model).update(learnt.with_facts(weights=weights))
+        found.append(grads(model))
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_reward_model_learns_scores(make_classifier, make_batch):
     scores = [1.0, -1.0, 0.5, 0.0]
     batch = make_batch(facts={"scores": scores})

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learners.language.preferences import dpo, hinge, ipo, kto, odds_ratio, simpo
-from learners.language.reward_losses import agreement, bradley_terry, regression
+from learners.language.reward_losses import agreement, bradley_terry, regression, scaled_bradley_terry
 
 
 def sigmoid(x):
@@ -59,3 +59,31 @@ def test_reward_models_by_hand():
     )
     assert regression(torch.tensor([1.0]), torch.tensor([3.0])).item() == 4
     assert agreement(torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0])).tolist() == [1, 0, 0.5]
+
+
+def test_scaled_bradley_terry_counts_a_pair_of_strength_n_n_times_and_with_strength_1_is_bradley_terry():
+    chosen, rejected = torch.tensor([1.0, 0.0], requires_grad=True), torch.tensor([0.5, 2.0])
+    strengths = torch.tensor([3, 1])
+    assert torch.equal(scaled_bradley_terry(chosen, rejected, torch.ones(2)), bradley_terry(chosen, rejected))
+    scaled = scaled_bradley_terry(chosen, rejected, strengths).sum()
+    repeated = bradley_terry(chosen.repeat_interleave(strengths), rejected.repeat_interleave(strengths)).sum()
+    assert scaled.item() == pytest.approx(-3 * math.log(sigmoid(0.5)) - math.log(sigmoid(-2)))
+    torch.testing.assert_close(scaled, repeated)
+    torch.testing.assert_close(torch.autograd.grad(scaled, chosen), torch.autograd.grad(repeated, chosen))
+    with pytest.raises(ValueError, match="leave out pairs that nobody graded"):
+        scaled_bradley_terry(chosen, rejected, torch.tensor([1.0, math.nan]))
+
+
+def test_a_soft_label_mixes_a_pair_with_the_same_turned_round_margin_and_all():
+    chosen, rejected, margins = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 2.0]), torch.tensor([0.3, -1.0])
+    plain = bradley_terry(chosen, rejected, margins)
+    assert torch.equal(bradley_terry(chosen, rejected, margins, soft_labels=torch.ones(2)), plain)
+    turned = bradley_terry(rejected, chosen, -margins)
+    torch.testing.assert_close(bradley_terry(chosen, rejected, margins, soft_labels=torch.zeros(2)), turned)
+    mixed = bradley_terry(chosen, rejected, margins, soft_labels=torch.tensor([0.9, 0.5]))
+    torch.testing.assert_close(mixed, torch.tensor([0.9, 0.5]) * plain + torch.tensor([0.1, 0.5]) * turned)
+    smoothed = bradley_terry(chosen, rejected, soft_labels=torch.full((2,), 0.9))
+    torch.testing.assert_close(smoothed, dpo(chosen - rejected, 1.0, label_smoothing=0.1))
+    for label in (1.5, math.nan):
+        with pytest.raises(ValueError, match="expected probabilities"):
+            bradley_terry(chosen, rejected, soft_labels=torch.tensor([1.0, label]))
