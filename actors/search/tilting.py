@@ -10,7 +10,7 @@ With soft values in place of means, V(s) = (1/β) log E[exp(β r) | s], the tilt
 whole text, π_0(y) exp(β r(y)) / Z.
 
 Source: VAS, Value Augmented Sampling for Language Model Alignment and Personalization (Han et al. 2024): the 20
-likeliest tokens, β from 1 to 3 for rewards of unit spread.
+likeliest tokens, β about 1 to 3.
 """
 
 from __future__ import annotations
