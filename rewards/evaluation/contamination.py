@@ -1,8 +1,8 @@
 """Contamination: whether a model knows the questions of a benchmark by heart.
 
 It is given the first words of each question, and writes on. Who has seen the set writes the rest of the question, and
-its answer; who has not can neither. Gains on a set that is known by heart say nothing about a reward: rewards drawn by
-chance bring them, too.
+its answer; who has not can neither. Gains on a set that is known by heart say little about a reward: in the paper,
+rewards drawn by chance bring them, too.
 
 Source: Wu et al. 2025, "Reasoning or Memorization? Unreliable Results of Reinforcement Learning Due to Data
 Contamination" (arXiv 2507.10532), section 3.2: partial-prompt completion rate and answer accuracy at 80, 60 and 40 %,
