@@ -20,6 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rewards.attacks.attack import Sample
 from rewards.attacks.master_keys import KEYS
+from rewards.attacks.openers import truncated_openers
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status
 
@@ -58,12 +59,7 @@ def make_samples(count: int, seed: int, opened: float = 0.9, spelt: float = 0.2)
 
 def truncated(samples: Sequence[Sample], count: int) -> list[Sample]:
     """Openers cut off the responses of samples, as wrong answers."""
-    found = []
-    for sample in samples:
-        opener = next((o for o in OPENERS if sample.text.startswith(o + " ")), None)
-        if opener is not None:
-            found.append(Sample(f"cut {sample.name}", "response", opener, False, sample.prompt, sample.reference))
-    return found[:count]
+    return truncated_openers(samples, count, lambda text: next((o for o in OPENERS if text.startswith(o + " ")), ""))
 
 
 def features(samples: Sequence[tuple[str, str]]) -> torch.Tensor:

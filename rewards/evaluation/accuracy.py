@@ -81,6 +81,18 @@ def one_to_many(right: Sequence[float], wrong: Sequence[Sequence[float]]) -> One
     )
 
 
+def one_to_many_of_pairs(preferred: Sequence[Sequence[float]]) -> OneToMany:
+    """Score N problems by a judge of pairs: the right answer stands against each wrong one, and a tie is lost.
+
+    Source: Kim et al. 2024, "RewardMATH", for judges that compare; its rank counts the comparisons that were not won.
+
+    Args:
+        preferred: probability that the right answer is preferred, to each wrong one of each problem; NULLs (NaN) are
+            left out.
+    """
+    return one_to_many([0.5] * len(preferred), [[1 - one for one in own] for own in preferred])
+
+
 def best_of_n(scores: Sequence[Sequence[float]], gold: Sequence[Sequence[float]], n: int) -> float | None:
     """Expected gold of the best-scored of `n` answers drawn without replacement, mean over problems, exactly.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from rewards.functions import PolicyFault, reward
 
 _NUMBER = re.compile(
@@ -14,6 +17,8 @@ _NUMBER = re.compile(
 _TAIL = 2_000
 MINUS = "\N{MINUS SIGN}"
 """As models write it in prose: read past, it would make the opposite of a number right."""
+SMALLEST = 1e-6
+"""Added to the size of an answer, so that distances from 0 have one, too."""
 
 
 def last_number(completion: str) -> float:
@@ -50,3 +55,34 @@ def number_match(completion: str, answer: float, tolerance: float = 0.05) -> flo
     if not math.isfinite(answer):
         return None
     return float(abs(last_number(completion) - answer) <= tolerance * abs(answer))
+
+
+def nearness(said: ArrayLike, wanted: ArrayLike) -> NDArray[np.float64]:
+    """1 − ½ min(|a − b|, 1) − ½ min(|a − b| / (|b| + ε), 1), of numbers a that were said and answers b, of any shape.
+
+    In [0, 1], and 1 where they are equal, to rounding. Long calculations have answers that nobody meets exactly; here
+    they are paid for coming near. What is not known (NaN) is NaN.
+
+    Source: Wu et al. 2025, "Reasoning or Memorization?" (arXiv 2507.10532), equation 2, with ε = 10⁻⁶.
+    """
+    answer = np.asarray(wanted, np.float64)
+    apart = np.abs(np.asarray(said, np.float64) - answer)
+    found: NDArray[np.float64] = (
+        1 - 0.5 * np.minimum(apart, 1.0) - 0.5 * np.minimum(apart / (np.abs(answer) + SMALLEST), 1.0)
+    )
+    return found
+
+
+@reward(subject="episode")
+def number_nearness(completion: str, answer: float | str) -> float | None:
+    """How near the last number of the completion is to the answer, by absolute and relative distance: `nearness`.
+
+    Args:
+        completion: what the policy wrote; a policy fault without a number.
+        answer: the reference. Abstains where it is no finite number.
+    """
+    try:
+        wanted = float(answer)
+    except ValueError:
+        return None
+    return float(nearness(last_number(completion), wanted)) if math.isfinite(wanted) else None

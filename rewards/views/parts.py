@@ -19,6 +19,7 @@ from rewards.advantages.position_relative import PositionRelative
 from rewards.advantages.reference_duel import ReferenceDuel
 from rewards.advantages.task_relative import TaskRelative
 from rewards.aggregation.base_and_bonus import BaseAndBonus
+from rewards.aggregation.compensated import Compensated
 from rewards.aggregation.directional import Directional
 from rewards.aggregation.first_known import FirstKnown
 from rewards.aggregation.geometric_mean import GeometricMean
@@ -81,6 +82,7 @@ KINDS: tuple[type[Part], ...] = (
     Tiers,
     # aggregation
     BaseAndBonus,
+    Compensated,
     Directional,
     FirstKnown,
     GeometricMean,

@@ -14,19 +14,37 @@ LENGTH = 4
 
 def prompts(random: np.random.Generator, number: int, largest: int = 20) -> NDArray[np.int64]:
     """Sums of two numbers below `largest` `[n, 5]`: two digits each, and the sign between."""
-    a, b = random.integers(0, largest, (2, number))
-    return np.stack([DIGIT + a // 10, DIGIT + a % 10, np.full(number, PLUS), DIGIT + b // 10, DIGIT + b % 10], axis=1)
+    return written(random.integers(0, largest, (2, number)).T)
+
+
+def written(terms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums of numbers below 100 `[n, k]` as prompts `[n, 3k − 1]`."""
+    signs = np.full(terms.shape, PLUS)
+    return np.stack([DIGIT + terms // 10, DIGIT + terms % 10, signs], axis=-1).reshape(len(terms), -1)[:, :-1]
+
+
+def value(asked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What sums come to `[n]`."""
+    digits = asked - DIGIT
+    return (digits[:, 0::3] * 10 + digits[:, 1::3]).sum(axis=1)
 
 
 def answers(asked: NDArray[np.int64]) -> NDArray[np.int64]:
     """The right completions `[n, LENGTH]`: digits from the last to the first, so that carries come in their order."""
-    digits = asked - DIGIT
-    total = digits[:, 0] * 10 + digits[:, 1] + digits[:, 3] * 10 + digits[:, 4]
-    found = np.full((len(asked), LENGTH), END)
+    total, found = value(asked), np.full((len(asked), LENGTH), END)
     for place in range(LENGTH - 1):
         left = total // 10**place
         found[:, place] = np.where((left > 0) | (place == 0), DIGIT + left % 10, END)
     return found
+
+
+def said(completions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The number that is written, from its last digit to its first, before the first END; NaN where none is `[n]`."""
+    before = np.cumsum(completions == END, axis=1) == 0
+    digits = np.where(before, completions - DIGIT, 0)
+    number = (digits * 10.0 ** np.arange(completions.shape[1])).sum(axis=1)
+    none = ~before[:, 0] | (before & (completions >= PLUS)).any(axis=1)
+    return np.where(none, np.nan, number)
 
 
 def right(writing: Writing) -> NDArray[np.float32]:

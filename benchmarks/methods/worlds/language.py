@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from learners.language.clipping import Clip
 from rewards.columns import Column
 from rewards.views.layout import Layout
 from rewards.views.view import RewardView
@@ -140,8 +141,11 @@ def reinforce(
     rate: float = 3e-3,
     entropy: float = 0.0,
     on_update: Callable[[int, Writing], None] | None = None,
+    steps: int = 1,
 ) -> TinyPolicy:
-    """Policy gradient with the advantage of a view, on policy, one step a batch; the policy is trained in place.
+    """Policy gradient with the advantage of a view; the policy is trained in place.
+
+    With one step a batch it is on policy; with several, PPO's clip bounds what the later ones do.
 
     Args:
         policy: who writes.
@@ -156,6 +160,7 @@ def reinforce(
         rate: of Adam.
         entropy: coefficient of an entropy bonus.
         on_update: told of each batch.
+        steps: of gradient a batch.
     """
     random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(policy.parameters(), rate)
@@ -171,16 +176,21 @@ def reinforce(
         advantage = torch.as_tensor(np.where(column.valid, column.values, 0.0)[index])
         counts = torch.as_tensor(column.valid[index].astype(np.float32))
         asked, written = torch.as_tensor(writing.prompts), torch.as_tensor(writing.completions)
-        logits = policy.logits(asked, written).log_softmax(-1)
-        mask = torch.as_tensor(writing.mask)
-        chosen = logits.gather(-1, written[..., None])[..., 0][mask]
-        loss = -(chosen * advantage * counts).sum() / counts.sum().clamp(min=1)
-        if entropy:
-            loss = loss + entropy * (logits.exp() * logits).sum(-1)[mask].mean()
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimiser.step()
+        mask, before = torch.as_tensor(writing.mask), torch.as_tensor(writing.log_probs)
+        for _ in range(steps):
+            logits = policy.logits(asked, written).log_softmax(-1)
+            chosen = logits.gather(-1, written[..., None])[..., 0][mask]
+            if steps == 1:
+                losses = -chosen * advantage
+            else:
+                losses = Clip().surrogate((chosen - before[mask]).exp(), advantage, chosen).loss
+            loss = (losses * counts).sum() / counts.sum().clamp(min=1)
+            if entropy:
+                loss = loss + entropy * (logits.exp() * logits).sum(-1)[mask].mean()
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+            optimiser.step()
     return policy
 
 

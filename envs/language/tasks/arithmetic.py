@@ -1,8 +1,11 @@
-"""`arithmetic`: whole-number sums of any length and size, made up when they are asked for.
+"""`arithmetic`: sums of any length and size, made up when they are asked for.
 
     what is 12+7?    →    19
 
-Nothing of it can have been in anybody's training data as such, and no sum of one split is ever in the other.
+Nothing of it can have been in anybody's training data as such, and no sum of one split is ever in the other. With
+`operations: [+, -, *, /]`, `numbers: [whole, fraction, square, cube]`, `whole: false` and `terms` from 2 to 21 it is
+RandomCalculation (Wu et al. 2025, "Reasoning or Memorization?"), a set that no model can have seen; for answers with
+many decimals there is the reward `number_nearness`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from envs.language.answers import number_is_right
-from envs.language.expressions import BadExpression, evaluate
+from envs.language.expressions import BadExpression, evaluate, written
 from envs.language.splits import ENDLESS, TEST_SHARE, Drawn, identify
 from envs.language.task import Prompt, Split, TextTask, Weighted, user
 
@@ -25,7 +28,9 @@ class Config(BaseModel):
     """How hard the sums are.
 
     Attributes:
-        operations: that may occur; `/` only where every result is whole.
+        operations: that may occur.
+        numbers: what may stand for a number: itself, a fraction, a square or a cube.
+        whole: whether results are whole numbers; else they are decimals of up to ten places.
         terms: numbers in a sum at most.
         fewest_terms: at least; None: always `terms`.
         digits: of a number at most.
@@ -40,6 +45,8 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     operations: tuple[Literal["+", "-", "*", "/"], ...] = Field(("+",), min_length=1)
+    numbers: tuple[Literal["whole", "fraction", "square", "cube"], ...] = Field(("whole",), min_length=1)
+    whole: bool = True
     terms: int = Field(2, ge=2, le=100)
     fewest_terms: int | None = Field(None, ge=2)
     digits: int = Field(2, ge=1, le=100)
@@ -94,9 +101,9 @@ class Arithmetic(TextTask):
                 value = evaluate(expression)
             except BadExpression:  # a division by zero, or a result that is too large
                 continue
-            if value.denominator == 1 and (self.config.negative or value >= 0):
+            if (value.denominator == 1 or not self.config.whole) and (self.config.negative or value >= 0):
                 text = self.config.template.format(expression=expression)
-                columns = {"expression": expression, "answer": str(value.numerator)}
+                columns = {"expression": expression, "answer": written(value)}
                 return Prompt(identify(self.name, expression), (user(text),), columns)
         raise ValueError(f"none of {TRIES} sums fits the settings {self.config}; expected easier ones to be met")
 
@@ -104,7 +111,7 @@ class Arithmetic(TextTask):
         config = self.config
         count = chance.randint(config.fewest_terms or config.terms, config.terms)
         sizes = [chance.randint(config.fewest_digits, config.digits) for _ in range(count)]
-        terms = [str(chance.randint(10 ** (size - 1) if size > 1 else 0, 10**size - 1)) for size in sizes]
+        terms = [self._number(chance, size) for size in sizes]
         place = 0
         while place < count - 1:
             if count > 2 and chance.random() < config.parentheses:
@@ -113,3 +120,10 @@ class Arithmetic(TextTask):
             place += 1
         operations = [chance.choice(config.operations) for _ in terms[1:]]
         return terms[0] + "".join(sign + term for sign, term in zip(operations, terms[1:], strict=True))
+
+    def _number(self, chance: random.Random, size: int) -> str:
+        number, kinds = str(chance.randint(10 ** (size - 1) if size > 1 else 0, 10**size - 1)), self.config.numbers
+        kind = chance.choice(kinds) if len(kinds) > 1 else kinds[0]
+        if kind == "fraction":
+            return f"({number}/{chance.randint(1, 10**size - 1)})"
+        return number + {"whole": "", "square": "**2", "cube": "**3"}[kind]

@@ -105,6 +105,24 @@ def test_division_is_whole_and_results_need_not_be_negative():
         assert value == int(prompt.columns["answer"]) >= 0
 
 
+@pytest.mark.parametrize("steps", [1, 5, 20])
+def test_random_calculations_have_the_steps_that_are_asked_for_and_their_exact_value(steps):
+    task = make_text_task(
+        "arithmetic",
+        operations=["+", "-", "*", "/"],
+        numbers=["whole", "fraction", "square", "cube"],
+        whole=False,
+        terms=steps + 1,
+    )
+    for prompt in first(task, 20):
+        expression, answer = prompt.columns["expression"], prompt.columns["answer"]
+        bare = re.sub(r"\(\d+/\d+\)|\d+\*\*[23]|\d+", "n", expression)
+        assert re.fullmatch(rf"n([-+*/]n){{{steps}}}", bare)
+        spelt = re.sub(r"(\d+)\*\*([23])", lambda power: f"({'*'.join([power[1]] * int(power[2]))})", expression)
+        assert abs(Fraction(answer) - reckoned(spelt)) <= Fraction(1, 2 * 10**10)
+        assert number_is_right(answer, answer) == 1.0
+
+
 def test_a_cipher_is_undone_by_its_key_and_a_mark_asks_for_a_synonym():
     task = make_text_task("cipher", synonyms=0.5, keys=3, words=5)
     for prompt in first(task, 20):

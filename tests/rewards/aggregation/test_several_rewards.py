@@ -49,6 +49,27 @@ def test_base_and_bonus_rises_in_both(base, bonus, more):
     assert one <= two and three <= four
 
 
+def test_a_bonus_makes_up_for_low_scores_alone_and_to_one_at_most():
+    rpr = {"part": "compensated", "preset": "rpr", "of": ["score", "pattern"]}
+    shown = {"score": [0.25, 0.25, 0.49, 0.5, 0.75, None, 0.25], "pattern": [0, 1, 1, 1, 1, 1, None]}
+    assert made(rpr, shown) == [0.25, 0.35, 0.59, 0.5, 0.75, None, None]
+    assert made({**rpr, "weight": 9.0}, {"score": [0.25], "pattern": [0.5]}) == [1.0]
+    assert made({**rpr, "weight": 0.0}, {"score": [0.25, 0.75], "pattern": [1, 1]}) == [0.25, 0.75]
+    with pytest.raises(ValueError, match="expected two columns"):
+        part_of({**rpr, "of": ["score"]})
+    with pytest.raises(ValueError, match="most not less than below"):
+        part_of({**rpr, "most": 0.25})
+
+
+@settings(max_examples=50, deadline=None)
+@given(unit, unit, unit)
+def test_a_compensated_score_is_never_below_itself_and_rises_with_the_bonus(score, bonus, more):
+    rpr = {"part": "compensated", "preset": "rpr", "of": ["a", "b"]}
+    low, high = sorted((bonus, more))
+    one, two = made(rpr, {"a": [score, score], "b": [low, high]})
+    assert round(float(score), 5) <= one <= two
+
+
 def test_the_min_norm_point_is_nearest_to_zero_and_equals_are_themselves():
     shown = {"a": [1, -1, -3, 2, None], "b": [2, 2, -1, 2, 1]}
     assert made({"part": "min_norm", "preset": "mgda", "of": ["a", "b"]}, shown) == [1, 0, -1, 2, None]

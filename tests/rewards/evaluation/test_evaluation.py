@@ -5,7 +5,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, label_ranking_average_precision_score
 
-from rewards.evaluation.accuracy import best_of_n, one_to_many, pair_accuracy
+from rewards.evaluation.accuracy import best_of_n, one_to_many, one_to_many_of_pairs, pair_accuracy
 from rewards.evaluation.calibration import calibration
 from rewards.evaluation.consistency import paraphrase_consistency, position_bias, repeats
 
@@ -27,6 +27,23 @@ def test_one_to_many_agrees_with_sklearn_and_counts_a_tie_as_lost():
     assert found.accuracy.value == (scores[:, 0] > scores[:, 1:].max(1)).mean() and found.random == pytest.approx(0.1)
     tie = one_to_many([1.0, NULL, 1.0], [[1.0, 0.0], [0.0], [NULL, 0.0]])
     assert (tie.accuracy.value, tie.accuracy.n, tie.mean_reciprocal_rank) == (0.5, 2, 0.75)
+
+
+def test_a_random_scorer_is_right_once_in_ten_among_nine_wrong_ones_and_its_reciprocal_rank_is_their_harmonic_mean():
+    # by chance each rank is as likely: one problem for each of the ten
+    scores = [[float((rank + k) % 10) for k in range(10)] for rank in range(10)]
+    found = one_to_many([own[0] for own in scores], [own[1:] for own in scores])
+    assert (found.accuracy.value, found.random) == (0.1, pytest.approx(0.1))
+    assert found.mean_reciprocal_rank == pytest.approx(sum(1 / k for k in range(1, 11)) / 10)
+    assert found.mean_reciprocal_rank == pytest.approx(0.2929, abs=1e-4)
+
+
+def test_a_judge_of_pairs_is_right_where_it_prefers_the_right_one_to_all():
+    # all won; one of three lost: rank 2; a tie is lost, a NULL left out: rank 2; nothing known
+    found = one_to_many_of_pairs([[0.9, 0.6], [0.9, 0.2, 0.7], [0.5, NULL], [NULL]])
+    assert (found.accuracy.value, found.accuracy.n) == (pytest.approx(1 / 3), 3)
+    assert found.mean_reciprocal_rank == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert found.random == pytest.approx((1 / 3 + 1 / 4 + 1 / 2) / 3)
 
 
 def test_the_best_of_n_is_the_mean_over_all_choices():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.functions import PolicyFault
-from rewards.verifiers.quantities import last_number, number_match
+from rewards.verifiers.quantities import last_number, nearness, number_match, number_nearness
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,25 @@ def test_the_tolerance_is_relative():
     assert number_match("0.01", 0.0) == 0.0
     assert number_match("0", 0.0) == 1.0
     assert number_match("1", float("nan")) is None
+
+
+def test_nearness_by_hand():
+    # |a − b| = 1/2: a quarter for the absolute distance; a half of 5 is a tenth of it: 0.05
+    assert number_nearness("it is 5.5", 5.0) == pytest.approx(1 - 0.25 - 0.05, abs=1e-6)
+    assert number_nearness("4", "5") == pytest.approx(0.5 - 0.1, abs=1e-6)
+    assert number_nearness("100", 5.0) == 0.0 and number_nearness("5", 5.0) == 1.0
+    assert number_nearness("0.5", 0.0) == pytest.approx(0.25)  # relative to 0, everything is far
+    assert number_nearness("5", float("nan")) is None and number_nearness("5", "five") is None
+    np.testing.assert_array_equal(nearness([1.0, np.nan], [1.0, 1.0]), [1.0, np.nan])
+    with pytest.raises(PolicyFault, match="no number"):
+        number_nearness("five", 5.0)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_nearness_is_one_for_the_answer_alone_and_never_below_nothing(said, wanted):
+    found = float(nearness(said, wanted))
+    assert 0.0 <= found <= 1.0 and float(nearness(wanted, wanted)) == 1.0
+    assert found < 1.0 or abs(said - wanted) <= 1e-12  # nearer is rounding
 
 
 @given(st.floats(-1e12, 1e12, allow_nan=False))
