@@ -66,8 +66,7 @@ def loop(seed: int, source: str, judge: str = "Judge") -> Mapping[str, float]:
         shares = [row["annotated_share"] for row in rows if judged and row.get("annotated_share") is not None]
         return {
             "solved": rows[-1]["episode_return"],
-            "judged at first": next(iter(shares), 0.0),
-            "judged in the end": shares[-1] if shares else 0.0,
+            "judged": shares[-1] if shares else 0.0,
             "agreement in the end": agreement(directory) if judged else 0.5,
         }
 
@@ -80,7 +79,7 @@ def _learns_beside_the_judge(found: Found) -> bool:
     """Every judged reward solves what the environment's does not, also with a slow judge, and verdicts come in."""
     return all(
         found.above(source, NONE, "solved", by=0.5)
-        and found.mean(source, "judged in the end") > found.mean(source, "judged at first")
+        and found.mean(source, "judged") > 0.95
         and found.above(source, NONE, "agreement in the end", by=0.25)
         for source in (*SOURCES, SLOW)
     )
@@ -97,9 +96,9 @@ ONI = Check(
     name="oni-async-intrinsic-reward",
     claim="On a path whose end nobody reaches by chance, retrieval, classification and ranking each solve at least "
     "half of the episodes more than the environment's reward alone does, and retrieval also with a judge ten times as "
-    "slow; more captions have verdicts in the end than at first, and rewards order them as the judge does.",
+    "slow; over 95 % of the captioned steps have verdicts in the end, and rewards order captions as the judge does.",
     arms=ARMS,
     holds=_learns_beside_the_judge,
     seeds=3,
-    units={"solved": "share of the last 100 episodes"},
+    units={"solved": "share of the last 100 episodes", "judged": "share of captioned steps"},
 )

@@ -21,7 +21,7 @@ from envs.timestep import TimeStep
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status
 
-LENGTH, STEPS = 36, 72
+LENGTH, STEPS = 72, 108
 BRIDGES = ("wooden", "stone", "rope", "iron", "mossy", "broken", "narrow", "covered", "painted", "ruined", "white")
 SOUNDS = tuple(
     f"a {what} {where}"
