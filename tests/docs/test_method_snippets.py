@@ -114,4 +114,4 @@ def test_recipes_settings_and_rubrics_that_are_shown_are_there(tmp_path):
             rubrics += 1
         elif method.config.startswith("rewards:"):
             assert isinstance(apply(LANGUAGE_RECIPES["rlvr"](), yaml.safe_load(method.config)), LanguageExperiment)
-    assert rubrics == 2
+    assert rubrics == 3
