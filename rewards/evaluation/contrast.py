@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from rewards.cosines import cosines
 from rewards.evaluation.accuracy import Rate, pair_accuracy
 
 
@@ -65,16 +66,3 @@ def contrast_pairs(embeddings: ArrayLike, least: float = 0.75, most: float = 0.9
     kept = np.flatnonzero((alike >= least) & (alike <= most))
     kept = kept[np.argsort(-alike[kept], kind="stable")]
     return [(int(i), int(j)) for i, j in zip(first[kept], second[kept], strict=True)]
-
-
-def cosines(one: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
-    """Cosines of all vectors of one set `[N, d]` with all of another `[M, d]`: `[N, M]`; a vector of zeros has 0."""
-    found: NDArray[np.float64] = _unit(one) @ _unit(other).T
-    return np.clip(found, -1.0, 1.0)
-
-
-def _unit(vectors: ArrayLike) -> NDArray[np.float64]:
-    x = np.asarray(vectors, np.float64)
-    size = np.linalg.norm(x, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = x / np.where(size > 0, size, 1.0)
-    return unit

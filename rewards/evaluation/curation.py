@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.cosines import cosines
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -110,11 +112,6 @@ def retrieved(queries: ArrayLike, pool: ArrayLike, counts: ArrayLike, taken: Arr
             f"got shapes {asked.shape}, {offered.shape}, {k.shape} and {gone.shape}; expected [G, D], [N, D], [G], [N]"
         )
     free = np.flatnonzero(~gone)
-    likeness = _unit(asked) @ _unit(offered[free]).T
+    likeness = cosines(asked, offered[free])
     nearest = np.argsort(-likeness, axis=1, kind="stable")
     return np.unique(free[nearest[np.arange(len(free)) < k[:, None]]])
-
-
-def _unit(vectors: Floats) -> Floats:
-    found: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rewards.cosines import cosines
+
 Floats = NDArray[np.float64]
 
 MALFORMED = -3.0
@@ -69,11 +71,5 @@ def bidirectional_similarity(response: ArrayLike, reference: ArrayLike) -> float
         )
     if not len(one):
         return 0.0
-    cosines = _unit(one) @ _unit(other).T
-    return float(cosines.max(axis=1).mean() + cosines.max(axis=0).mean()) / 2
-
-
-def _unit(vectors: Floats) -> Floats:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Floats = vectors / np.where(norm > 0, norm, 1.0)
-    return unit
+    likeness = cosines(one, other)
+    return float(likeness.max(axis=1).mean() + likeness.max(axis=0).mean()) / 2

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.methods.experiment import Check, Measured
 from learners.language.reward_losses import bradley_terry
-from rewards.evaluation.contrast import contrast, contrast_pairs, cosines
+from rewards.cosines import cosines
+from rewards.evaluation.contrast import contrast, contrast_pairs
 from rewards.evaluation.overoptimisation import optimised
 from rewards.models.convex_augmentation import convex_corners
 from rewards.models.fusion import fused_rewards

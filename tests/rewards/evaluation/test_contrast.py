@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rewards.evaluation.contrast import contrast, contrast_pairs, cosines
+from rewards.evaluation.contrast import contrast, contrast_pairs
 
 NULL = float("nan")
 RANDOM = np.random.default_rng(0)
@@ -46,4 +46,3 @@ def test_instructions_that_sound_alike_and_are_not_the_same():
     # cosines: 10° 0.98 (too like), 30° 0.866, 25° 0.906, 35° 0.819, 40° 0.766, 50° 0.643
     assert contrast_pairs(vectors) == [(2, 4), (0, 1), (0, 2)]
     assert contrast_pairs(vectors, least=0.99, most=1.0) == [(1, 2)]
-    np.testing.assert_allclose(cosines([[0.0, 0.0], [3.0, 4.0]], [[4.0, 3.0]]), [[0.0], [0.96]])
