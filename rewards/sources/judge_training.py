@@ -67,7 +67,8 @@ def critique_scored(right: ArrayLike, score: ArrayLike, weight: float = 1.0) -> 
 
     Args:
         right: as for `critique_reward`, `[B]`.
-        score: of the critique; NaN where nobody says it: the verdict counts alone, `[B]`.
+        score: of the critique, `[B]`; NaN where nobody says it: the verdict counts alone. Of judgements that are
+            compared with each other all should have one, or none: else those without are worth less for no fault.
         weight: of the critique.
 
     Raises:
