@@ -1,0 +1,91 @@
+"""`RewardTraining`: the reward model is trained on verdicts, and each new one is sent to the learner."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from cluster.events import RoleLost
+from cluster.reservations import Reservation
+from cluster.supervision import Supervised
+from pipelines.driver.loops import persistently
+from pipelines.environment.ground import IDLE_S, Ground
+
+# Between two calls of the reward trainer. A call takes some milliseconds of each of trainer, learner and this process,
+# whatever it carries; verdicts are late by more than a pause, so it is not felt but where batches wait for them.
+PAUSE_S, AWAITED_PAUSE_S = 0.5, 0.25
+VERSIONS_A_CALL = 2  # of the policy, for which the reward model is trained in one call at most
+
+
+class RewardTraining:
+    """The reward trainer of a run.
+
+    Attributes:
+        role: its process.
+        told: verdicts that count, when it was last told of them.
+    """
+
+    def __init__(self, ground: Ground, role: Supervised, saved: dict[str, Any]) -> None:
+        """Nothing is trained yet.
+
+        Args:
+            ground: of the run.
+            role: its process.
+            saved: states of roles in the newest checkpoint.
+        """
+        self._ground, self._books, self._saved, self.role = ground, ground.books, saved, role
+        self._lock = asyncio.Lock()  # held while it is called
+        self._trained_version = -1  # of the policy
+        self.told = 0
+
+    async def train_for_ever(self) -> None:
+        """Train once for each version of the policy; take new verdicts in between, without training on them again.
+
+        The pause bounds how often a new reward model is sent to the learner: each makes it score all captions anew.
+        """
+        experiment = self._ground.experiment
+        pause_s = AWAITED_PAUSE_S if experiment.verdict_wait_s else PAUSE_S
+        while not self._books.done:
+            versions = min(self._ground.board.version - self._trained_version, VERSIONS_A_CALL)
+            if versions or len(self._books.verdicts.counted) != self.told:
+                await self.train(versions * experiment.reward.train_steps)
+                await asyncio.sleep(pause_s)
+            else:
+                await asyncio.sleep(IDLE_S)
+
+    async def train(self, steps: int | None = None) -> None:
+        """One call of the trainer; if it died, it is told everything again and the call is made anew.
+
+        Args:
+            steps: of training; None: as many as one version of the policy has; 0: it is told what is new, no more.
+        """
+        name, version = self.role.name, self._ground.board.version
+        steps = self._ground.experiment.reward.train_steps if steps is None else steps
+        while True:
+            try:
+                async with self._lock:
+                    known = len(self._books.verdicts.counted)
+                    captions, verdicts, _ = self._ground.news_for(name, self.role.epoch)
+                    report, snapshot = await self.role.call("step", captions, verdicts, steps, returns=2)
+                break
+            except RoleLost:
+                self._ground.news.forget(name)
+                await asyncio.sleep(IDLE_S)
+        self._trained_version = version
+        self._books.reward_trained(*report)
+        if report.sha256:
+            self._ground.news.publish(snapshot)
+        self.told = known
+
+    async def begin_anew(self) -> None:
+        """What it has learnt is of a reward that is not believed any more."""
+        async with self._lock:
+            await persistently(self.role, "begin_anew")
+            self._ground.news.forget(self.role.name)
+            self._saved["trainer"] = None  # what was saved of it is of the reward before
+
+    async def move(self, to: Reservation) -> None:
+        """Its node will go: it begins elsewhere, from the checkpoint that was just made."""
+        async with self._lock:
+            self.role.move("its node will go", to)
+            self._ground.news.forget(self.role.name)
