@@ -2,7 +2,8 @@
 
 A checkpoint is a directory with `tree.json` (structure and plain values), `arrays.safetensors` (every array and
 tensor, by path), optional Arrow files, and `manifest.json` with the SHA-256 of each file. It is written beside its
-place, synced, and renamed; the newest few are kept. Reading verifies every hash.
+place, synced, and renamed; the newest few are kept. Reading verifies every hash. Long lists that only grow are handed
+over packed (growing.py), and come back as lists.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as pack_tensors
 
 from pipelines.errors import UserError
+from pipelines.growing import Packed
 
-FORMAT = 1
+FORMAT = 2  # 1 had no packed rows and no whole numbers by whole numbers
+READABLE = (1, 2)
 NAME = re.compile(r"\d{9}|[1-9]\d{9,}")
 ARRAY = "__array__"
 NUMPY = "__numpy__"
 BYTES = "__bytes__"
 PAIRS = "__pairs__"
 TUPLE = "__tuple__"
+ROWS = "__rows__"
+INTEGERS = "__integers__"
 PLAIN = frozenset({type(None), bool, int, float, str})
 
 
@@ -55,7 +61,11 @@ def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
         return {BYTES: name, "length": len(value)}
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Packed):
+        return {ROWS: _split(value.blob, path, arrays)}
     if isinstance(value, Mapping):
+        if (both := _integers(value)) is not None:
+            return {INTEGERS: [_split(one, path, arrays) for one in both]}
         if all(isinstance(k, str) and not k.startswith("__") for k in value):
             # Of what is there a thousandfold, such as verdicts, most is plain: a path and a call for each cost much.
             return {k: v if type(v) in PLAIN else _split(v, f"{path}/{k}", arrays) for k, v in value.items()}
@@ -72,6 +82,16 @@ def _split(value: Any, path: str, arrays: dict[str, torch.Tensor]) -> Any:
     )
 
 
+def _integers(value: Mapping[Any, Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Keys and values as arrays, where all of them are whole numbers that fit; there may be very many."""
+    if not value or not all(type(k) is int and type(v) is int for k, v in value.items()):
+        return None
+    try:
+        return np.array([*value.keys()], np.int64), np.array([*value.values()], np.int64)
+    except OverflowError:
+        return None
+
+
 def _join(value: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
     if isinstance(value, list):
         return [_join(v, arrays) for v in value]
@@ -84,6 +104,11 @@ def _join(value: Any, arrays: Mapping[str, torch.Tensor]) -> Any:
         return array.view(value["view"]) if "view" in value else array
     if BYTES in value:
         return arrays[value[BYTES]].numpy().tobytes()[: value["length"]]
+    if ROWS in value:
+        return Packed(_join(value[ROWS], arrays)).rows()
+    if INTEGERS in value:
+        keys, values = (_join(one, arrays).tolist() for one in value[INTEGERS])
+        return dict(zip(keys, values, strict=True))
     if PAIRS in value:
         return {_join(k, arrays): _join(v, arrays) for k, v in value[PAIRS]}
     if TUPLE in value:
@@ -110,7 +135,7 @@ def save(
     Args:
         root: directory of checkpoints; one process at a time writes there.
         number: grows with time, such as the frame count.
-        tree: nested dictionaries, lists and tuples of plain values, bytes, arrays and tensors.
+        tree: nested dictionaries, lists and tuples of plain values, bytes, arrays, tensors and packed rows.
         files: further files by name, such as Arrow data.
         keep: checkpoints to keep.
 
@@ -175,9 +200,9 @@ def load(root: Path) -> tuple[int, dict[str, Any], Path]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-        if manifest["format"] != FORMAT:
+        if manifest["format"] not in READABLE:
             raise CorruptCheckpoint(
-                f"{path}: got format {manifest['format']}; expected {FORMAT}: use the release that wrote it"
+                f"{path}: got format {manifest['format']}; expected one of {READABLE}: use the release that wrote it"
             )
         expected: Mapping[str, str] = manifest["sha256"]
         if not {"tree.json", "arrays.safetensors"} <= set(expected):

@@ -18,6 +18,7 @@ from envs.storage.errors import StoreBusy
 from envs.trajectory import Fragment
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
+from pipelines.growing import Growing, pairs
 from pipelines.judging.belief import Belief
 from pipelines.judging.quarantine import Evidence
 from pipelines.mirror.mirror import Mirror, NoMirror
@@ -91,9 +92,11 @@ class VerdictBooks:
         self._remembered: dict[str, Verdict] = {}  # stored after the checkpoint: they are not asked for, or paid, again
         self._annotated: set[int] = set()  # captions that a verdict with a value is about
         self._settled: set[int] = set()  # captions that any final verdict is about
+        self._packed_captions = Growing(pairs)
         self._stored = self._own_verdicts() if experiment.judged else None
 
     def _empty_ledger(self) -> AnnotationLedger:
+        self._packed_verdicts: Growing[Verdict] = Growing(to_arrow)
         return AnnotationLedger(
             self._experiment.annotation.model_copy(update={"seed": self._experiment.seed}),
             component=COMPONENT,
@@ -352,13 +355,14 @@ class VerdictBooks:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
+        verdicts = self._packed_verdicts.packed(self.annotation.verdicts.values())
         return {
             "reward_version": self.reward_version,
-            "annotation": self.annotation.state_dict(),
+            "annotation": {**self.annotation.state_dict(with_verdicts=False), "verdicts": verdicts},
             "former": [_former_books(one) for one in self._former],
             **self.belief.state_dict(),
             "pairs": self._pairs.state_dict(),
-            "captions": self.caption_log,
+            "captions": self._packed_captions.packed(self.caption_log),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from rewards.annotation.books import Books, Lags, Tally
 from rewards.annotation.breaker import State as BreakerState
 from rewards.annotation.queue import Owed
-from rewards.annotation.state import packed_verdict, unpacked_verdict
+from rewards.annotation.state import unpacked_verdict
 from rewards.judges.judge import Answer
 from rewards.prices import Prices
 from rewards.verdicts import Status, Verdict, details_json
@@ -108,16 +108,15 @@ class Accounts:
         )
 
     def state_dict(self, forgotten: int) -> dict[str, Any]:
-        """Everything, as JSON-able data."""
+        """Everything but the verdicts, as JSON-able data."""
         return {
-            "verdicts": [packed_verdict(verdict) for verdict in self.verdicts.values()],
             "tally": {**self.tally.state_dict(), "forgotten": forgotten},
             "lags_s": list(self._lags.latest),
             "fingerprint": self.fingerprint,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` saved."""
+        """Continue from what `state_dict` saved, and the verdicts beside it."""
         self.tally = Tally.from_state(state["tally"])
         self.fingerprint = state["fingerprint"]
         verdicts = [unpacked_verdict(raw) for raw in state["verdicts"]]

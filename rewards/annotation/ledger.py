@@ -41,6 +41,7 @@ from rewards.annotation.queue import Order, Owed, Queue
 from rewards.annotation.state import (
     packed,
     packed_random,
+    packed_verdict,
     unpacked,
     unpacked_random,
 )
@@ -421,8 +422,13 @@ class AnnotationLedger:
         """The books: counts by state, causes of failures, label lag, cost."""
         return self._accounts.books(self._queue.shed, self.pending, self.in_flight, self.breaker)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, as JSON-able data. What is in flight is saved as pending: its answer will not come."""
+    def state_dict(self, with_verdicts: bool = True) -> dict[str, Any]:
+        """Everything, as JSON-able data. What is in flight is saved as pending: its answer will not come.
+
+        Args:
+            with_verdicts: False: whoever keeps this keeps `verdicts`, of which there are many, in another way, and
+                puts them back, each as `vars` gives it, under that name.
+        """
         now = self._clock()
         flying = [packed(owed, now, lost_try=True) for owed in self._flights.owed()]
         return {
@@ -432,6 +438,7 @@ class AnnotationLedger:
             "pending": flying + [packed(owed, now) for owed in self._queue],
             "shed": [packed(owed, now) for owed in self._queue.shelved()],
             **self._accounts.state_dict(self._queue.forgotten),
+            **({"verdicts": [packed_verdict(verdict) for verdict in self.verdicts.values()]} if with_verdicts else {}),
             "next_batch_id": self._flights.next_batch_id,
             "random": packed_random(self._random.getstate()),
         }
