@@ -42,6 +42,11 @@ class Packed(NamedTuple):
         return found
 
 
+def rows_of(kept: Packed | list[Any]) -> list[Any]:
+    """Rows that may have been through a checkpoint, which gives them back as a list."""
+    return kept.rows() if isinstance(kept, Packed) else kept
+
+
 class Growing(Generic[T]):
     """Packs a list of which one knows the beginning already."""
 

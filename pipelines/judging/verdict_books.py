@@ -18,7 +18,7 @@ from envs.storage.errors import StoreBusy
 from envs.trajectory import Fragment
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
-from pipelines.growing import Growing, pairs
+from pipelines.growing import Growing, pairs, rows_of
 from pipelines.judging.belief import Belief
 from pipelines.judging.quarantine import Evidence
 from pipelines.mirror.mirror import Mirror, NoMirror
@@ -370,9 +370,10 @@ class VerdictBooks:
         if state["reward_version"] != self.reward_version:  # it had been switched
             self.reward_version, self.post = state["reward_version"], self._judged_elsewhere
             self.annotation = self._empty_ledger()
-        self.annotation.load_state_dict(state["annotation"])
+        saved = state["annotation"]
+        self.annotation.load_state_dict({**saved, "verdicts": rows_of(saved["verdicts"])})
         self._pairs.load_state_dict(state["pairs"])
-        self.caption_log = [(int(i), str(t)) for i, t in state["captions"]]
+        self.caption_log = [(int(i), str(t)) for i, t in rows_of(state["captions"])]
         self.captions = dict(self.caption_log)
         self._former = list(state.get("former", []))
         self._anew = self.belief.load_state_dict(state)

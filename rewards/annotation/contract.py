@@ -21,6 +21,8 @@ def checked(answer: Any, low: float = 0.0, high: float = 1.0) -> Answer:
         low: smallest value allowed.
         high: largest value allowed.
     """
+    if _plainly_good(answer, low, high):
+        return answer  # type: ignore[no-any-return]
     if not isinstance(answer, Answer):
         return Answer(Status.JUDGE_FAULT, cause=f"got {type(answer).__name__}; expected an Answer")
     try:
@@ -43,6 +45,21 @@ def checked(answer: Any, low: float = 0.0, high: float = 1.0) -> Answer:
     else:
         return told
     return Answer(Status.JUDGE_FAULT, cause=cause, tokens=told.tokens, latency_s=told.latency_s)
+
+
+def _plainly_good(answer: Any, low: float, high: float) -> bool:
+    """Whether an answer is what most are: a value in range, and nothing said beside it. A tenth of the work."""
+    return (
+        type(answer) is Answer
+        and answer.status is Status.OK
+        and type(answer.value) is float
+        and low <= answer.value <= high
+        and type(answer.tokens) is int
+        and 0 <= answer.tokens <= MOST_TOKENS
+        and answer.scores == ()
+        and answer.details == {}
+        and answer.cause == ""
+    )
 
 
 def counted(tokens: Any) -> int:
