@@ -50,6 +50,7 @@ LATE = (
     "NodeManagerService.grpc_server.PrepareBundleResources.HandleRequestImpl",
     "NodeManagerService.grpc_server.CommitBundleResources.HandleRequestImpl",
 )
+HEAD_CPUS = 4  # learner, reward trainer, judge and one actor; the replay beside the driver asks for none
 FRAMES = 150_000  # enough to learn the task: what is compared is how a run ends
 SETTINGS: dict[str, Any] = {
     **TINY,
@@ -288,7 +289,7 @@ def scaled(place: Path, overrides: Mapping[str, Any], up: bool) -> list[dict[str
     speed = {"scaling.speed.up_s": 3, "scaling.speed.down_s": 8, "scaling.speed.settle_s": 5}
     # Few environments make an actor slow, many passes over a batch the learner.
     load = {"actors.count": 1, "actors.environments": 4} if up else {"actors.count": 4, "learner.epochs": 40}
-    cluster = Elastic(place / "ray", head_cpus=5, cpus=1, most=3, idle_s=6.0)
+    cluster = Elastic(place / "ray", head_cpus=HEAD_CPUS, cpus=1, most=3, idle_s=6.0)
     try:
         bounds = {"scaling.actors.least": 1, "scaling.actors.most": 4}
         with running(cluster.address, place, {**load, **bounds, **speed, **overrides}) as run:
