@@ -142,7 +142,7 @@ MODOMODO = Check(
 
 # --- 141: sources, of which two are of the target's kind and one is harmful ------------------------------------------
 
-SIZE, SOURCES, GOOD, HARMFUL = 10, 6, 2, 5
+SIZE, SOURCES, GOOD, HARMFUL = 20, 6, 2, 5
 """Numbers that are seen, sources, those of the target's kind (the first), and the one that is turned round."""
 ROUNDS_OF, STEPS, BATCH = 40, 5, 32
 """Rounds, steps of a proxy, and samples of each."""
@@ -151,7 +151,10 @@ SIZES = np.array([1.0, 1.0, 2.0, 2.0, 2.0, 4.0])
 
 
 class Sources:
-    """Samples with a label; what decides it is as in the target in two sources, near that in three, opposite in one."""
+    """Samples with a label; what decides it is as in the target in two sources, near that in three, opposite in one.
+
+    Each of the two shows one half of what counts in the target, so that neither is enough.
+    """
 
     def __init__(self, seed: int) -> None:
         """Drawn from `seed`."""
@@ -159,14 +162,18 @@ class Sources:
         target = self._drawn(SIZE)
         other = 0.3 * target + self._drawn(SOURCES, SIZE)
         self._weights = torch.cat([target.expand(GOOD, -1), other[GOOD:HARMFUL], -target[None]])
-        self._weights = 2 * self._weights / self._weights.norm(dim=1, keepdim=True)
-        self.dev, self.test = self._of(self._weights[0], 200), self._of(self._weights[0], 4000)
+        self._weights = 3 * self._weights / self._weights.norm(dim=1, keepdim=True)
+        self._shown = torch.ones(SOURCES, SIZE, dtype=torch.float64)
+        self._shown[0, SIZE // 2 :] = 0.0
+        self._shown[1, : SIZE // 2] = 0.0
+        everything = torch.ones(SIZE, dtype=torch.float64)
+        self.dev, self.test = (self._of(self._weights[0], everything, number) for number in (200, 4000))
 
     def _drawn(self, *shape: int) -> Tensor:
         return torch.randn(*shape, generator=self._generator, dtype=torch.float64)
 
-    def _of(self, weights: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        seen = self._drawn(number, SIZE)
+    def _of(self, weights: Tensor, shown: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        seen = self._drawn(number, SIZE) * shown
         chance = torch.rand(number, generator=self._generator, dtype=torch.float64)
         return seen, (chance < (seen @ weights).sigmoid()).double()
 
@@ -174,8 +181,8 @@ class Sources:
         """θ' of each source after some steps of logistic regression on it alone `[SOURCES, SIZE]`."""
         found = start.repeat(SOURCES, 1)
         for _ in range(STEPS):
-            for source, weights in enumerate(self._weights):
-                seen, label = self._of(weights, BATCH)
+            for source, (weights, shown) in enumerate(zip(self._weights, self._shown, strict=True)):
+                seen, label = self._of(weights, shown, BATCH)
                 found[source] += rate * seen.T @ (label - (seen @ found[source]).sigmoid()) / BATCH
         return found
 
