@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.preference_trees import grow, leaf_pairs, shared_segments, tree_paths, tree_segments
@@ -32,6 +32,7 @@ def test_leaves_are_as_many_as_paths_and_segments_are_written_once(branching, de
     assert (same == (paths[:, None] == paths[None])).all()
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 2))
 def test_pairs_are_of_two_leaves_that_share_enough_and_none_comes_twice(seed, least):
     pairs = leaf_pairs(2, 3, 4, np.random.default_rng(seed), least)

@@ -184,16 +184,14 @@ def travelled(road: Road, start: Place, ahead: int) -> tuple[bool, bool]:
 
 
 def best_scored(road: Road, start: Place, width: int) -> tuple[bool, bool]:
-    """The same of a beam by the sum of the scores; it does not stop before the goal or the last step."""
+    """The same of a beam by the sum of the scores; a path that has come to the goal is known and stays ahead of all."""
 
     def scored(place: Place, edge: int, score: float) -> tuple[Place, float, bool]:
         after, _, ended = road.step(place, edge, score)
-        return after, score, ended
+        return after, score + 100.0 * ended, ended
 
-    beam = beam_search(start, road.proposed, scored, width, road.length + SLACK)
-    # A path that has come to the goal is known as such, where one is in the beam.
-    found = max(beam, key=lambda node: node.state[0] == road.length)
-    return found.state[0] == road.length, bool(found.path) and found.path[0].state[1] > 0
+    found = beam_search(start, road.proposed, scored, width, road.length + SLACK)[0]
+    return found.state[0] == road.length, found.path[0].state[1] > 0
 
 
 def planned(seed: int, ahead: int = 0, width: int = 0) -> Mapping[str, float]:

@@ -22,7 +22,7 @@ def curve(seed, scores=None, sizes=(1, 2, 4, 8)):
     return right, accuracy_by_budget(answers, right, judged, np.full(right.shape, 3.0), sizes, random)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_one_answer_is_the_same_for_all_methods_and_two_have_no_majority(seed):
     right, found = curve(seed, scores=np.random.default_rng(seed + 1).random((6, 8)))
@@ -32,7 +32,7 @@ def test_one_answer_is_the_same_for_all_methods_and_two_have_no_majority(seed):
     assert [one.tokens for one in found] == [3.0, 6.0, 12.0, 24.0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_with_an_oracle_the_best_of_n_is_pass_at_n(seed):
     right, found = curve(seed)

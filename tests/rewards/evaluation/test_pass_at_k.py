@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewards.evaluation.accuracy import best_of_n
@@ -19,6 +19,7 @@ def test_of_one_it_is_the_share_and_one_where_too_few_are_wrong():
     assert np.isnan(pass_at_k([1], 4, 5)).all()
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=7), st.integers(1, 7))
 def test_it_is_the_share_of_choices_with_a_right_one(right, k):
     if k > len(right):
