@@ -20,7 +20,7 @@ from learners.language.reward_losses import bradley_terry, entailment
 from pipelines.results import figure
 from rewards.columns import Column
 from rewards.credit.typed_segments import segment_rewards, verdicts
-from rewards.models.mlp_head import MLPHead
+from rewards.models.conditioned_reward import ConditionedReward
 from rewards.views.view import Config, RewardView
 
 Floats, Ints = NDArray[np.float64], NDArray[np.int64]
@@ -33,8 +33,8 @@ VOCABULARY, SEGMENTS, SEGMENT = PLACE + PLACES, 3, 3
 LENGTH = SEGMENTS * SEGMENT
 TYPES = ("things", "colours", "places")
 """Errors: of a thing that is nowhere, a colour that no such thing has, and a place where no such thing is."""
-SHOWN, UPDATES, SLIP = 2000, 100, 0.05
-"""Descriptions that rewards are taught with, updates of the policy, and how often who labels errs."""
+SHOWN, STEPS, UPDATES, SLIP = 2000, 200, 100, 0.05
+"""Descriptions that teach rewards, steps for each type, updates of the policy, and how often who labels errs."""
 Way = Literal["typed segments", "types, paid at the end", "one reward"]
 
 
@@ -78,16 +78,16 @@ def novice(seed: int) -> TinyPolicy:
     return policy
 
 
-def segments(prompts: Ints, words: Ints) -> Tensor:
-    """What a classifier reads of each segment: the scene and the segment `[B, SEGMENTS, F]`."""
-    parts = words.reshape(len(words), SEGMENTS, SEGMENT)
-    scene = np.repeat(prompts[:, None], SEGMENTS, axis=1)
-    return one_hot(np.concatenate([scene, parts], axis=2))
+def cells(prompts: Ints) -> Tensor:
+    """What a reward knows of the scene: thing, colour and place of each cell `[B, PLACES, VOCABULARY]`."""
+    place = np.broadcast_to(PLACE + np.arange(PLACES), (len(prompts), PLACES))
+    words = np.stack([prompts[:, 0::2], prompts[:, 1::2], place], axis=2)
+    return torch.as_tensor(np.eye(VOCABULARY, dtype=np.float32)[words].sum(2))
 
 
-def whole(prompts: Ints, words: Ints) -> Tensor:
-    """What one reward reads: the scene and all that is said of it `[B, F]`."""
-    return one_hot(np.concatenate([prompts, words], axis=1))
+def segments(words: Ints) -> Tensor:
+    """What a classifier reads of each segment `[B, SEGMENTS, F]`; not what was said before it."""
+    return one_hot(words.reshape(len(words), SEGMENTS, SEGMENT))
 
 
 Score = Callable[[Ints, Ints], Floats]
@@ -99,38 +99,38 @@ def judges(seed: int) -> tuple[Score, Score]:
     """Classifiers of the three types of error, and one reward; both from labels of the same descriptions."""
     random = np.random.default_rng(20_000 + seed)
     shown = write(novice(seed), scenes(random, SHOWN // 2), 2, LENGTH, torch.Generator().manual_seed(seed))
-    prompts, words = shown.prompts, shown.completions
-    found = errors(prompts, words) ^ (random.random((SHOWN, SEGMENTS, len(TYPES))) < SLIP)
-    read = segments(prompts, words).flatten(0, 1)
+    words, known = shown.completions, cells(shown.prompts)
+    found = errors(shown.prompts, words) ^ (random.random((SHOWN, SEGMENTS, len(TYPES))) < SLIP)
+    read, around = segments(words).flatten(0, 1), known.repeat_interleave(SEGMENTS, 0)
     free = torch.as_tensor(1.0 - found.reshape(-1, len(TYPES)), dtype=torch.float32)
-    heads = [MLPHead(read.shape[1], 64, seed=10 * seed + k) for k in range(len(TYPES))]
+    heads = [ConditionedReward(SEGMENT * VOCABULARY, VOCABULARY, seed=10 * seed + k) for k in range(len(TYPES))]
     for k, head in enumerate(heads):
 
-        def of_type(rows: Tensor, k: int = k, head: MLPHead = head) -> Tensor:
-            return entailment(head(read[rows]), free[rows, k])
+        def of_type(rows: Tensor, k: int = k, head: ConditionedReward = head) -> Tensor:
+            return entailment(head(read[rows], around[rows]), free[rows, k])
 
-        taught(head, of_type, len(read), seed, steps=300)
-    pairs = whole(prompts, words).view(SHOWN // 2, 2, -1)
+        taught(head, of_type, len(read), seed, steps=STEPS)
+    pairs, scene = one_hot(words).view(SHOWN // 2, 2, -1), known[::2, None]
     # Who compares whole descriptions counts the same errors, with the same slips.
     number = torch.as_tensor(found.sum((1, 2))).view(-1, 2)
     sign = torch.sign(number[:, 1] - number[:, 0]).float()
-    one = MLPHead(pairs.shape[2], 192, seed=seed)
+    one = ConditionedReward(LENGTH * VOCABULARY, VOCABULARY, seed=seed)
 
     def of_pairs(rows: Tensor) -> Tensor:
-        scores = one(pairs[rows])
+        scores = one(pairs[rows], scene[rows])
         apart = sign[rows] * (scores[:, 0] - scores[:, 1])
         return bradley_terry(apart, torch.zeros_like(apart)) * sign[rows].abs()  # ties teach nothing
 
-    taught(one, of_pairs, len(pairs), seed, steps=900)  # as many steps as the three together
+    taught(one, of_pairs, len(pairs), seed, steps=len(TYPES) * STEPS)
 
     @torch.no_grad()
     def log_odds(asked: Ints, said: Ints) -> Floats:
-        features = segments(asked, said)
-        return torch.stack([head(features) for head in heads], -1).double().numpy()
+        features, known = segments(said), cells(asked)[:, None]
+        return torch.stack([head(features, known) for head in heads], -1).double().numpy()
 
     @torch.no_grad()
     def score(asked: Ints, said: Ints) -> Floats:
-        return one(whole(asked, said)).double().numpy()
+        return one(one_hot(said), cells(asked)).double().numpy()
 
     return log_odds, score
 

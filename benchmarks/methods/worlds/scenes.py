@@ -84,19 +84,33 @@ def conditions(writing: Writing, scenes: Ints, facts: bool) -> Floats:
     return np.concatenate([seen, known * facts], axis=1)
 
 
-def guesser(seed: int) -> TinyPolicy:
-    """A policy that names most of what it sees, mostly rightly, and guesses at much of what it does not see."""
-    random, scenes = np.random.default_rng(seed), Scenes()
-    shown = scenes(random, 512)
-    blurred = shown == SEEN + THINGS
+def descriptions(random: np.random.Generator, shown: Ints, scenes: Ints, witness: bool) -> Ints:
+    """Descriptions `[n, LENGTH]` by somebody who sees no more than is shown, or by a witness of the whole scene.
+
+    Nine claims of ten about what they see are right. Four cells of five are named of those that they see; of the others
+    two of five, by a guess.
+
+    Args:
+        random: source of chance.
+        shown: what is shown of the scenes `[n, CELLS]`.
+        scenes: what there is `[n, CELLS]`.
+        witness: whether all of it is seen.
+    """
+    blurred = (shown == SEEN + THINGS) & (not witness)
     named = random.random(shown.shape) < np.where(blurred, 0.4, 0.8)
     guessed = blurred | (random.random(shown.shape) < 0.1)
-    thing = np.where(guessed, random.integers(0, THINGS, shown.shape), scenes.last)
-    words = 1 + np.arange(CELLS) * THINGS + thing
+    words = 1 + np.arange(CELLS) * THINGS + np.where(guessed, random.integers(0, THINGS, shown.shape), scenes)
     said = np.full((len(shown), LENGTH), END)
     for row, use in enumerate(named):
         claims = random.permutation(words[row, use])
         said[row, : len(claims)] = claims
+    return said
+
+
+def guesser(seed: int) -> TinyPolicy:
+    """A policy that names most of what it sees, mostly rightly, and guesses at much of what it does not see."""
+    random, scenes = np.random.default_rng(seed), Scenes()
+    shown = scenes(random, 512)
     policy = TinyPolicy(VOCABULARY, seed)
-    imitate(policy, shown, said, 120)
+    imitate(policy, shown, descriptions(random, shown, scenes.last, witness=False), 120)
     return policy
