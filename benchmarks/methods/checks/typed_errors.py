@@ -35,7 +35,7 @@ TYPES = ("things", "colours", "places")
 """Errors: of a thing that is nowhere, a colour that no such thing has, and a place where no such thing is."""
 SHOWN, STEPS, UPDATES, SLIP = 2000, 200, 100, 0.05
 """Descriptions that teach rewards, steps for each type, updates of the policy, and how often who labels errs."""
-Way = Literal["typed segments", "types, paid at the end", "one reward"]
+Way = Literal["typed segments", "typed segments, log-odds", "types, paid at the end", "one reward"]
 
 
 def scenes(random: np.random.Generator, number: int) -> Ints:
@@ -162,8 +162,10 @@ def describing(seed: int, way: Way) -> Mapping[str, float]:
             return {"score": Column.full(score(asked, said))}
         last = writing.mask.sum(1, keepdims=True) - 1  # segments that were not written end there
         ends = np.minimum(SEGMENT * (1 + np.arange(SEGMENTS)) - 1, last)
-        paid = segment_rewards(verdicts(log_odds(asked, said)), ends, [1.0] * len(TYPES), LENGTH)
-        return {"score": Column.full(writing.tokens(paid) if way == "typed segments" else paid.sum(1))}
+        told = log_odds(asked, said)
+        told = told if way == "typed segments, log-odds" else verdicts(told)
+        paid = segment_rewards(told, ends, [1.0] * len(TYPES), LENGTH)
+        return {"score": Column.full(paid.sum(1) if way == "types, paid at the end" else writing.tokens(paid))}
 
     policy = copy.deepcopy(novice(seed))
     asked = scenes(np.random.default_rng(10_000 + seed), 512)
@@ -173,7 +175,7 @@ def describing(seed: int, way: Way) -> Mapping[str, float]:
         return errors(found.prompts, found.completions).mean((0, 1))
 
     before = looked_at(policy)
-    view = of_tokens() if way == "typed segments" else grpo()
+    view = of_tokens() if way.startswith("typed segments") else grpo()
     reinforce(policy, scenes, components, view, seed, updates=UPDATES, length=LENGTH)
     after = looked_at(policy)
     return {
@@ -192,7 +194,7 @@ def _all_three_fall_and_sooner(found: Found) -> bool:
     return all(fallen) and found.below("typed segments", "one reward", "errors on the way")
 
 
-WAYS: tuple[Way, ...] = ("typed segments", "types, paid at the end", "one reward")
+WAYS: tuple[Way, ...] = ("typed segments", "typed segments, log-odds", "types, paid at the end", "one reward")
 
 FGAIF = Check(
     row=133,
