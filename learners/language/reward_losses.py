@@ -1,4 +1,4 @@
-"""Losses of reward models: from pairs, one of which was preferred, and from scores."""
+"""Losses of reward models: from pairs, one of which was preferred, from scores, and from yes or no."""
 
 from __future__ import annotations
 
@@ -64,6 +64,28 @@ def regression(predicted: Tensor, scores: Tensor) -> Tensor:
         scores: what judges said, `[B]`.
     """
     return (predicted - scores).square()
+
+
+def entailment(logits: Tensor, fulfilled: Tensor) -> Tensor:
+    """-y log sigmoid(l) - (1 - y) log sigmoid(-l) of every label that is known, `[M]` (RLBFF: Wang et al. 2025).
+
+    Single answers teach it, no pairs: whether an answer fulfils a principle.
+
+    Args:
+        logits: l, log P(yes) - log P(no) of each answer and principle, of any shape.
+        fulfilled: y, 1 or 0, or between them where people differ; NaN where nobody said: it teaches nothing.
+
+    Raises:
+        ValueError: shapes that differ, or a label outside [0, 1].
+    """
+    known = ~fulfilled.isnan()
+    if logits.shape != fulfilled.shape or not bool(((fulfilled >= 0) & (fulfilled <= 1) | ~known).all()):
+        raise ValueError(
+            f"got logits {tuple(logits.shape)} and labels {tuple(fulfilled.shape)}; expected the same shape, and "
+            "labels from 0 to 1, NaN where nobody said"
+        )
+    told, label = logits[known], fulfilled[known]
+    return -label * logsigmoid(told) - (1 - label) * logsigmoid(-told)
 
 
 def agreement(chosen: Tensor, rejected: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
-"""What a judge earns who is trained on pairs of which it is known which is better.
+"""What a judge earns who is trained on pairs, or on lists, of which it is known what is better.
 
 The verdict is verifiable; how it came about is not. So a form that was broken costs more than any error, an error costs
 the more the surer it was, and a critique that names what a person named is worth something where the verdict is right.
+Scores of a list are worth what they say of its pairs.
 
 Sources: BR-RM, "Think Twice: Branch-and-Rethink Reasoning Reward Model" (2025; 10 and 100 are those of its released
 code); RM-NLHF, "Reward Modeling from Natural Language Human Feedback" (2026; that the critique counts with a right
-verdict alone, and its weight, are chosen here).
+verdict alone, and its weight, are chosen here); RewardAnything, "Generalizable Principle-Following Reward Models"
+(2025; the formula, in which large gaps count more and inverted pairs cost, is chosen here).
 """
 
 from __future__ import annotations
@@ -97,3 +99,38 @@ def argument_f1(named: ArrayLike, core: ArrayLike) -> Floats:
         raise ValueError(f"got shapes {one.shape} and {two.shape}; expected [B, A] twice")
     size = one.sum(-1) + two.sum(-1)
     return np.where(size > 0, 2.0 * (one & two).sum(-1) / np.maximum(size, 1), 1.0)
+
+
+def ranking_reward(
+    scores: ArrayLike, consensus: ArrayLike, formed: ArrayLike, power: float = 1.0, broken: float = 1.0
+) -> Floats:
+    """How well a judge's scores of a list put its pairs in order, from −1 to 1; −broken where the form is broken.
+
+        Σ w_ij sign(s_i − s_j) sign(c_i − c_j) / Σ w_ij        w_ij = |c_i − c_j|^power, over the pairs of the list
+
+    Args:
+        scores: s, what the judge gave to each answer of a list `[B, k]`.
+        consensus: c, what others agree that it is worth `[B, k]`.
+        formed: whether the judgement kept its form, with a score for each answer `[B]`.
+        power: by which large gaps count more; with 0 it is Kendall's tau, where no two answers have the same worth.
+        broken: price of a form that is broken.
+
+    Returns:
+        `[B]`. Pairs with a NULL (NaN) are left out; NaN where none is left, or all are of equal worth.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative number.
+    """
+    said, worth, kept = np.asarray(scores, np.float64), np.asarray(consensus, np.float64), np.asarray(formed, np.bool_)
+    if said.ndim != 2 or said.shape != worth.shape or kept.shape != said.shape[:1]:
+        raise ValueError(f"got shapes {said.shape}, {worth.shape} and {kept.shape}; expected [B, k] twice, and [B]")
+    if power < 0 or broken < 0:
+        raise ValueError(f"got power={power} and broken={broken}; expected at least 0")
+    one, other = np.triu_indices(said.shape[1], 1)
+    apart, gap = said[:, one] - said[:, other], worth[:, one] - worth[:, other]
+    known = ~np.isnan(apart) & ~np.isnan(gap) & (gap != 0)
+    weights = np.where(known, np.abs(gap) ** power, 0.0)
+    total = weights.sum(-1)
+    agreed = np.where(known, weights * np.sign(apart) * np.sign(gap), 0.0).sum(-1)
+    found = np.where(total > 0, agreed / np.where(total > 0, total, 1.0), np.nan)
+    return np.where(kept, found, -broken)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from learners.language.preferences import dpo, hinge, ipo, kto, odds_ratio, simpo
-from learners.language.reward_losses import agreement, bradley_terry, regression, scaled_bradley_terry
+from learners.language.reward_losses import agreement, bradley_terry, entailment, regression, scaled_bradley_terry
 
 
 def sigmoid(x):
@@ -87,3 +87,23 @@ def test_a_soft_label_mixes_a_pair_with_the_same_turned_round_margin_and_all():
     for label in (1.5, math.nan):
         with pytest.raises(ValueError, match="expected probabilities"):
             bradley_terry(chosen, rejected, soft_labels=torch.tensor([1.0, label]))
+
+
+def test_entailment_over_principles_is_a_logistic_regression_for_each():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    labels = (torch.rand(20, 2, generator=generator) < 0.5).double()
+    labels[:5, 0] = math.nan  # nobody said: these answers teach the other principle alone
+    heads = torch.randn(2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(entailment(features @ heads.T, labels).sum(), heads)
+    for k, first in ((0, 5), (1, 0)):
+        x, y, w = features[first:], labels[first:, k], heads[k].detach()
+        torch.testing.assert_close(slope[k], x.T @ ((x @ w).sigmoid() - y))
+
+
+def test_entailment_by_hand():
+    found = entailment(torch.tensor([[2.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, math.nan]]))
+    assert found.tolist() == pytest.approx([-math.log(sigmoid(2)), -math.log(sigmoid(-2))])
+    assert entailment(one(0.0), one(0.3)).item() == pytest.approx(math.log(2))
+    with pytest.raises(ValueError, match="NaN where nobody said"):
+        entailment(one(0.0), one(2.0))

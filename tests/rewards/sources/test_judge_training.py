@@ -5,8 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.stats import kendalltau
 
-from rewards.sources.judge_training import argument_f1, critique_reward, critique_scored, preference_reward
+from rewards.columns import Column
+from rewards.groups import group_advantages
+from rewards.sources.judge_training import (
+    argument_f1,
+    critique_reward,
+    critique_scored,
+    preference_reward,
+    ranking_reward,
+)
 from rewards.verifiers.sets import f1
 
 
@@ -57,9 +66,41 @@ def test_no_error_is_worse_than_a_broken_form_of_the_same_scale(preference, gold
     assert broken < kept <= 0
 
 
+def test_a_list_in_order_earns_one_and_large_gaps_count_more_by_hand():
+    consensus = [[5.0, 4.0, 1.0]] * 5
+    scores = [[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [4.0, 5.0, 1.0], [1.0, 1.0, 1.0], [2.0, 2.0, 1.0]]
+    # Gaps of 1, 4 and 3: only the smallest pair is wrong in the third list, and tied in the last.
+    assert ranking_reward(scores, consensus, [True] * 5).tolist() == pytest.approx([1, -1, 6 / 8, 0, 7 / 8])
+    assert ranking_reward(scores, consensus, [True] * 5, power=0).tolist() == pytest.approx([1, -1, 1 / 3, 0, 2 / 3])
+    assert ranking_reward(scores, consensus, [False] * 5, broken=2.0).tolist() == [-2.0] * 5
+
+
+@given(st.permutations(range(5)), arrays.arrays(np.int64, (3, 5), elements=st.integers(1, 5)))
+def test_without_weights_it_is_kendalls_tau_and_permuting_the_answers_changes_nothing(order, scores):
+    consensus, formed = np.tile([0.3, 2.0, 1.1, 4.0, 3.9], (3, 1)), np.ones(3, np.bool_)
+    found = ranking_reward(scores, consensus, formed)
+    assert ranking_reward(scores[:, order], consensus[:, order], formed) == pytest.approx(found)
+    places = np.argsort(np.argsort(scores + 1e-3 * np.arange(5), axis=1), axis=1)  # without ties
+    expected = [kendalltau(place, worth).statistic for place, worth in zip(places, consensus, strict=True)]
+    assert ranking_reward(places, consensus, formed, power=0) == pytest.approx(expected)
+
+
+def test_equal_scores_of_all_answers_have_no_advantage():
+    scores = np.full((2, 6), 3.0)
+    assert (group_advantages(Column.full(scores)).values == 0).all()
+    assert ranking_reward(scores, [np.arange(6.0)] * 2, [True, True]).tolist() == [0.0, 0.0]
+
+
+def test_pairs_that_nobody_knows_are_left_out_of_a_list():
+    found = ranking_reward([[2.0, 1.0, 9.0], [1.0, 2.0, 3.0]], [[1.0, 0.0, np.nan], [1.0, 1.0, 1.0]], [True, True])
+    assert found[0] == 1.0 and np.isnan(found[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: ranking_reward([1.0, 2.0], [1.0, 2.0], True), "twice"),
+        (lambda: ranking_reward([[1.0]], [[1.0]], [True], power=-1), "power=-1"),
         (lambda: preference_reward([1], [1, 2], [True]), "three times the same"),
         (lambda: preference_reward([1], [1], [True], wrong=-1), "at least 0"),
         (lambda: critique_reward([1], [[1, 0]], [[1]]), "twice"),
