@@ -158,9 +158,9 @@ def measure_speed(system: str, world: str, plan: Plan, place: Path) -> Found:
         return Found(seen.frames_per_s, seen.metrics.get("episode_return"), seen.metrics["learnt_frames"])
     peer = SYSTEMS[system]
     window = {"warm_up": plan.warm_up, "seconds": plan.seconds}
-    words = {**peer.settings[world], **plan.settings(system, world), **window}
+    options = {**peer.settings[world], **plan.settings(system, world), **window}
     limit_s = TIMEOUT_S + plan.warm_up + plan.seconds
-    return run_peer(plan.interpreters[peer.key], peer, world, words, place / "log", limit_s)
+    return run_peer(plan.interpreters[peer.key], peer, world, options, place / "log", limit_s)
 
 
 class Plan(NamedTuple):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -128,12 +129,18 @@ def main(arguments: Sequence[str]) -> None:
             def update(learner: Appo = learner, batch: TrainBatch = batch) -> None:
                 learner.update(batch.to(device))
 
-            def act(policy: RecurrentPolicy = policy, seen=seen, state=state, generator=generator, dtype=dtype) -> None:
+            def act(
+                policy: RecurrentPolicy = policy,
+                seen: dict[str, torch.Tensor] = seen,
+                state: torch.Tensor = state,
+                generator: torch.Generator = generator,
+                dtype: torch.dtype = dtype,
+            ) -> None:
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                     policy.act(seen, state, generator)
 
-            product = rate(lambda square=square: square @ square, seconds, device) * size**3
-            copied = rate(lambda memory=memory: memory.clone(), seconds, device) * memory.numel() * 2
+            product = rate(partial(torch.matmul, square, square), seconds, device) * size**3
+            copied = rate(memory.clone, seconds, device) * memory.numel() * 2
             learnt = rate(update, seconds, device) * rows * unroll
             answered = rate(act, seconds, device) * requests
             work = multiplications(policy)

@@ -206,7 +206,7 @@ def holds(recipe: str, found: list[dict[str, Any]]) -> bool:
     if recipe == "rlvr":
         return all(one["end"]["success"] >= 0.9 > one["sft"]["success"] for one in found)
     if recipe == "agent":
-        return sum(one["end"]["success"] for one in found) >= 2 * sum(one["start"]["success"] for one in found)
+        return bool(sum(one["end"]["success"] for one in found) >= 2 * sum(one["start"]["success"] for one in found))
     if recipe == "dpo":
         return all(one["end"]["reward"] > one["start"]["reward"] for one in found)
     ends = [over_optimised(one["curve"]) for one in found]

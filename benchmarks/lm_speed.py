@@ -120,7 +120,7 @@ def trl(model: str, seconds: float, threads: int) -> dict[str, float]:
         seen["tokens"] += sum(map(len, completion_ids))
         return [letters(one if isinstance(one, str) else one[-1]["content"]) for one in completions]
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
             seen["updates"] += 1
             if seen["updates"] == WARM:

@@ -34,6 +34,7 @@ import pyarrow.compute as pc
 from envs.storage.store import Config as StoreConfig
 from envs.storage.store import Store
 from envs.storage.writers import Key
+from envs.trajectory import Fragment
 from pipelines.driver.lifecycle import write_config
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
@@ -77,7 +78,7 @@ def build_run(directory: RunDirectory, recipe: str, steps: int, played: int) -> 
     directory.root.mkdir(parents=True)
     write_config(experiment, directory)
     actor = EnvActor(experiment, 0, 0)
-    fragments = []
+    fragments: list[tuple[Fragment, pa.RecordBatch]] = []
     while sum(fragment.frames for fragment, _ in fragments) < played:
         fragments.append(actor.rollout(None))
     actor.close()
@@ -171,7 +172,8 @@ def asked_once_a_step(directory: RunDirectory, experiment: Experiment, judge: st
     ids = experience.flat("caption_id")
     captions = experience.captions
     experience.close()
-    chosen = np.random.default_rng(0).choice(ids[ids != 0], size=sample) if (ids != 0).any() else []
+    known = ids[ids != 0]
+    chosen: list[int] = np.random.default_rng(0).choice(known, size=sample).tolist() if known.size else []
     if not len(chosen):
         raise UserError("no step that was played has a caption; play a game that says something")
     questions = [caption_question(captions[int(ident)]) for ident in chosen]

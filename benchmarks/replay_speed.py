@@ -130,7 +130,7 @@ def memcpy(capacity: int, work: Path) -> System:
         start = places[starts()]
         target[:] = source[start : start + batch]
 
-    return System(insert, sample, np.__version__)
+    return System(insert, sample, version=np.__version__)
 
 
 def numpy_ring(capacity: int, work: Path) -> System:
@@ -147,7 +147,7 @@ def numpy_ring(capacity: int, work: Path) -> System:
         index = rng.integers(0, capacity, BATCH)
         return {name: values[index] for name, values in ring.items()}
 
-    return System(insert, sample, np.__version__)
+    return System(insert, sample, version=np.__version__)
 
 
 def cpprb(capacity: int, work: Path, prioritised: bool = False) -> System:
@@ -169,7 +169,7 @@ def cpprb(capacity: int, work: Path, prioritised: bool = False) -> System:
     def sample() -> Any:
         return buffer.sample(BATCH, BETA) if prioritised else buffer.sample(BATCH)
 
-    return System(insert, sample, metadata.version("cpprb"))
+    return System(insert, sample, version=metadata.version("cpprb"))
 
 
 def torchrl(capacity: int, work: Path, prioritised: bool = False) -> System:
@@ -186,7 +186,7 @@ def torchrl(capacity: int, work: Path, prioritised: bool = False) -> System:
         buffer = TensorDictPrioritizedReplayBuffer(alpha=0.6, beta=BETA, storage=storage, batch_size=BATCH)
     else:
         buffer = TensorDictReplayBuffer(storage=storage, batch_size=BATCH)
-    return System(lambda: buffer.extend(parts[turn()]), buffer.sample, metadata.version("torchrl"))
+    return System(lambda: buffer.extend(parts[turn()]), buffer.sample, version=metadata.version("torchrl"))
 
 
 def rllib(capacity: int, work: Path) -> System:
@@ -222,7 +222,11 @@ def rllib(capacity: int, work: Path) -> System:
         return buffer.sample(batch_size_B=BATCH, batch_length_T=STEPS)
 
     return System(
-        insert, sample, ray.__version__, f"holds {fewer} sequences; insert makes the episodes", capacity=fewer
+        insert,
+        sample,
+        version=ray.__version__,
+        note=f"holds {fewer} sequences; insert makes the episodes",
+        capacity=fewer,
     )
 
 
@@ -260,7 +264,7 @@ def reverb(capacity: int, work: Path) -> System:
             batches.append(dataset.map(lambda one: one.data).batch(BATCH).prefetch(2).as_numpy_iterator())
         return next(batches[0])
 
-    return System(insert, sample, metadata.version("dm-reverb"), "over gRPC within one process")
+    return System(insert, sample, version=metadata.version("dm-reverb"), note="over gRPC within one process")
 
 
 SCHEMA = pa.schema(
@@ -351,7 +355,7 @@ def kept(capacity: int, work: Path) -> System:
 
 def disk(capacity: int, work: Path) -> System:
     """The disk: bytes behind each other in files of the size of a segment, each synced when it is full."""
-    block, size = memoryview(records()["obs"]).cast("B")[: BATCH * SEQUENCE_BYTES], StoreConfig().segment_mb * 2**20
+    block, size = records()["obs"].data.cast("B")[: BATCH * SEQUENCE_BYTES], StoreConfig().segment_mb * 2**20
     folder, worker = work / f"disk-{os.getpid()}", ThreadPoolExecutor(1)
     folder.mkdir()
     state: dict[str, Any] = {"file": None, "end": size, "count": 0, "syncing": deque()}
@@ -469,7 +473,7 @@ def allocated(work: Callable[[], Any]) -> int:
     tracemalloc.start()
     arrow, before = pa.total_allocated_bytes(), tracemalloc.get_traced_memory()[0]
     kept = work()
-    peak = tracemalloc.get_traced_memory()[1] - before + max(0, pa.total_allocated_bytes() - arrow)
+    peak: int = tracemalloc.get_traced_memory()[1] - before + max(0, pa.total_allocated_bytes() - arrow)
     tracemalloc.stop()
     del kept
     return peak

@@ -73,7 +73,8 @@ def other_minimal(world: TabularMDP, reward: Floats) -> Floats:
     expected = (world.transition * reward).sum(-1)
 
     def shaped(potential: Floats) -> Floats:
-        return expected + world.gamma * world.transition @ potential - potential[:, None]
+        found: Floats = expected + world.gamma * world.transition @ potential - potential[:, None]
+        return found
 
     def size(potential: Floats) -> tuple[float, Floats]:
         now = shaped(potential)
@@ -167,6 +168,7 @@ def report(rows: Sequence[dict[str, Cell]], results: Path) -> Result:
         return max(float(row[name] or 0.0) for row in rows)
 
     exact = by_hand()
+    worked: list[dict[str, Cell]] = [{"by_hand": name, "found": found, "paper": paper} for name, found, paper in exact]
     names = [name for name in rows[0] if name.startswith(("differs_", "moves_"))]
     figures = {f"greatest {name.replace('_', ', ')}": greatest(name) for name in names}
     figures["greatest difference to values worked by hand"] = max(abs(found - paper) for _, found, paper in exact)
@@ -181,7 +183,7 @@ def report(rows: Sequence[dict[str, Cell]], results: Path) -> Result:
         all(value <= CLOSE for value in figures.values()) and within and all(row["minimal_is_smaller"] for row in rows),
         f"python -m benchmarks.{NAME.replace('-', '_')}",
         {name: Figure(value=value, unit="distance", low=None, high=None, n=1) for name, value in figures.items()},
-        [*rows, *({"by_hand": name, "found": found, "paper": paper} for name, found, paper in exact)],
+        [*rows, *worked],
     )
 
 

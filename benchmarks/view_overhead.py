@@ -38,7 +38,7 @@ from rewards.views.parts import NAMES, part_of
 from rewards.views.view import Config, RewardView
 
 NAME = "view-overhead"
-RECIPES = {
+RECIPES: Mapping[str, Mapping[str, str | int]] = {
     "nethack-score": {"judge.kind": "rules"},
     "rlvr": {"evaluate_every": 0},
 }
@@ -274,8 +274,13 @@ def shares(recipe: str, found: Timed) -> tuple[dict[str, Figure], list[dict[str,
         figures[f"{recipe}: {name} view of {found.parts[name]} parts"] = figure(share.tolist(), SHARE)
     figures[f"{recipe}: learner step"] = figure(steps.tolist(), "s")
     rows: list[dict[str, Cell]] = [
-        {"recipe": recipe, "update": k, "step_s": found.steps[k], "own_view_s": found.own[k]}
-        | {f"{name}_view_s": seconds[k] for name, seconds in found.beside.items()}
+        {
+            "recipe": recipe,
+            "update": k,
+            "step_s": found.steps[k],
+            "own_view_s": found.own[k],
+            **{f"{name}_view_s": seconds[k] for name, seconds in found.beside.items()},
+        }
         for k in range(WARM_UP, len(found.steps))
     ]
     return figures, rows

@@ -73,7 +73,8 @@ class LiveRun:
     @property
     def ledger(self) -> dict[str, Any]:
         """Its accounts."""
-        return json.loads(self.directory.ledger.read_text())
+        found: dict[str, Any] = json.loads(self.directory.ledger.read_text())
+        return found
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -89,11 +89,11 @@ class Raylets:
         Raises:
             UserError: Ray does not accept it.
         """
-        from ray._raylet import GcsClient
-        from ray.core.generated import autoscaler_pb2
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, as what is generated below
+        from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]
 
         deadline_ms = int(1000 * (time.time() + within_s))
-        preemption = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+        preemption = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
         client = GcsClient(address=self.address)
         accepted, why = client.drain_node(node.node_id, preemption, "taken back", deadline_ms, timeout=DRAIN_TIMEOUT_S)
         if not accepted:

@@ -74,12 +74,12 @@ def kept(experiment: LanguageExperiment, seed: int, work: Path) -> dict[str, Any
 
 def at_first(found: dict[str, Any], name: str) -> float:
     """Mean of a number over the first updates."""
-    values = [point[name] for point in found["curve"]][:FIRST]
+    values: list[float] = [point[name] for point in found["curve"]][:FIRST]
     return sum(values) / len(values)
 
 
 def at_last(found: dict[str, Any], name: str) -> float:
     """Mean of a number over the last updates."""
-    values = [point[name] for point in found["curve"]]
+    values: list[float] = [point[name] for point in found["curve"]]
     values = values[-max(1, round(LAST * len(values))) :]
     return sum(values) / len(values)

@@ -39,7 +39,8 @@ def shown(number: int) -> tuple[Tensor, Tensor]:
 
 def left(way: Tensor, chunk: Tensor) -> Tensor:
     """What is left of the way after a chunk `[..., 8]`, truly `[..., 2]`."""
-    return way - GAIN * chunk.unflatten(-1, (HORIZON, 2)).sum(-2)
+    found: Tensor = way - GAIN * chunk.unflatten(-1, (HORIZON, 2)).sum(-2)
+    return found
 
 
 def world_model(seed: int) -> nn.Module:

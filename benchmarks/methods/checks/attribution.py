@@ -25,13 +25,15 @@ def marginal(writing: Writing) -> NDArray[np.float32]:
     for word in range(attributes.WORDS):
         said = (words == 1 + topic * attributes.WORDS + word) & writing.mask
         found += said & (np.cumsum(said, axis=1) == 1)
-    return found / attributes.WORDS
+    share: NDArray[np.float32] = found / np.float32(attributes.WORDS)
+    return share
 
 
 def attributed(writing: Writing, random: np.random.Generator) -> NDArray[np.int64]:
     """Grades 0 … 3 by a rater who has seen the whole: 3 for a word that adds something, else 0; at times one off."""
     off = (random.random(writing.completions.shape) < OFF) * random.choice([-1, 1], writing.completions.shape)
-    return np.clip(3 * (marginal(writing) > 0) + off, 0, 3)
+    found: NDArray[np.int64] = np.clip(3 * (marginal(writing) > 0) + off, 0, 3)
+    return found
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -75,7 +77,7 @@ def spread(seed: int, preset: str) -> Measured:
         paid, added = view.apply(columns, writing.layout).reward, marginal(writing)[writing.mask]
         # Within a word's episode every share says something only if it differs: a constant agrees with nothing.
         centred = [ranks(values.astype(np.float64)) for values in (paid, added)]
-        agreement.append(float(np.corrcoef(*centred)[0, 1]) if np.ptp(paid) and np.ptp(added) else 0.0)
+        agreement.append(float(np.corrcoef(centred[0], centred[1])[0, 1]) if np.ptp(paid) and np.ptp(added) else 0.0)
         covered.append(float(score.mean()))
         return columns
 

@@ -113,7 +113,7 @@ def met(seed: int, arm: str, updates: int = 1500, rate: float = 0.3, multipliers
     parts: list[Lagrangian] = []
     if arm == "sum":
         weights = np.array([[1.0, *(-w for w in chosen)] for chosen in product(WEIGHTS, repeat=3)])
-        maps = Maps(*(np.repeat(values, len(weights), 0) for values in maps))
+        maps = Maps._make(np.repeat(values, len(weights), 0) for values in maps)
         paid = np.tile(weights, (MAPS, 1))
     else:
         settings = {"bootstrap": "success", "least": SUCCESS} if arm == "bootstrap" else {}
@@ -140,7 +140,7 @@ def met(seed: int, arm: str, updates: int = 1500, rate: float = 0.3, multipliers
         returns = (columns * paid[:, None, None]).sum(-1)
         for t in reversed(range(STEPS - 1)):
             returns[..., t] += GAMMA * returns[..., t + 1]
-        place = (members * STATES + found["state"])[alive]
+        place = (members * STATES + found["state"].astype(np.int64))[alive]
         counts = np.maximum(np.bincount(place, minlength=len(logits) * STATES), 1)
         gain = returns[alive] - (np.bincount(place, returns[alive], len(counts)) / counts)[place]
         own = np.broadcast_to(members, alive.shape)[alive]

@@ -18,7 +18,8 @@ from rewards.evaluation.overoptimisation import optimised
 from rewards.models.convex_augmentation import convex_corners
 from rewards.models.fusion import fused_rewards
 
-Floats, Ints = NDArray[np.float64], NDArray[np.int64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 TOPIC, WORDING = 3, 4
 """Numbers of what a text is about, of length 1, and of how it is worded; the first of these is fluency."""
@@ -72,7 +73,8 @@ class Scorer(nn.Module):
         """Rewards `[n]`, without gradient."""
         with torch.no_grad():
             one, other = (torch.as_tensor(each, dtype=torch.float32) for each in (asked, said))
-            return self(one, other).double().numpy()
+            found: Floats = self(one, other).double().numpy()
+            return found
 
 
 @cache

@@ -95,7 +95,7 @@ def training_set(stage: Stage1, use: Use) -> tuple[Places, Mask]:
         return np.arange(GOLD), stage.better
     if use == "silver":
         return np.flatnonzero(stage.known), stage.better
-    found = consistent(*(chances(models, stage.pool, stage.labels) for models in (stage.best, stage.gold)))
+    found = consistent(chances(stage.best, stage.pool, stage.labels), chances(stage.gold, stage.pool, stage.labels))
     used = found.kept | stage.known | (found.flipped if use == "flipped" else False)
     return np.flatnonzero(used), np.where(stage.known, stage.better, stage.labels ^ found.flipped)
 

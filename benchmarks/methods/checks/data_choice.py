@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import get_args
 
 import numpy as np
@@ -109,7 +109,7 @@ PF_PPO = Check(
     claim="Where a reward model errs in the middle of its range, PPO on the best and worst, or the best and others, of "
     "five answers ends with more true reward than on all, and on the best alone with less; R² of what the filters "
     "keep at first orders them as their outcomes do, by a rank correlation above 0.8.",
-    arms={keep: (lambda seed, keep=keep: filtered(seed, keep)) for keep in FILTERS},
+    arms={keep: partial(filtered, keep=keep) for keep in FILTERS},
     holds=_as_r_squared_says,
     units={"true reward": "share of places", "right": "share of answers"},
 )
@@ -269,7 +269,7 @@ TEMPORAL_R1 = Check(
     claim="Of a pool in which a policy is sure of most scenes, rightly or wrongly, the fifth with the most varied "
     "rewards teaches nine tenths of what all scenes do in fewer updates than all, and than a random fifth, and ends "
     "no lower than all by 0.02.",
-    arms={choice: (lambda seed, choice=choice: chosen(seed, choice)) for choice in ("all", "random", "varied")},
+    arms={choice: partial(chosen, choice=choice) for choice in ("all", "random", "varied")},
     holds=lambda found: (
         all(found.below("varied", other, "updates to what all teach") for other in ("all", "random"))
         and (found.difference("varied", "all", "reward at the end").low or 0.0) > -0.02

@@ -76,7 +76,8 @@ def shaped(found: Drive) -> Floats:
     """The same pay for progress, and terms for the middle lane and for going straight; and a charge for a crash."""
     progress = np.diff(found.cells, axis=1, prepend=0)
     middle, straight = np.where(found.lane == 1, 1.0, 0.5), found.action < LEFT
-    return np.where(found.alive, 100 / ROUTE * progress + middle + 0.5 * straight, 0.0) - CRASH * found.crashed
+    paid: Floats = np.where(found.alive, 100 / ROUTE * progress + middle + 0.5 * straight, 0.0) - CRASH * found.crashed
+    return paid
 
 
 def learnt(seed: int, reward: Literal["simple", "shaped"], episodes: int) -> Measured:

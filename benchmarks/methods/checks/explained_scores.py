@@ -42,7 +42,8 @@ class Answers:
 
     def seen(self, truth: Floats) -> Floats:
         """Features of answers with these attributes `[..., FEATURES]`."""
-        return truth @ self.mixing + 0.3 * self.random.normal(size=(*truth.shape[:-1], FEATURES))
+        found: Floats = truth @ self.mixing + 0.3 * self.random.normal(size=(*truth.shape[:-1], FEATURES))
+        return found
 
     def debiased(self) -> Floats:
         """Heads less what goes with the reward of length in the answers that were rated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,9 +83,7 @@ MEMORY_T1 = Check(
     "diary of 10 sessions, and of 100, than the answer alone, and more answers that rest on the session that "
     "holds them.",
     arms={
-        f"{what}, {history} sessions": (
-            lambda seed, history=history, evidence=evidence: remembered(seed, history, evidence)
-        )
+        f"{what}, {history} sessions": partial(remembered, history=history, evidence=evidence)
         for history in (10, 100)
         for what, evidence in (("answer", False), ("answer and evidence", True))
     },
@@ -241,7 +240,7 @@ NOUS = Check(
     "turns, and gets more slots right, than rewarded with the outcome alone or asking at random, with users who "
     "err never and in one of twenty answers.",
     arms={
-        f"{reward}, noise {noise:g}": (lambda seed, reward=reward, noise=noise: asking(seed, reward, noise))
+        f"{reward}, noise {noise:g}": partial(asking, reward=reward, noise=noise)
         for noise in (0.0, 0.05)
         for reward in ("none", "outcome", "information")
     },

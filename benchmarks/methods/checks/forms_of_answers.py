@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ RL_STRUCT = Check(
     claim="From a policy that was taught JSON on few examples, four scores that are paid each bring more valid JSON "
     "and more right values than it had, and than being exactly right or not; validity is reached no later than "
     "content.",
-    arms={how: (lambda seed, how=how: written(seed, how)) for how in ("none", "exact", "decomposed")},
+    arms={how: partial(written, reward=how) for how in ("none", "exact", "decomposed")},
     holds=lambda found: (
         all(found.above("decomposed", o, m) for o in ("none", "exact") for m in ("valid", "correct"))
         and found.mean("decomposed", "updates to 0.7 valid") <= found.mean("decomposed", "updates to 0.7 correct")

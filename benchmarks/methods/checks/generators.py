@@ -25,7 +25,7 @@ class Denoiser(nn.Module):
         torch.manual_seed(seed)
         self.embed = nn.Embedding(CONDITIONS, 8)
         self.body = nn.Sequential(nn.Linear(11, 64), nn.Tanh(), nn.Linear(64, 2))
-        nn.init.zeros_(self.body[-1].weight)
+        nn.init.zeros_(self.body[-1].get_parameter("weight"))
 
     def forward(self, point: Tensor, condition: Tensor, time: int) -> Tensor:
         """Mean of the next point `[…, 2]`."""

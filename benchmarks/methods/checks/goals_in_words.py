@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ VLM_RM = Check(
     "with half of the regularisation by a baseline than without, and than by one that has learnt from 40; and who "
     "maximises it gets more than nine tenths of the best return.",
     arms={
-        **{f"α = {alpha:g}": lambda seed, alpha=alpha: wished(seed, alpha) for alpha in ALPHAS},
+        **{f"α = {alpha:g}": partial(wished, alpha=alpha) for alpha in ALPHAS},
         "α = 0.5, few pairs": lambda seed: wished(seed, 0.5, FEW),
     },
     holds=_between,

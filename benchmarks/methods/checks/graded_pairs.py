@@ -81,7 +81,8 @@ class Critic(TinyPolicy):
 
 def kept(text: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which rules texts keep `[n, 3]`: each has a letter that is to be there."""
-    return (text[:, :, None] == 1 + np.arange(RULES)).any(1)
+    found: NDArray[np.bool_] = (text[:, :, None] == 1 + np.arange(RULES)).any(1)
+    return found
 
 
 def worth_of(asked: NDArray[np.int64], rules: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ GRAO = Check(
     name="group-direct-alignment-loss",
     claim="With demonstrations worth 0.65 of 1 in the group, a policy reaches a gold reward of 0.5 in fewer updates "
     "than GRPO, and ends higher than GRPO, than imitation, and than the demonstrations.",
-    arms={arm: (lambda seed, arm=arm: aligned(seed, arm)) for arm in ("SFT", "GRPO", "GRAO")},
+    arms={arm: partial(aligned, arm=arm) for arm in ("SFT", "GRPO", "GRAO")},
     holds=lambda found: (
         found.below("GRAO", "GRPO", "updates to 0.5")
         and all(found.above("GRAO", other, "gold at the end") for other in ("SFT", "GRPO"))
@@ -251,7 +251,7 @@ def offline(
             pairs = wins[:, :, None] & ~wins[:, None, :]
             loss = -torch.nn.functional.logsigmoid(beta * apart)[pairs].sum() / pairs.sum().clamp(min=1)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     chance: Floats = np.ones(CHAINS)
     for place, table in enumerate(tables):

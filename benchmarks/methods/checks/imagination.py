@@ -38,7 +38,7 @@ def imagination(seed: int) -> tuple[Floats, Floats]:
         path = [place]
         while np.linalg.norm(goal - path[-1]) > REACH and len(path) < STEPS:
             way = goal - path[-1]
-            step = SPEED * way / max(np.linalg.norm(way), SPEED) + random.normal(0, 0.02, 2)
+            step = SPEED * way / max(float(np.linalg.norm(way)), SPEED) + random.normal(0, 0.02, 2)
             path.append(path[-1] + step)
         found = np.stack(path)
         later = found[np.minimum(np.arange(len(found)) + 5, len(found) - 1)]

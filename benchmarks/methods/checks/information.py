@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ SAR = Check(
     claim="With 0.2 of the self-aligned reward beside the right answer, answers are shorter by a fifth than with the "
     "right answer alone, and no less often right (within 0.03); a penalty on length that shortens as much costs "
     "accuracy.",
-    arms={arm: (lambda seed, arm=arm: concise(seed, arm)) for arm in ("correct", "length penalty", "SAR")},
+    arms={arm: partial(concise, arm=arm) for arm in ("correct", "length penalty", "SAR")},
     holds=lambda found: (
         found.mean("SAR", "length") < 0.8 * found.mean("correct", "length")
         and (found.difference("SAR", "correct", "right").low or 0.0) > -0.03

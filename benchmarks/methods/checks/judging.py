@@ -245,7 +245,8 @@ def _scores(writing: Writing, said: Bools, sparse: bool) -> NDArray[np.float64]:
 
 def succeeded(writing: Writing) -> NDArray[np.float64]:
     """1 where every turn is complete `[B]`."""
-    return (done(writing, criteria(writing)).sum(-1) > TURNS - 1e-6).astype(float)
+    found: NDArray[np.float64] = (done(writing, criteria(writing)).sum(-1) > TURNS - 1e-6).astype(float)
+    return found
 
 
 def helping(seed: int, way: Literal["turn", "step", "holistic"]) -> Measured:

@@ -79,7 +79,8 @@ def log_probs(policy: TinyPolicy, writing: Writing) -> NDArray[np.float32]:
     """Of the tokens that were written, by any model `[B, T]`."""
     with torch.no_grad():
         found = policy.log_probs(torch.as_tensor(writing.prompts), torch.as_tensor(writing.completions))
-    return np.minimum(found.numpy(), 0.0)
+    least: NDArray[np.float32] = np.minimum(found.numpy(), 0.0)
+    return least
 
 
 def prefer(policy: TinyPolicy, writing: Writing, scores: Floats, steps: int = 60, beta: float = 0.2) -> TinyPolicy:
@@ -112,7 +113,8 @@ def endogenous(seed: int) -> Scorer:
     def scores(writing: Writing) -> Floats:
         with torch.no_grad():
             logits = model.logits(torch.as_tensor(writing.prompts), torch.as_tensor(writing.completions)).numpy()
-        return endogenous_reward(logits, writing.completions, writing.mask).sum(-1)
+        found: Floats = endogenous_reward(logits, writing.completions, writing.mask).sum(-1)
+        return found
 
     return scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -199,9 +200,7 @@ FRAME_THINKER = Check(
     claim="With a bonus for looking that needs a right and coherent answer, accuracy comes within 0.05 of reading all "
     "six windows (0.95) with at most half of them, and coherence rises; a bonus for each look leads to more "
     "looks.",
-    arms={
-        bonus: (lambda seed, bonus=bonus: spotlit(seed, bonus)) for bonus in ("none", "conditional", "unconditional")
-    },
+    arms={bonus: partial(spotlit, bonus=bonus) for bonus in ("none", "conditional", "unconditional")},
     holds=lambda found: (
         found.interval("conditional", "right")[0] > 0.9
         and found.interval("conditional", "windows")[1] <= 3

@@ -48,7 +48,8 @@ def grouped(scores: Tensor) -> Tensor:
 def towards(points: Tensor, axis: int) -> Tensor:
     """How far points of the ring lie along an axis, −1 to 1; what is off the ring has less, and far off nothing."""
     size = points.norm(dim=1)
-    return points[:, axis] / size.clamp_min(1e-6) * torch.exp(-(size - 2).square())
+    found: Tensor = points[:, axis] / size.clamp_min(1e-6) * torch.exp(-(size - 2).square())
+    return found
 
 
 TARGET = 0.6
@@ -169,9 +170,9 @@ def led(seed: int, arm: Literal["plain", "guided", "distilled"], updates: int = 
     guided = arm != "plain"
     eta, strength = ETA, 0.05
     reached, rewards = float(updates), torch.zeros(1)
-    settings = {"guide": model.slope, "strength": strength} if guided else {}
+    guide, pull = (model.slope, strength) if guided else (None, 0.0)
     for update in range(updates):
-        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), STEPS, eta=eta, **settings)
+        path = sample(flow, torch.randn(GROUPS * MEMBERS, 2), STEPS, eta=eta, guide=guide, strength=pull)
         rewards = mode(path.states[:, -1])
         if reached == updates and float(rewards.mean()) >= 0.4:
             reached = float(update)
@@ -184,7 +185,7 @@ def led(seed: int, arm: Literal["plain", "guided", "distilled"], updates: int = 
     if arm == "distilled":
         distil(flow, model, strength)
     alone = mode(sample(flow, torch.randn(2000, 2), STEPS).states[:, -1])
-    with_guide = mode(sample(flow, torch.randn(2000, 2), STEPS, **settings).states[:, -1])
+    with_guide = mode(sample(flow, torch.randn(2000, 2), STEPS, guide=guide, strength=pull).states[:, -1])
     return {"updates": reached, "reward alone": float(alone.mean()), "reward as trained": float(with_guide.mean())}
 
 
@@ -244,7 +245,8 @@ def second_proxy(points: Tensor) -> Tensor:
 
 def valid(points: Tensor) -> Tensor:
     """Whether points are on the ring, bool `[N]`."""
-    return (points.norm(dim=1) - 2).abs() < 0.4
+    found: Tensor = (points.norm(dim=1) - 2).abs() < 0.4
+    return found
 
 
 def artefact_model(seed: int) -> tuple[nn.Module, float]:

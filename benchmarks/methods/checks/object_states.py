@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +69,12 @@ def tidied(seed: int, arm: str, houses: int = 30, steps: int = 6) -> Mapping[str
         house = {thing: (int(random.integers(4)), int(random.integers(2))) for thing in THINGS}
         wanted = random.choice(len(THINGS), 2, replace=False)
         goal = {THINGS[i]: (int(random.integers(4)), int(random.integers(2))) for i in wanted}
-        worth: Callable[[House], float]
-        if arm == "objects":
-            worth = lambda found, goal=goal: state_similarity(parsed(goal), parsed(found), like)  # noqa: E731
-        else:
-            worth = lambda found, goal=goal: like(told(goal), told(found))  # noqa: E731
+
+        def worth(found: House, goal: House = goal) -> float:
+            if arm == "objects":
+                return state_similarity(parsed(goal), parsed(found), like)
+            return like(told(goal), told(found))
+
         path = [house]
         for _ in range(steps):  # half of the steps at random, so that there are steps back too
             choices = after(path[-1])

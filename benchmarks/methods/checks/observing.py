@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -265,7 +265,7 @@ def searched(seed: int, how: str, days: int = 1500) -> Mapping[str, float]:
         else:
             choice = search.choose()
         paid, residuals = world.decide(float(GRID[choice]))
-        search.observe(choice, paid, residuals[:limits])
+        search.observe(choice, paid, residuals[:limits].tolist())
         counts[choice] += 1
         sums[choice] += [paid, *residuals]
         duals = np.maximum(duals + 0.05 * residuals, 0.0)
@@ -292,7 +292,7 @@ OFS = Check(
     claim="Over thresholds for groups that change with decisions, optimistic feasible search violates the limits less "
     "than a search without them and earns more than a primal-dual one, within 10 % of the best fixed threshold "
     "that is allowed.",
-    arms={how: (lambda seed, how=how: searched(seed, how)) for how in ("UCB", "primal-dual", "OFS", "oracle")},
+    arms={how: partial(searched, how=how) for how in ("UCB", "primal-dual", "OFS", "oracle")},
     holds=lambda found: (
         found.below("OFS", "UCB", "violation a day")
         and found.above("OFS", "primal-dual", "profit a day")

@@ -40,7 +40,8 @@ def base_policy() -> Floats:
     far = np.min([abs(row - t // SIZE) + abs(column - t % SIZE) for t in TOMATOES], 0)
     towards = far[MOVES]
     best = towards == towards.min(1, keepdims=True)
-    return 0.75 * best / best.sum(1, keepdims=True) + 0.25 / 5
+    found: Floats = 0.75 * best / best.sum(1, keepdims=True) + 0.25 / 5
+    return found
 
 
 def play(policy: Floats, random: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

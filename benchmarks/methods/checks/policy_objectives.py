@@ -40,8 +40,8 @@ def keeping(seed: int, kind: Generator | None, eta: float, updates: int = 150) -
     """
     random = np.random.default_rng(seed)
     right = np.zeros((TASKS, WORDS**PLACES), np.bool_)
-    for task in range(TASKS):
-        right[task, random.permutation(WORDS**PLACES)[:SOLUTIONS]] = True
+    for number in range(TASKS):
+        right[number, random.permutation(WORDS**PLACES)[:SOLUTIONS]] = True
     exam = np.array([random.choice(np.flatnonzero(row)) for row in right])  # one of them is what an examiner wants
 
     def written(codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -157,7 +157,7 @@ POLAR = Check(
     arms={
         "preferences alone": lambda seed: taught(seed, 0),
         "as long on preferences": lambda seed: taught(seed, 0, steps=60 + max(AFTER)),
-        **{arm(count): lambda seed, count=count: taught(seed, count) for count in AFTER},
+        **{arm(count): partial(taught, before=count) for count in AFTER},
     },
     holds=_power_law,
     units={"right": "share of pairs", "loss before preferences": "nats", "copies ranked first": "share of policies"},

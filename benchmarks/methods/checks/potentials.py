@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ MIRA = Check(
     name="milestone-potential-shaping",
     claim="Progress over milestones as a potential gives more success in as many episodes than the sparse reward, and "
     "with wrong milestones the policy that is best under the shaped reward is as good as the best.",
-    arms={how: (lambda seed, how=how: milestones(seed, how)) for how in ("none", "milestones", "wrong milestones")},
+    arms={how: partial(milestones, how=how) for how in ("none", "milestones", "wrong milestones")},
     holds=lambda found: (
         found.above("milestones", "none", "success")
         and min(found.values["wrong milestones"]["worth of the best policy"]) > 1 - 1e-6
@@ -153,12 +154,13 @@ def search(seed: int, how: str) -> Measured:
     to_go = {"part": "returns", "of": "turn", "to": "advantage"}
     mass = {"part": "outcome_mass", "preset": "siop", "of": "answer", "to": "mass"}
     potential = {"part": "increments", "preset": "siop", "of": "support", "to": "reward"}
-    parts: Parts = {
+    ways: dict[str, Parts] = {
         "right answers": [{"part": "scale", "of": "right", "factor": 1.0, "to": "reward"}, grpo],
         "mass of the answer": [mass, {"part": "scale", "of": "mass", "factor": 1.0, "to": "reward"}, grpo],
         "SIOP": [mass, potential, turns, to_go],
         "right answers' potential": [{**potential, "weight": "right"}, turns, to_go],
-    }[how]
+    }
+    parts = ways[how]
     kinds = {"right": "episode", "answer": "episode", "reliability": "episode", "prior": "episode", "support": "token"}
     read = {name for part in parts for name in (part.get("of"), part.get("weight"))}
     read |= {"reliability"} if mass in parts else set()
@@ -191,7 +193,7 @@ SIOP = Check(
     claim="Without labels, SIOP is right more often on the way than a reward for the mass of the answer, and at the "
     "end within 0.1 of the potential of right answers.",
     arms={
-        how: (lambda seed, how=how: search(seed, how))
+        how: partial(search, how=how)
         for how in ("right answers", "mass of the answer", "SIOP", "right answers' potential")
     },
     holds=lambda found: (
@@ -219,7 +221,8 @@ def chains(asked: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def right(writing: Writing) -> NDArray[np.bool_]:
     """Whose answer is right `[B]`."""
-    return writing.completions[:, STEPS] == chains(writing.prompts)[:, -1]
+    found: NDArray[np.bool_] = writing.completions[:, STEPS] == chains(writing.prompts)[:, -1]
+    return found
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds.preferences import APART, PROMPT, Floats, Loss, Models, Pairs, World, accuracy, fit
+from benchmarks.methods.worlds.preferences import APART, PROMPT, Loss, Models, Pairs, World, accuracy, fit
 from learners.language.reward_losses import bradley_terry, regression, scaled_bradley_terry
 from learners.objectives.meta_reward import meta_gradients, score_difference
 from learners.weights import follow
@@ -25,7 +25,7 @@ STEPS = 200
 Mask = NDArray[np.bool_]
 
 
-def tensor(values: Floats) -> Tensor:
+def tensor(values: NDArray[np.floating]) -> Tensor:
     """As the losses take it."""
     return torch.as_tensor(values, dtype=torch.float32)
 
@@ -187,12 +187,14 @@ def again(
         rows = torch.randint(len(shown[0]), (models.members, 64), generator=generator)
         prompts = torch.randn(64, 1, PROMPT, generator=generator).expand(-1, ANSWERS, -1)
         read = torch.cat([prompts, mean + torch.randn(64, ANSWERS, len(mean), generator=generator)], 2).flatten(0, 1)
-        meta_gradients(
-            models.parameters(),
-            lambda read=read: score_difference(models(read).view(-1, ANSWERS)).mean(),
-            lambda rows=rows: loss(models(shown[0][rows]), models(shown[1][rows]), rows).mean(1).sum(),
-            rate,
-        )
+
+        def apart(read: Tensor = read) -> Tensor:
+            return score_difference(models(read).view(-1, ANSWERS)).mean()
+
+        def wrong(rows: Tensor = rows) -> Tensor:
+            return loss(models(shown[0][rows]), models(shown[1][rows]), rows).mean(1).sum()
+
+        meta_gradients(models.parameters(), apart, wrong, rate)
         optimiser.step()
 
 

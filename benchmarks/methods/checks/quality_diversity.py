@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,7 @@ QUALITY_DIVERSITY = Check(
     claim="In a maze with few rewards, policies of TAXONS end in more places than random ones and in no more than "
     "those of novelty search that is given the place; SERENE and STAX get more reward than novelty search alone and "
     "than selection by reward alone.",
-    arms={how: (lambda seed, how=how: searched(seed, how)) for how in ARMS},
+    arms={how: partial(searched, how=how) for how in ARMS},
     holds=_explores_and_climbs,
     units=UNITS,
 )
@@ -148,7 +148,7 @@ STAX = Check(
     claim="In a maze with few rewards, policies of STAX end in as many places, to 0.05 of all, as those of novelty "
     "search that is given the place, in more than random ones and those selected by reward, and get more reward than "
     "both.",
-    arms={how: (lambda seed, how=how: searched(seed, how)) for how in ARMS},
+    arms={how: partial(searched, how=how) for how in ARMS},
     holds=_as_if_it_were_told,
     units=UNITS,
 )

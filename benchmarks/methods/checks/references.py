@@ -61,7 +61,8 @@ class References:
     def of(self, source: Ints) -> Ints:
         """Target words of source words `[n, SENTENCE]`."""
         index = source - 1
-        return MEANING + 2 * index + self.choice[tuple(index.T)]
+        found: Ints = MEANING + 2 * index + self.choice[tuple(index.T)]
+        return found
 
 
 def translated(writing: Writing, references: References) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
@@ -147,7 +148,8 @@ REPLY = CARRIERS + 3
 
 def instructions(random: np.random.Generator, number: int) -> Ints:
     """Values of both slots `[n, 2]`."""
-    return SLOT + random.integers(0, SLOTS, (number, 2)) + np.array([0, SLOTS])
+    found: Ints = SLOT + random.integers(0, SLOTS, (number, 2)) + np.array([0, SLOTS])
+    return found
 
 
 def reply(asked: Ints, style: Ints) -> Ints:
@@ -165,7 +167,8 @@ def filled(prompts: Ints, completions: Ints) -> Floats:
     slots = (completions >= SLOT) & (completions < CARRIER)
     named = (completions[:, :, None] == prompts[:, None, :]).any(1).mean(-1)
     wrong = slots & ~(completions[:, :, None] == prompts[:, None, :]).any(-1)
-    return np.maximum(named - wrong.sum(-1) / 2, 0.0)
+    found: Floats = np.maximum(named - wrong.sum(-1) / 2, 0.0)
+    return found
 
 
 def instructed(seed: int, references: int, imitated: bool = False) -> Measured:
@@ -300,7 +303,10 @@ def exact_tokens(prompt: Ints) -> list[int]:
 def judged(writing: Writing) -> Floats:
     """What each task's own verifier says `[B]`; what cannot be scored earns nothing here."""
     rows = list(zip(writing.prompts, writing.completions, strict=True))
-    columns = {"completion": [said(*row) for row in rows], "answer": [answer_of(p) for p, _ in rows]}
+    columns: dict[str, list[object]] = {
+        "completion": [said(*row) for row in rows],
+        "answer": [answer_of(p) for p, _ in rows],
+    }
     answers = asyncio.run(routed([KINDS[p[0] - KIND] for p, _ in rows], columns, ROUTES))
     return np.array([answer.value or 0.0 for answer in answers])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -164,10 +165,7 @@ DT4IER = Check(
     name="multi-reward-decision-transformer",
     claim="Told which of two returns that pull apart are wanted, DT4IER trades one for the other in order, and when "
     "both are wanted the worse one is higher than with their sum as the wish, and than with cloning.",
-    arms={
-        how: (lambda seed, how=how: recommended(seed, how))
-        for how in ("cloning", "DT, sum", "DT4IER without contrast", "DT4IER")
-    },
+    arms={how: partial(recommended, how=how) for how in ("cloning", "DT, sum", "DT4IER without contrast", "DT4IER")},
     holds=_trades_and_serves_both,
     seeds=3,
     units={"in order": "share of runs"},

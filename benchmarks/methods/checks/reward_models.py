@@ -19,7 +19,9 @@ from rewards.evaluation.confidence import centroids, distances
 from rewards.evaluation.overoptimisation import optimised
 from rewards.evaluation.probing import probe_accuracies
 
-Ints, Floats, Bools = NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 # --- 49: solutions with slips, in a style -----------------------------------------------------------------------------
 
@@ -75,7 +77,8 @@ class Linear:
     def scores(self, of: Solutions, random: np.random.Generator) -> Floats:
         """`[N, K]`."""
         off = np.append(self.slips, 0.0)[of.slip]  # the last one is of no slip
-        return self.style * of.style - off + 0.5 * random.normal(size=of.slip.shape)
+        found: Floats = self.style * of.style - off + 0.5 * random.normal(size=of.slip.shape)
+        return found
 
 
 def models(random: np.random.Generator) -> list[Linear]:
@@ -174,7 +177,8 @@ class World:
     def looks(self, attributes: Floats, strange: float = 0.0) -> Floats:
         """How answers look `[n, SHOWN]`; a share of them with ten times the noise."""
         noise = np.where(self.random.random((len(attributes), 1)) < strange, 2.0, 0.2) / SHOWN**0.5
-        return (attributes - 0.5) @ self.mixture + noise * self.random.normal(size=(len(attributes), SHOWN))
+        found: Floats = (attributes - 0.5) @ self.mixture + noise * self.random.normal(size=(len(attributes), SHOWN))
+        return found
 
 
 class Scorer(nn.Module):
@@ -195,12 +199,14 @@ class Scorer(nn.Module):
     def scores(self, looks: Floats) -> Floats:
         """Rewards `[n]`, without gradient."""
         with torch.no_grad():
-            return self(torch.as_tensor(looks, dtype=torch.float32)).double().numpy()
+            found: Floats = self(torch.as_tensor(looks, dtype=torch.float32)).double().numpy()
+            return found
 
     def represented(self, looks: Floats) -> Floats:
         """The last hidden state `[n, WIDTH]`, without gradient."""
         with torch.no_grad():
-            return self.body(torch.as_tensor(looks, dtype=torch.float32)).double().numpy()
+            found: Floats = self.body(torch.as_tensor(looks, dtype=torch.float32)).double().numpy()
+            return found
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -225,7 +225,7 @@ EXPRESSIVITY = Check(
     claim="Of seven tasks, five formalisms express exactly those that the paper's diagram gives them: XOR, a return "
     "with entropy, a limit average, always or never, and a threshold of the return are beyond Markov rewards, and a "
     "random Markov reward never is.",
-    arms={name: (lambda seed, name=name: expressed(seed, name)) for name in EXPRESSIBLE},
+    arms={name: partial(expressed, formalism=name) for name in EXPRESSIBLE},
     holds=lambda found: all(
         set(found.values[arm][task]) == {float(can)}
         for arm, row in EXPRESSIBLE.items()

@@ -116,7 +116,7 @@ def hackable(seed: int, *parts: Part, steps: int = 400, rate: float = 0.5) -> Ma
     logits = np.where(hacks, -4.0, 0.0)  # what hacks is rare at first
     first = softmax(logits)
     names = tuple(f"ref{k}" for k in range(4))
-    levels: dict[str, Level] = {"score": "episode", "kl": "episode"} | dict.fromkeys(names, "group")
+    levels: dict[str, Level] = {"score": "episode", "kl": "episode", **{name: "group" for name in names}}
     drawn = [(first.cumsum(1) > random.random((prompts, 1))).argmax(1) for _ in names]
     known = {name: Column.full(proxy[np.arange(prompts), one]) for name, one in zip(names, drawn, strict=True)}
     layout = Layout.of(np.ones(gold.size), np.repeat(np.arange(prompts), answers))

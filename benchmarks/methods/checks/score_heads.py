@@ -101,7 +101,7 @@ def shared(seed: int) -> Shared:
         rows = torch.as_tensor(random.integers(0, len(worth), 64))
         scores = [head.score(prompts[rows], both[rows, side]) for side in (0, 1)]
         optimiser.zero_grad()
-        bradley_terry(*scores).mean().backward()
+        bradley_terry(scores[0], scores[1]).mean().backward()
         optimiser.step()
     asked = attributes.prompts(random, SAMPLES)
     samples = answers(random, asked, random.integers(3, 5, SAMPLES), random.integers(0, 2, SAMPLES))
@@ -110,8 +110,8 @@ def shared(seed: int) -> Shared:
     samples[corrupted & (fault == 0)] = END
     elsewhere = 1 + (asked - 1 + attributes.WORDS) % (attributes.TOPICS * attributes.WORDS)
     for number, (of, words, filler) in enumerate(((elsewhere, 4, 0), (asked, 0, 5)), start=1):
-        rows = np.flatnonzero(corrupted & (fault == number))
-        samples[rows] = answers(random, of[rows], np.full(len(rows), words), np.full(len(rows), filler))
+        those = np.flatnonzero(corrupted & (fault == number))
+        samples[those] = answers(random, of[those], np.full(len(those), words), np.full(len(those), filler))
     everything = copy.deepcopy(reference)
     imitate(everything, asked, samples, 80)
     return Shared(reference, head, asked, samples, corrupted, everything)
@@ -176,7 +176,7 @@ def _three_uses(found: Found) -> bool:
 
     def gain(one: str, other: str) -> bool:
         values = found.values["score head"]
-        return (figure(np.subtract(values[one], values[other]), "difference").low or 0.0) > 0
+        return (figure(np.subtract(values[one], values[other]).tolist(), "difference").low or 0.0) > 0
 
     more = all(gain(f"best of {2 * n}", f"best of {n}") for n in (1, 2, 4))
     precise = found.mean("score head", "corrupted in the lowest decile") >= 0.8

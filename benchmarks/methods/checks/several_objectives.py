@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -71,10 +72,10 @@ def compared(seed: int, mixed: bool, pairs: int = 6000) -> Mapping[str, float]:
                 good, bad = chosen(0)
                 other = (table[prompt, good, 1] - table[prompt, bad, 1])[:, None]
                 loss = modpo(margin(logits, 0), other, [weight, 1 - weight], BETA).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             return loss
 
-        optimiser.step(closure)  # type: ignore[arg-type]
+        optimiser.step(closure)
         log_pi = logits.detach().log_softmax(-1)
 
         def worth(log_p: Tensor, weights: Tensor = weights) -> float:
@@ -253,7 +254,7 @@ OORL = Check(
     claim="Beside the same on-policy training, preferences between groups of equivalents bring more right answers "
     "than none and than DPO on single pairs, and leave implicit rewards of equivalents closer together than DPO "
     "does.",
-    arms={arm: (lambda seed, arm=arm: rewritten(seed, arm)) for arm in ("RL", "RL and DPO", "RL and GEPO")},
+    arms={arm: partial(rewritten, arm=arm) for arm in ("RL", "RL and DPO", "RL and GEPO")},
     holds=lambda found: (
         found.above("RL and GEPO", "RL", "accuracy")
         and found.above("RL and GEPO", "RL and DPO", "accuracy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -33,7 +33,8 @@ def noisy(field: Field, generator: torch.Generator) -> Move:
     def move(x: Tensor, step: int) -> Tensor:
         sigma, after = 1 - step / STEPS, 1 - (step + 1) / STEPS
         mean = flow_mean(x, field(x, sigma), sigma, after, ETA * sigma)
-        return mean + ETA * sigma * (sigma - after) ** 0.5 * torch.randn(x.shape, generator=generator)
+        found: Tensor = mean + ETA * sigma * (sigma - after) ** 0.5 * torch.randn(x.shape, generator=generator)
+        return found
 
     return move
 
@@ -48,7 +49,8 @@ PATHS = 4096
 def staircase(x: Tensor) -> Tensor:
     """A half for being in the first heap, and another for its outer side `[N]`; it has no gradient anywhere."""
     there = torch.atan2(x[:, 1], x[:, 0]).abs() < torch.pi / MODES
-    return (there.float() + (there & (x.norm(dim=1) > 2)).float()) / 2
+    found: Tensor = (there.float() + (there & (x.norm(dim=1) > 2)).float()) / 2
+    return found
 
 
 class Promise(nn.Module):
@@ -78,8 +80,8 @@ def taught(seed: int) -> tuple[Velocity, Promise, Tensor]:
     match(flow, heaps, 500)
     move, states = noisy(flow.given(None), generator), [torch.randn(PATHS, 2, generator=generator)]
     with torch.no_grad():
-        for step in range(STEPS):
-            states.append(move(states[-1], step))
+        for number in range(STEPS):
+            states.append(move(states[-1], number))
     paths, rewards = torch.stack(states), staircase(states[-1])
     promise = Promise()
     optimiser = torch.optim.Adam(promise.parameters(), 3e-3)
@@ -184,7 +186,7 @@ SVDD = Check(
     claim="Of a reward without a gradient, 8 proposals a step, weighed by the reward of what is foreseen or by a soft "
     "value that was learnt, win more than the best of 8 samples with as many evaluations, and come nearer to the "
     "tilted law than a choice among 8 samples, and than gradients of a proxy at their best strength.",
-    arms={by: (lambda seed, by=by: decoded(seed, by)) for by in WAYS},
+    arms={by: partial(decoded, by=by) for by in WAYS},
     holds=_more_and_nearer,
     units={"distance to the model": "MMD", "distance to the tilted model": "MMD"},
 )
@@ -270,7 +272,7 @@ FK_STEERING = Check(
         "independent, 8 particles": lambda seed: searched(seed, 8, threshold=0.0),
         "max, 8 particles": lambda seed: searched(seed, 8, "max"),
         "sum, 8 particles": lambda seed: searched(seed, 8, "sum"),
-        **{f"difference, {width} particles": (lambda seed, width=width: searched(seed, width)) for width in WIDTHS},
+        **{f"difference, {width} particles": partial(searched, width=width) for width in WIDTHS},
     },
     holds=_better_and_consistent,
     units={"error of the modes' shares": "sum of absolute differences"},
@@ -307,12 +309,14 @@ class OneStep(nn.Module):
 
     def make(self, noise: Tensor) -> Tensor:
         """Samples `[N, SIZE]`."""
-        return noise @ self.straight + (noise @ self.bent).tanh() @ self.back
+        found: Tensor = noise @ self.straight + (noise @ self.bent).tanh() @ self.back
+        return found
 
     def truth(self, samples: Tensor) -> Tensor:
         """How well all tastes are met, less what is broken in samples beyond the usual `[N]`."""
         met = (1.5 * samples @ self.tastes).tanh().mean(1)
-        return met - 2 * (samples.norm(dim=1) / self.usual - 1).clamp_min(0)
+        found: Tensor = met - 2 * (samples.norm(dim=1) / self.usual - 1).clamp_min(0)
+        return found
 
     def learnt(self, samples: Tensor) -> Tensor:
         """The reward model `[N]`."""

@@ -21,7 +21,7 @@ from rewards.columns import Column
 Parts = list[dict[str, Any]]
 LONG = 4
 """Errands of a walk."""
-CREDIT = [
+CREDIT: Parts = [
     {"part": "returns", "of": "paid", "gamma": 0.5, "to": "reward"},
     {"part": "position_relative", "of": "reward"},
 ]
@@ -58,7 +58,8 @@ def labels(writing: Writing, noise: float, random: np.random.Generator) -> NDArr
     """Which sub-goals each token has achieved, according to a labeller that errs with chance `noise` `[B, T, K]`."""
     count = errands.done(writing) * errands.new(writing)
     truth = count[..., None] == 1 + np.arange(LONG)
-    return truth ^ (random.random(truth.shape) < noise)
+    found: NDArray[np.bool_] = truth ^ (random.random(truth.shape) < noise)
+    return found
 
 
 def subgoals(seed: int, noise: float, weight: float = 1.0, pay: str = "once") -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +168,7 @@ EXPRD = Check(
     claim="With a key to be fetched before a door opens, Q-learning comes to 95 % of the best return in fewer "
     "episodes with the reward of EXPRD (five more states) than with the sparse one, and in no more with EXPADARD; on "
     "a chain with a long side road EXPLORS needs fewer than a bonus of counts alone.",
-    arms={how: (lambda seed, how=how: both(seed, how)) for how in ("sparse", "counts", "EXPLORS", "EXPRD", "EXPADARD")},
+    arms={how: partial(both, how=how) for how in ("sparse", "counts", "EXPLORS", "EXPRD", "EXPADARD")},
     holds=_teachers_and_self,
     seeds=10,
     units={"episodes, key and door": "episodes", "episodes, chain": "episodes"},

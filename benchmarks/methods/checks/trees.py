@@ -132,7 +132,8 @@ def relevance(writing: Writing) -> NDArray[np.float32]:
     """Of a user's one item 1; of items that share its first token 0.3, and its first two 0.6; 0 for others `[B]`."""
     wanted = np.stack([1 + np.random.default_rng(100 + user).integers(0, CODES, DEPTH) for user in range(4)])
     same = np.cumprod(writing.completions[:, :DEPTH] == wanted[writing.prompts[:, 0] - 1], axis=1).sum(-1)
-    return np.array([0.0, 0.3, 0.6, 1.0], np.float32)[same]
+    found: NDArray[np.float32] = np.array([0.0, 0.3, 0.6, 1.0], np.float32)[same]
+    return found
 
 
 def items(seed: int, weight: float) -> Measured:

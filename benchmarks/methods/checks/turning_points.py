@@ -27,7 +27,7 @@ class Flow(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         self.layers = nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 2))
-        nn.init.zeros_(self.layers[2].weight)
+        nn.init.zeros_(self.layers[2].get_parameter("weight"))
 
     def mean(self, x: Tensor, step: int) -> Tensor:
         """Where a step leads without noise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -196,7 +197,7 @@ ARCHER = Check(
     name="hierarchical-multi-turn-actor-critic",
     claim=f"In a game of questions ArCHer comes to {GOOD} turns in less than half of the episodes that PPO on the "
     "return of the whole game needs, and than cloning of the best games does.",
-    arms={how: (lambda seed, how=how: asked(seed, how)) for how in WAYS},
+    arms={how: partial(asked, how=how) for how in WAYS},
     holds=_several_times_sooner,
     seeds=3,
     units={"turns at the end": "turns"},

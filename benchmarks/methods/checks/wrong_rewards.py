@@ -25,7 +25,8 @@ from rewards.verifiers.quantities import nearness
 from rewards.verifiers.reasoning_patterns import reasoning_patterns
 from rewards.views.view import Config, RewardView
 
-Ints, Floats = NDArray[np.int64], NDArray[np.float64]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 # --- 126: questions with a thought of a few phrases before the answer ------------------------------------------------
 
@@ -63,7 +64,8 @@ def thinker(taught: bool) -> Form:
 
 def right(prompt: Ints, forms: Ints) -> Floats:
     """1 where the answer is right `[B]`."""
-    return (forms[:, PLACES] == RIGHT[prompt]).astype(np.float64)
+    found: Floats = (forms[:, PLACES] == RIGHT[prompt]).astype(np.float64)
+    return found
 
 
 def patterns(forms: Ints) -> Floats:

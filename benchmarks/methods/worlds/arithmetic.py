@@ -26,7 +26,8 @@ def written(terms: NDArray[np.int64]) -> NDArray[np.int64]:
 def value(asked: NDArray[np.int64]) -> NDArray[np.int64]:
     """What sums come to `[n]`."""
     digits = asked - DIGIT
-    return (digits[:, 0::3] * 10 + digits[:, 1::3]).sum(axis=1)
+    found: NDArray[np.int64] = (digits[:, 0::3] * 10 + digits[:, 1::3]).sum(axis=1)
+    return found
 
 
 def answers(asked: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -49,12 +50,18 @@ def said(completions: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def right(writing: Writing) -> NDArray[np.float32]:
     """1 where the whole answer is right, 0 elsewhere `[B]`."""
-    return (writing.completions[:, :LENGTH] == answers(writing.prompts)).all(-1).astype(np.float32)
+    found: NDArray[np.float32] = (
+        (writing.completions[:, :LENGTH] == answers(writing.prompts)).all(-1).astype(np.float32)
+    )
+    return found
 
 
 def correct_digits(writing: Writing) -> NDArray[np.float32]:
     """Share of an answer's places that are right `[B]`."""
-    return (writing.completions[:, :LENGTH] == answers(writing.prompts)).mean(-1).astype(np.float32)
+    found: NDArray[np.float32] = (
+        (writing.completions[:, :LENGTH] == answers(writing.prompts)).mean(-1).astype(np.float32)
+    )
+    return found
 
 
 def beginner(seed: int, steps: int = 150, largest: int = 20) -> TinyPolicy:

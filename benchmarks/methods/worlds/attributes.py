@@ -25,7 +25,10 @@ def prompts(random: np.random.Generator, number: int) -> NDArray[np.int64]:
 def _on_topic(writing: Writing) -> NDArray[np.bool_]:
     topic = (writing.prompts[:, :1] - 1) // WORDS
     words = writing.completions
-    return (words != END) & (words <= TOPICS * WORDS) & ((words - 1) // WORDS == topic) & writing.mask
+    found: NDArray[np.bool_] = (
+        (words != END) & (words <= TOPICS * WORDS) & ((words - 1) // WORDS == topic) & writing.mask
+    )
+    return found
 
 
 def coverage(writing: Writing) -> NDArray[np.float32]:
@@ -34,18 +37,22 @@ def coverage(writing: Writing) -> NDArray[np.float32]:
     on_topic = _on_topic(writing)
     for word in range(WORDS):
         found += (on_topic & ((writing.completions - 1) % WORDS == word)).any(-1)
-    return found / WORDS
+    share: NDArray[np.float32] = found / np.float32(WORDS)
+    return share
 
 
 def padding(writing: Writing) -> NDArray[np.float32]:
     """Share of the possible length that is taken by words that are not of the topic `[B]`."""
-    return ((writing.completions != END) & writing.mask & ~_on_topic(writing)).sum(-1).astype(np.float32) / LENGTH
+    idle = (writing.completions != END) & writing.mask & ~_on_topic(writing)
+    found: NDArray[np.float32] = idle.sum(-1).astype(np.float32) / LENGTH
+    return found
 
 
 def repetition(writing: Writing) -> NDArray[np.float32]:
     """Share of the possible length that is taken by topic words that were said before `[B]`."""
     distinct = np.round(coverage(writing) * WORDS)
-    return (_on_topic(writing).sum(-1) - distinct).astype(np.float32) / LENGTH
+    found: NDArray[np.float32] = (_on_topic(writing).sum(-1) - distinct).astype(np.float32) / LENGTH
+    return found
 
 
 def gold(writing: Writing) -> NDArray[np.float32]:

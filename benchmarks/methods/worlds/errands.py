@@ -46,12 +46,14 @@ def new(writing: Writing) -> NDArray[np.bool_]:
 
 def handed_in(writing: Writing) -> NDArray[np.bool_]:
     """Who has said END `[B]`."""
-    return ((writing.completions == END) & writing.mask).any(-1)
+    found: NDArray[np.bool_] = ((writing.completions == END) & writing.mask).any(-1)
+    return found
 
 
 def through(writing: Writing) -> NDArray[np.float32]:
     """1 where all errands were done, handed in or not `[B]`."""
-    return (done(writing)[:, -1] == writing.prompts.shape[1]).astype(np.float32)
+    found: NDArray[np.float32] = (done(writing)[:, -1] == writing.prompts.shape[1]).astype(np.float32)
+    return found
 
 
 def success(writing: Writing) -> NDArray[np.float32]:

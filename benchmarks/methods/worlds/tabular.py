@@ -32,7 +32,8 @@ class MDP:
     @property
     def expected(self) -> Floats:
         """Expected reward of a state and an action `[S, A]`."""
-        return np.einsum("sat,sat->sa", self.transition, self.reward)
+        found: Floats = np.einsum("sat,sat->sa", self.transition, self.reward)
+        return found
 
     def values(self, policy: Floats, reward: Floats | None = None) -> Floats:
         """State values of a policy `[S, A]` under a reward `[S, A, S]` (its own where none is given), exactly."""
@@ -52,7 +53,8 @@ class MDP:
         for _ in range(sweeps):
             q = paid + self.gamma * self.transition @ value
             value = q.max(1) * alive
-        return np.eye(q.shape[1])[q.argmax(1)]
+        found: Floats = np.eye(q.shape[1])[q.argmax(1)]
+        return found
 
 
 def random_mdp(seed: int, states: int = 10, actions: int = 3, gamma: float = 0.9, sparse: float = 0.5) -> MDP:
