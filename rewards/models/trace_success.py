@@ -62,6 +62,7 @@ class TraceSuccess(nn.Module):
             torch.manual_seed(seed)
             self.goal = nn.Embedding(vocabulary, hidden)
             self.place = nn.Embedding(patches, hidden)
+            nn.init.normal_(self.place.weight, std=0.1)  # or a small change in one of many places would not be seen
             self.token = nn.Linear(features, hidden)
             self.cell = nn.GRU(goals + hidden, hidden, batch_first=True)
             self.success = nn.Linear(hidden, 1)
