@@ -203,27 +203,27 @@ def nearly(asked: Ints, walks: Ints, random: np.random.Generator) -> tuple[Ints,
     return found.instructions, found.first_failing(achieved), failed
 
 
-def lost(asked: Ints, walks: Ints, random: np.random.Generator) -> Ints:
-    """As long walks of somebody who goes anywhere; one that does all errands by chance breaks off before `[N, T]`."""
+def lost(asked: Ints, walks: Ints, most: int, random: np.random.Generator) -> Ints:
+    """As long walks of somebody who goes anywhere, and breaks off before more than `most` errands are done `[N, T]`."""
     found = np.where(walks == END, END, random.integers(1, VOCABULARY, walks.shape))
-    done = counted(asked, found)
-    return np.where(done == ERRANDS, END, found)
+    return np.where(counted(asked, found) > most, END, found)
 
 
-def judged(seed: int, near: bool, prune: bool) -> Mapping[str, float]:
+def judged(seed: int, near: bool, prune: bool, most: int = 0) -> Mapping[str, float]:
     """How often a model of success is right on successes and on near-misses, and what it read for it.
 
     Args:
         seed: of everything.
         near: whether half of the negatives are near-misses; else all are failed runs, of somebody who knows no way.
         prune: whether patches that did not change, or are background, are left out.
+        most: errands that a failed run has done at most.
     """
     random = np.random.default_rng(seed)
     look = random.normal(size=(PLACES, FEATURES - 1))
     asked = prompts(random, TRACES)
     walks = with_detours(random, asked)
     # Negatives: the same instructions with a run that fails, or the same runs with an instruction that they miss.
-    other, wrong, first = asked, lost(asked, walks, random), np.full(TRACES, -1)
+    other, wrong, first = asked, lost(asked, walks, most, random), np.full(TRACES, -1)
     if near:
         missed, failing, failed = nearly(asked, walks, random)
         swap = failed & (np.arange(TRACES) % 2 == 0)
@@ -268,7 +268,7 @@ def judged(seed: int, near: bool, prune: bool) -> Mapping[str, float]:
 def _caught_and_short(found: Found) -> bool:
     lost = found.difference("near-misses, pruned", "near-misses, all read", "accuracy")
     return (
-        found.above("near-misses, pruned", "failed runs, pruned", "near-misses told")
+        found.above("near-misses, pruned", "failed runs, pruned", "near-misses told", by=0.1)
         and found.mean("near-misses, pruned", "patches read") < 0.5
         and (lost.low or 0.0) > -0.01
     )
@@ -277,16 +277,17 @@ def _caught_and_short(found: Found) -> bool:
 EXE_VRM = Check(
     row=86,
     name="execution-trace-success-model",
-    claim="With near-misses among the negatives, a model of success that never sees actions finds more near-misses of "
-    "new runs than with failed runs alone; and with less than half of the patches read, its accuracy is at most "
-    "0.01 lower.",
+    claim="Where failed runs do no errand at all, a model of success that never sees actions finds more near-misses of "
+    "new runs, by over 0.1, if half of its negatives are near-misses; and with less than half of the patches read, its "
+    "accuracy is at most 0.01 lower.",
     arms={
         "near-misses, pruned": partial(judged, near=True, prune=True),
         "near-misses, all read": partial(judged, near=True, prune=False),
         "failed runs, pruned": partial(judged, near=False, prune=True),
+        "failed runs of all kinds, pruned": partial(judged, near=False, prune=True, most=ERRANDS - 1),
     },
     holds=_caught_and_short,
-    seeds=4,
+    seeds=3,
     units={
         "near-misses told": "share of near-misses",
         "accuracy": "mean of both kinds",

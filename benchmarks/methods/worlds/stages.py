@@ -79,6 +79,8 @@ class Task:
         mdp: the process, with five actions.
         stages: places.
         after: where each action leads to `[S, A]`.
+        places: row and column of each, 0 to 1 `[K, 2]`.
+        where: row and column of each state, 0 to 1 `[S, 2]`.
         stage: how many places are visited in each state `[S]`.
         left: fewest steps to the end `[S]`.
         within: how much of the way of its stage each state has behind it, 0 to 1 `[S]`; 1 at the end.
@@ -108,8 +110,8 @@ class Task:
         begins = self.left[[0, *(k * size * size + place for k, place in enumerate(places[:-1], start=1)), -1]]
         now = np.minimum(self.stage, stages - 1)
         self.within = np.clip((begins[now] - self.left) / (begins[now] - begins[now + 1]), 0.0, 1.0)
-        where = np.stack(np.divmod(cell, size), 1) / (size - 1)
-        shown = np.column_stack([where, plain * np.eye(stages + 1)[self.stage]])
+        self.places, self.where = (np.stack(np.divmod(cells, size), 1) / (size - 1) for cells in (places, cell))
+        shown = np.column_stack([self.where, plain * np.eye(stages + 1)[self.stage]])
         self.seen = np.tanh(shown @ random.normal(size=(shown.shape[1], units)) + random.normal(size=units))
 
     def look(self, states: Ints, random: np.random.Generator) -> Floats:
