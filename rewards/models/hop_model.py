@@ -53,7 +53,7 @@ class HopModel(nn.Module):
         """Progress of the frames of a trajectory `[T + 1, d]` that set out from the first, from three perspectives."""
         start = frames[0]
         return perspectives(
-            self(start, goal, frames[:-1], frames[1:]).numpy(),
-            self(start, goal, start, frames).numpy(),
-            self(start, goal, goal, frames).numpy(),
+            self(start, goal, frames[:-1], frames[1:]).cpu().numpy(),
+            self(start, goal, start, frames).cpu().numpy(),
+            self(start, goal, goal, frames).cpu().numpy(),
         )

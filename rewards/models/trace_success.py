@@ -83,8 +83,8 @@ class TraceSuccess(nn.Module):
         match = torch.where(kept.any(-1)[..., None], match, 0.0)
         shown = (read * kept[..., None]).sum(-2) / kept.sum(-1, keepdim=True).clamp(min=1)
         along, _ = self.cell(torch.cat([match, shown], -1))
-        last = along[torch.arange(len(steps)), steps - 1]
+        last = along[torch.arange(len(steps), device=steps.device), steps - 1]
         both = torch.cat([along, last[:, None].expand_as(along)], -1)
-        there = torch.arange(along.shape[1]) < steps[:, None]
+        there = torch.arange(along.shape[1], device=steps.device) < steps[:, None]
         failing = self.failing(both)[..., 0].masked_fill(~there, -torch.inf)
         return Traced(self.success(last)[:, 0], failing)

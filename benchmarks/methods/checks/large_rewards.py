@@ -75,7 +75,8 @@ def imitated(task: Task, at_first: float) -> Floats:
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (low, middle) if succeeds(task, middle * right + (1 - middle) / 5) > at_first else (middle, high)
-    return high * right + (1 - high) / 5
+    found: Floats = high * right + (1 - high) / 5
+    return found
 
 
 def refined(seed: int, weights: Weights | None) -> Mapping[str, float]:

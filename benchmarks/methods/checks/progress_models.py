@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds.stages import Along, Task, Walk, fitted, numbers
+from benchmarks.methods.worlds.stages import Along, Pay, Task, Walk, fitted, numbers
 from benchmarks.methods.worlds.tabular import q_learning
 from learners.objectives.reward_aligned import progress_ahead, reward_aligned_loss, reward_aligned_weights
 from rewards.comparison.correlation import spearman
@@ -34,7 +34,7 @@ def by_rank(progress: Floats, true: Floats) -> float:
     return spearman(progress, true) or 0.0
 
 
-def learnt(task: Task, seed: int, first: float, then: Then, pay: str) -> tuple[float, float, float]:
+def learnt(task: Task, seed: int, first: float, then: Then, pay: Pay) -> tuple[float, float, float]:
     """Q-learning with a potential: share of episodes that succeed, their mean steps, and what the policy is worth.
 
     Args:
@@ -76,7 +76,8 @@ def hopping(seed: int) -> tuple[Task, HopModel]:
 
     def loss(batch: Ints) -> Tensor:
         at = drawn[batch]
-        return (model(start, goal, frames[one[at]], frames[other[at]]) - told[at]).square().mean()
+        found: Tensor = (model(start, goal, frames[one[at]], frames[other[at]]) - told[at]).square().mean()
+        return found
 
     fitted(model, loss, len(drawn), seed, steps=1000)
     return task, model
@@ -101,7 +102,7 @@ def potentials(task: Task, model: HopModel, perspective: str) -> tuple[float, Th
     return float(np.mean(list(views.values())) if perspective == "fused" else views[perspective]), then
 
 
-def hopped(seed: int, perspective: str, pay: str = "difference") -> Mapping[str, float]:
+def hopped(seed: int, perspective: str, pay: Pay = "difference") -> Mapping[str, float]:
     """How progress goes with the truth on walks of all kinds, and what is learnt when it is paid.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from rewards.views.part import Table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Pay = Literal["difference", "plain", "nothing"]
 STAY = 4
 """The action of who idles; the others are up, down, left and right."""
 NOISE = 0.05
@@ -188,7 +190,7 @@ class Along:
     """
 
     def __init__(
-        self, first: float, then: Callable[[float, int, int, int], float], gamma: float, longest: int, pay: str
+        self, first: float, then: Callable[[float, int, int, int], float], gamma: float, longest: int, pay: Pay
     ) -> None:
         """Pay along episodes of at most `longest` steps.
 
