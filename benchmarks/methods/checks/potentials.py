@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.methods.experiment import Check, Measured
 from benchmarks.methods.worlds import tabular
 from benchmarks.methods.worlds.language import TinyPolicy, Writing, imitate, reinforce, write
+from benchmarks.methods.worlds.stages import in_order, with_potential
 from rewards.columns import Column
 from rewards.credit.likelihood import path_faithfulness, support
-from rewards.shaping.potential import Potential
-from rewards.views.layout import Layout
-from rewards.views.part import Table
 from rewards.views.view import Config, RewardView
 
 Parts = list[dict[str, Any]]
@@ -34,33 +32,8 @@ SIZE, STAGES = 5, 4
 
 
 def stages(seed: int) -> tabular.MDP:
-    """A grid of SIZE × SIZE with STAGES cells to be visited in order, and 1 at the last; states are (stage, cell)."""
-    cells, plain = SIZE * SIZE, tabular.grid(SIZE)
-    wanted = np.random.default_rng(seed).permutation(cells - 1)[:STAGES] + 1
-    states = STAGES * cells + 1  # the last one is the end
-    transition, reward = np.zeros((states, 4, states)), np.zeros((states, 4, states))
-    for stage in range(STAGES):
-        for cell in range(cells):
-            for action, reached in enumerate(plain.transition[cell].argmax(-1)):
-                hit = reached == wanted[stage]
-                last = hit and stage == STAGES - 1
-                goes = states - 1 if last else (stage + hit) * cells + reached
-                transition[stage * cells + cell, action, goes] = 1
-                reward[stage * cells + cell, action, goes] = last
-    transition[-1, :, -1] = 1
-    end = np.eye(states)[-1].astype(np.bool_)
-    return tabular.MDP(transition, reward, np.eye(states)[0], end, 0.97)
-
-
-def with_potential(mdp: tabular.MDP, phi: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """The reward of each transition `[S, A, S]`, shaped: each pair of states an episode of two steps."""
-    states = len(phi)
-    pairs = np.stack(np.meshgrid(np.arange(states), np.arange(states), indexing="ij"), axis=-1).reshape(-1)
-    part = Potential(of="r", alpha=alpha, gamma=mdp.gamma)
-    columns = {"r": Column.full(np.zeros(len(pairs))), "potential": Column.full(phi[pairs])}
-    gained = part.apply(Table(columns, Layout.of(steps=np.full(states**2, 2))), {}).values[::2]
-    found: NDArray[np.float64] = mdp.reward + gained.astype(np.float64).reshape(states, 1, states)
-    return found
+    """A grid of SIZE × SIZE with STAGES cells to be visited in order."""
+    return in_order(np.random.default_rng(seed).permutation(SIZE * SIZE - 1)[:STAGES] + 1, SIZE)
 
 
 def milestones(seed: int, how: str) -> Measured:

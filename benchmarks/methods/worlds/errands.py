@@ -28,15 +28,20 @@ def prompts(random: np.random.Generator, number: int, errands: int = ERRANDS) ->
     return 1 + random.permuted(np.tile(np.arange(PLACES), (number, 1)), axis=1)[:, :errands]
 
 
-def done(writing: Writing) -> NDArray[np.int64]:
-    """How many errands are done after each token `[B, T]`."""
-    found = np.zeros_like(writing.completions)
+def counted(asked: NDArray[np.int64], walks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many errands `[B, K]` are done after each token of walks `[B, T]`; nothing is done behind END."""
+    found = np.zeros_like(walks)
     count, rows = np.zeros(len(found), np.int64), np.arange(len(found))
-    wanted = np.pad(writing.prompts, ((0, 0), (0, 1)), constant_values=-1)
+    wanted = np.pad(asked, ((0, 0), (0, 1)), constant_values=-1)
     for t in range(found.shape[1]):
-        count += (writing.completions[:, t] == wanted[rows, count]) & writing.mask[:, t]
+        count += walks[:, t] == wanted[rows, count]
         found[:, t] = count
     return found
+
+
+def done(writing: Writing) -> NDArray[np.int64]:
+    """How many errands are done after each token `[B, T]`."""
+    return counted(writing.prompts, np.where(writing.mask, writing.completions, END))
 
 
 def new(writing: Writing) -> NDArray[np.bool_]:
@@ -61,16 +66,21 @@ def success(writing: Writing) -> NDArray[np.float32]:
     return through(writing) * handed_in(writing)
 
 
-def taught(seed: int, steps: int = 30) -> TinyPolicy:
+def with_detours(random: np.random.Generator, asked: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Walks that run all errands `[n, K]` in order, hand in, and idle or go elsewhere in between `[n, LENGTH]`."""
+    found = np.full((len(asked), LENGTH), END)
+    for row, places in enumerate(asked):
+        walk = random.integers(1, VOCABULARY, random.integers(len(places) + 1, LENGTH))
+        walk[np.sort(random.permutation(len(walk))[: len(places)])] = places
+        found[row, : len(walk)] = walk
+    return found
+
+
+def taught(seed: int, steps: int = 30, errands: int = ERRANDS) -> TinyPolicy:
     """A policy that has seen walks with detours for `steps`: at 30 it succeeds in about a fifth of its walks."""
     random, policy = np.random.default_rng(1000 + seed), TinyPolicy(VOCABULARY, seed)
-    asked = prompts(random, 256)
-    shown = np.full((len(asked), LENGTH), END)
-    for row, places in enumerate(asked):
-        walk = random.integers(1, VOCABULARY, random.integers(ERRANDS + 1, LENGTH))
-        walk[np.sort(random.permutation(len(walk))[:ERRANDS])] = places
-        shown[row, : len(walk)] = walk
-    imitate(policy, asked, shown, steps)
+    asked = prompts(random, 256, errands)
+    imitate(policy, asked, with_detours(random, asked), steps)
     return policy
 
 
