@@ -11,7 +11,7 @@ Source: Lipschitzness Is All You Need To Tame Off-policy Generative Adversarial 
 Kalousis 2022) for the reward and for ξ (PURPLE), whose exact form is chosen here; the released code has the gradients
 of a learnt forward model in it, α = 1 after division by a running deviation, and ξ_least = 0.7. Reward-Consistent
 Dynamics Models are Strongly Generalizable for Offline Reinforcement Learning (MOREC: Luo et al. 2024) for the mean over
-discriminators and c; the released code brings each one's logits to one range first, which is not done here.
+discriminators and c, and its released code for the range that logits are brought to first.
 """
 
 from __future__ import annotations
@@ -42,6 +42,30 @@ def adversarial_reward(logits: Tensor, clip: float = 1.0) -> Tensor:
     if clip < 1:
         other = other.clamp(min=math.log1p(-clip))
     return math.log(len(logits)) - other.logsumexp(0)
+
+
+def ranged(logits: Tensor, made: Tensor, real: Tensor) -> Tensor:
+    """Logits of discriminators of different strength, brought to one range `[K, …]`.
+
+    Each one's are cut to between its means on what was made and on the data, and these become −h and h, with h the
+    largest size of any mean.
+
+    Args:
+        logits: f of K discriminators `[K, …]`.
+        made: mean of f_k on what it was taught to find made `[K]`.
+        real: mean of f_k on the data `[K]`, above the other.
+
+    Raises:
+        ValueError: not two means for each, or a discriminator that cannot tell.
+    """
+    if logits.ndim < 1 or not made.shape == real.shape == logits.shape[:1] or not bool((real > made).all()):
+        raise ValueError(
+            f"got logits {tuple(logits.shape)} with means {made.tolist()} and {real.tolist()}; expected two a "
+            "discriminator, the second above the first: leave out one that cannot tell"
+        )
+    low, high = (mean.view(-1, *[1] * (logits.ndim - 1)) for mean in (made, real))
+    half = torch.stack([made, real]).abs().max()
+    return half * (2 * (logits.clamp(low, high) - low) / (high - low) - 1)
 
 
 def preconditioned(

@@ -14,13 +14,13 @@ from actors.search.transitions import filtered
 from benchmarks.methods.experiment import Check, Found
 from learners.objectives.occupancy import discriminator
 from rewards.comparison.correlation import spearman
-from rewards.models.adversarial import adversarial_reward
+from rewards.models.adversarial import adversarial_reward, ranged
 
 DATA, MEMBERS, HIDDEN = 1500, 7, 48
-STAGES = (40, 120, 300, 600)
+STAGES = (3, 10, 30, 400)
 """Steps of training after which each stage of the world model gets a discriminator of its own."""
-TESTED, ROLLOUT, FAR = 400, 12, 1.5
-PLANS, HORIZON, EPISODES, LONGEST, AIM, PENALTY = 48, 10, 6, 20, 1.2, 0.5
+TESTED, ROLLOUT, FAR = 400, 12, 2.0
+PLANS, HORIZON, EPISODES, AIM, PENALTY = 96, 12, 40, 1.6, 0.5
 
 
 def moved(state: Tensor, action: Tensor) -> Tensor:
@@ -51,15 +51,17 @@ class Ensemble(nn.Module):
 
 
 class Learnt(NamedTuple):
-    """What was learnt from the data."""
+    """What was learnt from the data: a model, and of each judge the mean on what was made and on the data `[K]`."""
 
     model: Ensemble
     judges: nn.ModuleList
+    made: Tensor
+    real: Tensor
 
 
 def transition(state: Tensor, action: Tensor, after: Tensor) -> Tensor:
-    """What a discriminator reads `[…, 5]`: a state, an action, and the change of the state, enlarged."""
-    return torch.cat([state, action, 4.0 * (after - state)], -1)
+    """What a discriminator reads `[…, 5]`: a state, an action, and the change of the state, which is small."""
+    return torch.cat([state, action, 20.0 * (after - state)], -1)
 
 
 @cache
@@ -78,7 +80,7 @@ def learnt(seed: int) -> Learnt:
         before.append(moved(before[-1], did[-1]))
     state, action, after = torch.cat(before[:-1]), torch.cat(did), torch.cat(before[1:])
     model = Ensemble(generator)
-    optimiser, judges = torch.optim.Adam(model.parameters(), 5e-3), nn.ModuleList()
+    optimiser, judges, means = torch.optim.Adam(model.parameters(), 5e-3), nn.ModuleList(), []
     own = torch.randint(DATA, (MEMBERS, DATA), generator=generator)  # each member has its own sample of the data
     for step in range(1, STAGES[-1] + 1):
         rows = own[torch.arange(MEMBERS)[:, None], torch.randint(DATA, (MEMBERS, 64), generator=generator)]
@@ -96,11 +98,13 @@ def learnt(seed: int) -> Learnt:
                     ahead = model(place, torque)[member, torch.arange(len(place))]
                     made.append(transition(place, torque, ahead))
                     place = ahead
-            judges.append(judge(transition(state, action, after), torch.cat(made), generator))
-    return Learnt(model.requires_grad_(False), judges.requires_grad_(False))
+            both = torch.cat(made), transition(state, action, after)
+            judges.append(judge(both[1], both[0], generator))
+            means.append(torch.stack([judges[-1](one).detach().mean() for one in both]))
+    return Learnt(model.requires_grad_(False), judges.requires_grad_(False), *torch.stack(means, 1))
 
 
-def judge(real: Tensor, made: Tensor, generator: torch.Generator, steps: int = 250) -> nn.Sequential:
+def judge(real: Tensor, made: Tensor, generator: torch.Generator, steps: int = 400) -> nn.Sequential:
     """A discriminator of transitions, high where they are real."""
     found = nn.Sequential(nn.Linear(5, 48), nn.ReLU(), nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 1))
     optimiser = torch.optim.Adam(found.parameters(), 2e-3)
@@ -116,7 +120,8 @@ def judge(real: Tensor, made: Tensor, generator: torch.Generator, steps: int = 2
 def dynamics_reward(of: Learnt, state: Tensor, action: Tensor, after: Tensor) -> Tensor:
     """R of candidates `[M, N]`."""
     read = transition(state.expand_as(after), action.expand(*after.shape[:-1], 1), after)
-    return adversarial_reward(torch.stack([one(read)[..., 0] for one in of.judges]), clip=0.999)
+    logits = torch.stack([one(read)[..., 0] for one in of.judges])
+    return adversarial_reward(ranged(logits, of.made, of.real), clip=0.999)
 
 
 def imagined(of: Learnt, arm: str, state: Tensor, action: Tensor, generator: torch.Generator) -> Tensor:
@@ -132,21 +137,22 @@ def imagined(of: Learnt, arm: str, state: Tensor, action: Tensor, generator: tor
 
 
 def held(of: Learnt, arm: str, generator: torch.Generator) -> float:
-    """Minus the mean distance from the aim of a pendulum that follows the best of some plans, made anew each step."""
-    state, total = 0.1 * torch.randn(EPISODES, 2, generator=generator), 0.0
-    for _ in range(LONGEST):
-        plans = (torch.randn(EPISODES, PLANS, 1, 1, generator=generator) * 0.7).clamp(-1, 1)
-        plans = (plans + 0.2 * torch.randn(EPISODES, PLANS, HORIZON, 1, generator=generator)).clamp(-1, 1)
-        place, worth = state[:, None].expand(-1, PLANS, -1).reshape(-1, 2), torch.zeros(EPISODES * PLANS)
-        for t in range(HORIZON):
-            torque = plans[:, :, t].reshape(-1, 1)
-            candidates: Tensor = of.model(place, torque)
-            apart = (candidates - candidates.mean(0)).norm(dim=-1).amax(0)  # what MOPO takes off
-            place = imagined(of, arm, place, torque, generator)
-            worth -= (place[:, 0] - AIM).abs() + PENALTY * apart
-        best = worth.view(EPISODES, PLANS).argmax(1)
-        state = moved(state, plans[torch.arange(EPISODES), best, 0])
-        total -= float((state[:, 0] - AIM).abs().mean()) / LONGEST
+    """Minus the mean distance from the aim of pendulums that follow the best of some plans to its end, unseeing."""
+    state = 0.1 * torch.randn(EPISODES, 2, generator=generator)
+    plans = 0.7 * torch.randn(EPISODES, PLANS, 1, 1, generator=generator)
+    plans = (plans + 0.4 * torch.randn(EPISODES, PLANS, HORIZON, 1, generator=generator)).clamp(-1, 1)
+    place, worth = state[:, None].expand(-1, PLANS, -1).reshape(-1, 2), torch.zeros(EPISODES * PLANS)
+    for t in range(HORIZON):
+        torque = plans[:, :, t].reshape(-1, 1)
+        candidates: Tensor = of.model(place, torque)
+        apart = (candidates - candidates.mean(0)).norm(dim=-1).amax(0)  # what MOPO takes off
+        place = imagined(of, arm, place, torque, generator)
+        worth -= (place[:, 0] - AIM).abs() + PENALTY * apart
+    best = plans[torch.arange(EPISODES), worth.view(EPISODES, PLANS).argmax(1)]
+    total = 0.0
+    for t in range(HORIZON):
+        state = moved(state, best[:, t])
+        total -= float((state[:, 0] - AIM).abs().mean()) / HORIZON
     return total
 
 

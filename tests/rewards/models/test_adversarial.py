@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.adversarial import adversarial_reward, preconditioned
+from rewards.models.adversarial import adversarial_reward, preconditioned, ranged
 
 LOGITS = st.lists(st.floats(-20, 20), min_size=1, max_size=5)
 
@@ -56,3 +56,13 @@ def test_what_is_out_of_range_is_refused():
         preconditioned(torch.tensor([-1.0]), torch.tensor([2.0]))
     with pytest.raises(ValueError, match="expected at least 0, and one in"):
         preconditioned(torch.tensor([1.0]), torch.tensor([2.0]), strength=-1.0)
+
+
+def test_logits_of_weak_and_strong_discriminators_come_to_one_range():
+    made, real = torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 4.0])
+    logits = torch.tensor([[0.0, -1.0, 9.0, 0.5], [2.0, -9.0, 4.0, 3.0]])
+    assert ranged(logits, made, real).tolist() == [[0.0, -4.0, 4.0, 2.0], [0.0, -4.0, 4.0, 2.0]]
+    alone = torch.tensor([-2.0, 0.0, 1.5, 2.0])[None]
+    assert torch.equal(ranged(alone, torch.tensor([-2.0]), torch.tensor([2.0])), alone)  # it is in the range
+    with pytest.raises(ValueError, match="leave out one that cannot tell"):
+        ranged(logits, real, made)
