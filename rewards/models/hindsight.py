@@ -100,7 +100,14 @@ class HindsightCuriosity(nn.Module):
             decay: of the target's way to the encoder; 1: a fixed random target.
             learning_rate: of Adam.
             seed: of weights and noise.
+
+        Raises:
+            ValueError: a latent or a weight below 0, or a decay outside of 0 to 1.
         """
+        if latent < 0 or not weight >= 0 or not 0 <= decay <= 1:
+            raise ValueError(
+                f"got latent={latent}, weight={weight} and decay={decay}; expected at least 0, at least 0, and 0 to 1"
+            )
         super().__init__()
         self.actions, self.latent, self.weight, self.decay = actions, latent, weight, decay
         situation = embedding + actions
@@ -125,11 +132,19 @@ class HindsightCuriosity(nn.Module):
             observation: `[B, size]`.
             action: numbers of actions `[B]`.
             following: what was seen next `[B, size]`.
+
+        Raises:
+            ValueError: shapes that do not fit.
         """
         return self._seen(observation, action, following)[0]
 
     def _seen(self, observation: Tensor, action: Tensor, following: Tensor) -> tuple[Surprise, Tensor, Tensor]:
         """Surprise, situations and latents `[B, …]`."""
+        if observation.ndim != 2 or observation.shape != following.shape or action.shape != observation.shape[:1]:
+            raise ValueError(
+                f"got observations {tuple(observation.shape)} and {tuple(following.shape)}, and actions "
+                f"{tuple(action.shape)}; expected [B, size] twice, and [B]"
+            )
         done = F.one_hot(action, self.actions).to(observation.dtype)
         situation = torch.cat([self.encoder(observation), done], -1)
         came = F.normalize(self.target(following), dim=-1)
@@ -149,7 +164,7 @@ class HindsightCuriosity(nn.Module):
         return found
 
     def update(self, observation: Tensor, action: Tensor, following: Tensor) -> dict[str, float]:
-        """One step of critic, of model, and of the target towards the encoder; as `forward` takes transitions."""
+        """One step of model, critic, and of the target to the encoder; takes transitions as `forward` does."""
         surprise, situation, z = self._seen(observation, action, following)
         self._model.zero_grad()
         surprise.reward(self.weight).mean().backward()  # before the critic moves
@@ -165,5 +180,5 @@ class HindsightCuriosity(nn.Module):
 
     @torch.no_grad()
     def rewards(self, observation: Tensor, action: Tensor, following: Tensor) -> Tensor:
-        """Reconstruction + λ invariance of transitions `[B]`, as `forward` takes them; changes no weight."""
+        """Reconstruction + λ invariance `[B]`; takes transitions as `forward` does, and changes no weight."""
         return self(observation, action, following).reward(self.weight)  # type: ignore[no-any-return]

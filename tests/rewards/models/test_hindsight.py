@@ -81,3 +81,13 @@ def test_seeds_determine_rewards_and_scoring_changes_no_weight():
     weights = [parameter.clone() for parameter in one.parameters()]
     assert torch.equal(one.rewards(*loop()), other.rewards(*loop()))
     assert all(torch.equal(a, b) for a, b in zip(weights, one.parameters(), strict=True))
+
+
+def test_transitions_and_settings_that_do_not_fit_are_refused():
+    seen, action, following = loop()
+    with pytest.raises(ValueError, match=r"expected \[B, size\] twice"):
+        HindsightCuriosity(4, 2)(seen, action, following[1:])
+    with pytest.raises(ValueError, match="got latent=-1"):
+        HindsightCuriosity(4, 2, latent=-1)
+    with pytest.raises(ValueError, match=r"decay=1\.5"):
+        HindsightCuriosity(4, 2, decay=1.5)
