@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.evaluation.overoptimisation import Path, optimised
+from rewards.evaluation.overoptimisation import Law, Path, fit_law, optimised
 
 
 def test_where_it_begins_all_answers_count_alike_and_far_off_the_best_one_alone():
@@ -43,3 +43,34 @@ def test_what_is_not_known_is_refused():
         optimised([[0.0, np.nan]], [[0.0, 1.0]], [1.0])
     with pytest.raises(ValueError, match="rising numbers"):
         optimised([[0.0, 1.0]], [[0.0, 1.0]], [1.0, 0.5])
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_points_on_a_law_give_it_back(a, b):
+    kl = np.array([0.0, 0.1, 0.5, 1.0, 4.0, 9.0])
+    found = fit_law(kl, Law(a, b, None).at(kl))
+    assert (found.a, found.b) == pytest.approx((a, b), abs=1e-9)
+
+
+def test_the_peak_of_a_law_is_where_it_is_highest_and_there_is_none_without_a_loss():
+    law = Law(2.0, 1.0, None)
+    assert law.peak == pytest.approx(math.e)  # exp(2 / 1 − 1)
+    top = law.at(math.e**2)
+    assert top == pytest.approx(math.e)  # D b
+    assert top > law.at(math.e**2 * 0.9) and top > law.at(math.e**2 * 1.1)
+    assert law.at([0.0, 1.0]).tolist() == [0.0, 2.0]
+    assert Law(2.0, 0.0, None).peak is None and Law(2.0, -1.0, None).peak is None
+
+
+def test_a_fit_says_how_much_it_explains():
+    kl = np.array([0.25, 1.0, 4.0])
+    assert fit_law(kl, Law(1.0, 1.0, None).at(kl)).r2 == pytest.approx(1.0)
+    assert fit_law(kl, [0.5, 0.5, 0.5]).r2 is None
+    assert fit_law(np.tile(kl, 2), [1.0, 1.0, 1.0, -1.0, -1.0, -1.0]).r2 == pytest.approx(0.0)
+
+
+def test_a_law_needs_two_policies_that_moved():
+    with pytest.raises(ValueError, match="fewer than two different"):
+        fit_law([0.0, 1.0, 1.0], [0.0, 0.5, 0.5])
+    with pytest.raises(ValueError, match="all of them known"):
+        fit_law([0.0, 1.0, 4.0], [0.0, np.nan, 0.5])
