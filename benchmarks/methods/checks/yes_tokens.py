@@ -34,8 +34,9 @@ SHARP = 1.5
 """Cells by which one point must be nearer to a peak to be preferred with odds of e to 1."""
 SIZES = (4, 12, 36)
 LEARNT, STEPS, BATCH, TESTED = 20_000, 450, 96, 3000
-GROUPS, MEMBERS, UPDATES, RATE = 4, 16, 150, 0.5
-LATE = 30
+ROWS, MEMBERS, UPDATES, RATE = 12, 16, 120, 6.0
+"""Generators that begin with liking different points, answers of a group, and how long and how fast they learn."""
+LATE = 40
 """Updates at the end over which rewards are looked at."""
 
 
@@ -63,7 +64,7 @@ class Square:
         return one[kept], other[kept]
 
     def covered(self, chances: Floats) -> float:
-        """How many peaks a policy goes to, as many as would make its entropy over them if it went to all alike."""
+        """How many peaks are gone to, as many as would make the entropy over them if all were alike."""
         near = self.far <= SHARP
         mass = np.where(near, chances[:, None], 0.0).sum(0)
         share = mass / max(float(mass.sum()), 1e-9)
@@ -123,23 +124,23 @@ def preferences(judge: PointJudge, yes: bool) -> Tensor:
 
 
 def generated(square: Square, preferred: Tensor, seed: int) -> tuple[Floats, float]:
-    """Chances of each point after policy gradient, and the late deviation of rewards within groups.
+    """Chances of each point, mean over the generators, and the late deviation of rewards within groups.
 
     The reward is how likely a point is said to beat the best of its group, the one that wins most against the others.
     """
     deviations: list[float] = []
 
     def judged(prompt: Ints, picked: Ints, random: np.random.Generator) -> Mapping[str, Column]:
-        at = torch.as_tensor(picked).view(GROUPS, MEMBERS)
+        at = torch.as_tensor(picked).view(ROWS, MEMBERS)
         among = preferred[at[:, :, None], at[:, None, :]]
         best = win_rates(among).argmax(1)
-        rewards = among[torch.arange(GROUPS), :, best]
+        rewards = among[torch.arange(ROWS), :, best]
         deviations.append(float(rewards.std(1).mean()))
         return {"score": Column.full(rewards.flatten().numpy())}
 
-    start = np.zeros((1, POINTS))
-    chances = menu.trained(start, judged, grpo(), seed, UPDATES, GROUPS, MEMBERS, rate=RATE)[0]
-    return chances, float(np.mean(deviations[-LATE:]))
+    start = np.random.default_rng(3000 + seed).normal(size=(ROWS, POINTS))
+    chances = menu.trained(start, judged, grpo(), seed, UPDATES, ROWS, MEMBERS, rate=RATE)
+    return chances.mean(0), float(np.mean(deviations[-LATE:]))
 
 
 def said(seed: int, hidden: int, yes: bool) -> Mapping[str, float]:
@@ -186,9 +187,9 @@ REWARD_DANCE = Check(
     row=73,
     name="generative-yes-probability-rm",
     claim="Of pairs of points near several peaks a reward model that says yes or no is right more often the larger it "
-    "is (4, 12, 36 wide), at the largest size at most 0.01 less often than Bradley-Terry by the same weights; and a "
-    "generator that is trained by it has rewards that differ more in the end, and goes to more peaks, with the largest "
-    "than with the smallest.",
+    "is (4, 12, 36 wide), at the largest size at most 0.01 less often than Bradley-Terry by the same weights; and "
+    "generators that are trained by it have rewards that differ more in the end, and go to more peaks, with the "
+    "largest than with the smallest.",
     arms={
         **{f"yes, {size}": partial(said, hidden=size, yes=True) for size in SIZES},
         **{f"Bradley-Terry, {size}": partial(said, hidden=size, yes=False) for size in SIZES},
