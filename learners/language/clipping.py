@@ -5,6 +5,7 @@
 | `none`     | -r A                                                    | importance-weighted policy gradient |
 | `clip`     | -min(r A, clip(r, 1 - low, 1 + high) A)                 | PPO (Schulman et al. 2017, equation 7) |
 | … `dual`   | where A < 0: at most -dual A                            | dual-clip PPO (Ye et al. 2020, equation 5) |
+| … `pre`    | r is held within [1 / pre, pre] before all else         | StableReinforce (Zhang et al. 2025) |
 | `truncate` | -sg(clip(r, low, high)) A log pi                        | CISPO (MiniMax 2025, equation 4) |
 | `soft`     | -(4 / tau) sigmoid(tau (r - 1)) A, tau by the sign of A | SAPO (Gao et al. 2025) |
 
@@ -54,21 +55,27 @@ class Clip(_Kind):
         high: how far it may rise above 1.
         dual: where A < 0 the loss is at most -dual · A, so that one token that became far more likely cannot
             outweigh all others; None: no bound.
+        pre: how many times as likely a token may have become, or as unlikely, and still have a gradient; as clamping
+            the log-ratio to ±log pre before its exponential is taken. None: no bound.
     """
 
     kind: Literal["clip"] = "clip"
     low: float = Field(0.2, gt=0, le=1)
     high: float = Field(0.2, gt=0)
     dual: float | None = Field(None, gt=1)
+    pre: float | None = Field(None, gt=1)
 
     def surrogate(self, ratio: Tensor, advantage: Tensor, log_probs: Tensor) -> Surrogate:
         """-min(r A, clip(r) A)."""
-        plain, clipped = ratio * advantage, ratio.clamp(1 - self.low, 1 + self.high) * advantage
+        held = ratio if self.pre is None else ratio.clamp(1 / self.pre, self.pre)
+        plain, clipped = held * advantage, held.clamp(1 - self.low, 1 + self.high) * advantage
         gain = torch.minimum(plain, clipped)
         felt = ((ratio > 1 + self.high) & (advantage > 0)) | ((ratio < 1 - self.low) & (advantage < 0))
         if self.dual is not None:
             gain = torch.where(advantage < 0, torch.maximum(gain, self.dual * advantage), gain)
             felt = felt | ((ratio > self.dual) & (advantage < 0))
+        if self.pre is not None:
+            felt = felt | (((ratio > self.pre) | (ratio < 1 / self.pre)) & (advantage != 0))
         return Surrogate(-gain, felt)
 
 

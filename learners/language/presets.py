@@ -13,6 +13,7 @@
 | `gspo_token`               | sequence_token | clip, narrow | sequence | Zheng et al. 2025 |
 | `cispo`                    | token    | truncate       | token     | MiniMax 2025 |
 | `sapo`                     | token    | soft           | sequence  | Gao et al. 2025 |
+| `stable_reinforce`         | token    | clip, pre-clip | sequence  | R1-Reward: Zhang et al. 2025 |
 
 What else belongs to a method is said where it happens: `rewards/advantages/` computes advantages,
 `rewards.groups.has_signal` is DAPO's dynamic sampling, `rewards.verifiers.length.overlong_punishment` its punishment.
@@ -56,6 +57,7 @@ PRESETS = MappingProxyType(
         "gspo_token": Preset(PolicyLoss(ratio="sequence_token", bound=_NARROW, aggregation=_SEQUENCE), "grpo"),
         "cispo": Preset(PolicyLoss(bound=Truncate(), aggregation=_TOKEN), "grpo"),
         "sapo": Preset(PolicyLoss(bound=Soft(), aggregation=_SEQUENCE), "grpo"),
+        "stable_reinforce": Preset(PolicyLoss(bound=Clip(pre=1e3), aggregation=_SEQUENCE), "stable_reinforce"),
     }
 )
 """All but Dr. GRPO, which needs to know the longest answer: see `preset`."""

@@ -41,9 +41,17 @@ def critique_reward_losses(
             f"got critiques {tuple(log_probs.shape)}, mask {tuple(mask.shape)}, scores {tuple(chosen.shape)} and "
             f"{tuple(rejected.shape)}, weight {weight}; expected [2, P, T] twice, [P] twice, and at least 0"
         )
-    words = mask.sum((0, 2)).clamp(min=1)
-    writing = -torch.where(mask, log_probs, 0.0).sum((0, 2)) / words
-    return weight * writing + bradley_terry(chosen, rejected)
+    return weight * writing_losses(log_probs, mask) + bradley_terry(chosen, rejected)
+
+
+def writing_losses(log_probs: Tensor, mask: Tensor) -> Tensor:
+    """−mean log p of what was written about both answers of each pair `[P]`; 0 where nothing was.
+
+    Args:
+        log_probs: of each token `[2, P, T]`.
+        mask: which of them count, bool `[2, P, T]`.
+    """
+    return -torch.where(mask, log_probs, 0.0).sum((0, 2)) / mask.sum((0, 2)).clamp(min=1)
 
 
 def mean_score(scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,9 @@ class GroupRelative(Reshape):
             CGPO's CRPG takes the batch's mean and no scale.
         least: known rewards that a group must have.
         epsilon: added to a scale that is not 0; what has none is 0 already.
+        within: standard deviations of the batch's advantages beyond which one is NULL: where nearly all verdicts are
+            right, the few wrong ones would outweigh all others (StableReinforce, Zhang et al. 2025, whose released
+            code makes them 0). None: all are kept.
     """
 
     stage: ClassVar[Stage] = "advantage"
@@ -40,6 +43,7 @@ class GroupRelative(Reshape):
         "rloo": {"baseline": "others", "scale": "none"},
         "reinforce_pp": {"baseline": "batch", "scale": "batch", "least": 1},
         "reinforce_pp_baseline": {"baseline": "group", "scale": "batch"},
+        "stable_reinforce": {"baseline": "batch", "scale": "batch", "least": 1, "within": 3.0},
         "crpg": {"baseline": "batch", "scale": "none", "least": 1},
     }
     example: ClassVar[Mapping[str, Any]] = {"of": "r"}
@@ -50,6 +54,7 @@ class GroupRelative(Reshape):
     scale: Literal["group", "batch", "none"] = "group"
     least: int = Field(2, ge=1)
     epsilon: float = Field(1e-6, ge=0)
+    within: float | None = Field(None, gt=0)
 
     def level(self, levels: Mapping[str, Level]) -> Level:
         """That of the rewards, which must be within a group.
@@ -108,7 +113,16 @@ class GroupRelative(Reshape):
         """Advantages, of the level of the rewards."""
         group, known, valid = self._groups(table)
         apart = self._apart(table[self.of].values.astype(np.float64), known, group)
-        return Column((apart / self._divisor(apart, valid, group)).astype(np.float32), valid)
+        advantage = apart / self._divisor(apart, valid, group)
+        return Column(advantage.astype(np.float32), valid & self._usual(advantage, valid))
+
+    def _usual(self, advantage: Floats, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which advantages are not further from the mean of all than `within` says."""
+        if self.within is None or not valid.any():
+            return valid
+        centre, deviation = advantage[valid].mean(), advantage[valid].std()
+        # What stands exactly there, as one wrong verdict among ten does at 3, is kept whatever the rounding.
+        return np.asarray(np.abs(advantage - centre) <= self.within * deviation * (1 + 1e-9))
 
     def attribute(self, table: Table, terms: Mapping[str, Terms], state: State) -> Terms:
         """Each term less its own baseline, over the scale of the whole."""
@@ -121,4 +135,5 @@ class GroupRelative(Reshape):
         """The difference over the scale."""
         less = {"group": f" − mean_group({term})", "others": f" − mean_others({term})", "batch": f" − mean({term})"}
         over = {"group": "/std_group", "batch": "/std", "none": ""}[self.scale]
-        return f"({term}{less.get(self.baseline, '')}){over}"
+        kept = "" if self.within is None else f", where |z| ≤ {self.within:g}"
+        return f"({term}{less.get(self.baseline, '')}){over}{kept}"

@@ -38,6 +38,7 @@ KINDS: dict[str, str] = {
     "mixture": "rewards.judges.kinds.mixture:Mixture",
     "critique": "rewards.judges.kinds.critique:Critique",
     "branch_rethink": "rewards.judges.kinds.branch_rethink:BranchRethink",
+    "reasoned": "rewards.judges.kinds.reasoned:Reasoned",
     "tool_use": "rewards.judges.kinds.tool_use:ToolUse",
 }
 

@@ -2,12 +2,21 @@
 
 The verdict is verifiable; how it came about is not. So a form that was broken costs more than any error, an error costs
 the more the surer it was, and a critique that names what a person named is worth something where the verdict is right.
-Scores of a list are worth what they say of its pairs.
 
-Sources: BR-RM, "Think Twice: Branch-and-Rethink Reasoning Reward Model" (2025; 10 and 100 are those of its released
-code); RM-NLHF, "Reward Modeling from Natural Language Human Feedback" (2026; that the critique counts with a right
-verdict alone, and its weight, are chosen here); RewardAnything, "Generalizable Principle-Following Reward Models"
-(2025; the formula, in which large gaps count more and inverted pairs cost, is chosen here).
+| function             | reward of a judgement                              | source |
+|----------------------|----------------------------------------------------|--------|
+| `verdict_reward`     | 1 where right, else −1; the form is worth nothing  | RM-R1; WebArbiter |
+| `preference_reward`  | 0 where right, −wrong · off, −broken               | BR-RM |
+| `critique_reward`    | right · (1 + weight · F1 of what it names)         | RM-NLHF |
+| `consistency_reward` | right · (1 + 0.5 · consistent) + 0.5 · formed      | R1-Reward |
+| `ranking_reward`     | of a list: what its scores say of its pairs        | RewardAnything |
+
+Sources: RM-R1, "Reward Modeling as Reasoning" (Chen et al. 2025); WebArbiter, "A Principle-Guided Reasoning Process
+Reward Model for Web Agents" (Zhang et al. 2026); BR-RM, "Think Twice: Branch-and-Rethink Reasoning Reward Model" (2025;
+10 and 100 are those of its released code); RM-NLHF, "Reward Modeling from Natural Language Human Feedback" (2026; that
+the critique counts with a right verdict alone, and its weight, are chosen here); R1-Reward, "Training Multimodal Reward
+Model Through Stable Reinforcement Learning" (Zhang et al. 2025); RewardAnything, "Generalizable Principle-Following
+Reward Models" (2025; the formula, in which large gaps count more and inverted pairs cost, is chosen here).
 """
 
 from __future__ import annotations
@@ -16,6 +25,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+
+def verdict_reward(preference: ArrayLike, gold: ArrayLike) -> Floats:
+    """1 where the verdict is right, −1 where it is wrong or cannot be read.
+
+    Args:
+        preference: above 0 where the first of a pair is preferred, below where the second is; 0: neither, or a reply
+            without a verdict, `[B]`.
+        gold: the same by the label, `[B]`.
+
+    Returns:
+        `[B]`; NaN where preference or label is not known.
+
+    Raises:
+        ValueError: shapes that do not fit, or a label that is a tie.
+    """
+    said, label = np.asarray(preference, np.float64), np.asarray(gold, np.float64)
+    if said.shape != label.shape or (label == 0).any():
+        raise ValueError(f"got shapes {said.shape} and {label.shape}, or ties; expected the same: leave ties out")
+    return np.where(np.isnan(said) | np.isnan(label), np.nan, np.where(said * label > 0, 1.0, -1.0))
 
 
 def preference_reward(
@@ -82,6 +111,30 @@ def critique_scored(right: ArrayLike, score: ArrayLike, weight: float = 1.0) -> 
             f"got shapes {won.shape} and {worth.shape} and weight {weight}; expected [B] twice, at least 0"
         )
     return won * (1.0 + weight * np.nan_to_num(worth))
+
+
+def consistency_reward(
+    right: ArrayLike, consistent: ArrayLike, formed: ArrayLike, consistency: float = 0.5, form: float = 0.5
+) -> Floats:
+    """1[right] · (1 + consistency · consistent) + form · 1[formed]: a sound analysis counts with a right verdict alone.
+
+    Args:
+        right: as for `critique_reward`, `[B]`.
+        consistent: 1 where the verdict follows from the analysis, by a model that reads both, else 0 (the released
+            code of R1-Reward has −1); NaN where nobody says it: the verdict counts alone, `[B]`.
+        formed: whether the form is kept, `[B]`.
+        consistency: weight of the consistency.
+        form: what the form is worth.
+
+    Raises:
+        ValueError: shapes that do not fit, or a negative weight.
+    """
+    kept = np.asarray(formed, np.bool_)
+    if kept.shape != np.shape(right) or form < 0:
+        raise ValueError(
+            f"got forms {kept.shape} of {np.shape(right)} verdicts, worth {form}; expected [B], at least 0"
+        )
+    return critique_scored(right, consistent, consistency) + form * kept
 
 
 def argument_f1(named: ArrayLike, core: ArrayLike) -> Floats:

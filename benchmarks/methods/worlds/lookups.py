@@ -37,21 +37,27 @@ def texts(random: np.random.Generator, number: int) -> tuple[Ints, Ints]:
 class Reader(nn.Module):
     """One layer of causal attention with one head, and a network behind it."""
 
-    def __init__(self, seed: int, hidden: int = 48) -> None:
-        """Random weights, from `seed`."""
+    def __init__(
+        self, seed: int, hidden: int = 48, vocabulary: int = VOCABULARY, places: int = SIZE + 1 + HOPS
+    ) -> None:
+        """Random weights, from `seed`; for texts of so many tokens at most."""
         super().__init__()
         torch.manual_seed(seed)
-        self.token = nn.Embedding(VOCABULARY, hidden)
-        self.place = nn.Embedding(SIZE + 1 + HOPS, hidden)
+        self.token = nn.Embedding(vocabulary, hidden)
+        self.place = nn.Embedding(places, hidden)
         self.query, self.key, self.value = (nn.Linear(hidden, hidden, bias=False) for _ in range(3))
-        self.body = nn.Sequential(nn.Linear(2 * hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, VOCABULARY))
+        self.body = nn.Sequential(nn.Linear(2 * hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, vocabulary))
+
+    def states(self, tokens: Tensor) -> Tensor:
+        """What is known behind each token, of it and of those before it `[B, L, 2 · hidden]`."""
+        x = self.token(tokens) + self.place.weight[: tokens.shape[1]]
+        seen = nn.functional.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x), is_causal=True)
+        return torch.cat([x, seen], -1)
 
     def logits(self, prompts: Tensor, completions: Tensor) -> Tensor:
         """Next-token logits at each place of the completions `[B, T, V]`, after prompts `[B, P]`."""
         inputs = torch.cat([prompts, completions[:, :-1]], dim=1)
-        x = self.token(inputs) + self.place.weight[: inputs.shape[1]]
-        seen = nn.functional.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x), is_causal=True)
-        logits: Tensor = self.body(torch.cat([x, seen], -1)[:, prompts.shape[1] - 1 :])
+        logits: Tensor = self.body(self.states(inputs)[:, prompts.shape[1] - 1 :])
         return logits
 
     def log_probs(self, prompts: Tensor, completions: Tensor) -> Tensor:
@@ -59,14 +65,22 @@ class Reader(nn.Module):
         return self.logits(prompts, completions).log_softmax(-1).gather(-1, completions[..., None])[..., 0]
 
     @torch.no_grad()
+    def write(self, prompts: Tensor, length: int, generator: torch.Generator, greedy: bool = False) -> Tensor:
+        """So many tokens behind each prompt `[B, length]`, drawn, or the likeliest."""
+        written = torch.zeros(len(prompts), 0, dtype=torch.long)
+        for _ in range(length):
+            padded = torch.cat([written, torch.zeros(len(prompts), 1, dtype=torch.long)], 1)
+            logits = self.logits(prompts, padded)[:, -1]
+            if greedy:
+                token = logits.argmax(-1, keepdim=True)
+            else:
+                token = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+            written = torch.cat([written, token], 1)
+        return written
+
     def think(self, prompts: Tensor, generator: torch.Generator) -> Tensor:
         """Thoughts `[B, THOUGHTS]`, drawn."""
-        written = torch.zeros(len(prompts), 0, dtype=torch.long)
-        for _ in range(THOUGHTS):
-            padded = torch.cat([written, torch.zeros(len(prompts), 1, dtype=torch.long)], 1)
-            chance = self.logits(prompts, padded)[:, -1].softmax(-1)
-            written = torch.cat([written, torch.multinomial(chance, 1, generator=generator)], 1)
-        return written
+        return self.write(prompts, THOUGHTS, generator)
 
 
 def taught(seed: int, steps: int = 800, batch: int = 256) -> Reader:

@@ -97,6 +97,7 @@ RUBRICS = {
     "listwise": {},
     "critique": {"critique_tokens": 8},
     "branch_rethink": {"hypothesis_chars": 8},
+    "reasoned": {"work_chars": 8},
     "adaptive": {"max_criteria": 1},
     "tool_use": {"max_steps": 1, "input_chars": 6},
 }

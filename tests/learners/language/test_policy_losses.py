@@ -72,6 +72,7 @@ def test_gspo_shares_its_gradient_and_gspo_token_does_not():
         (Unbounded(), [-2, -0.5, 2, 0.5]),
         (Clip(low=0.2, high=0.25), [-1.25, -0.5, 2, 0.8]),
         (Clip(low=0.2, high=0.25, dual=1.5), [-1.25, -0.5, 1.5, 0.8]),
+        (Clip(low=0.2, high=0.25, pre=1.5), [-1.25, -2 / 3, 1.5, 0.8]),
         (Truncate(high=1.5), [-1.5 * math.log(2), 0.5 * math.log(2), 1.5 * math.log(2), -0.5 * math.log(2)]),
         (
             Soft(positive=1, negative=2),
@@ -93,6 +94,28 @@ def test_where_the_clip_is_felt_the_gradient_is_zero():
     loss.backward()
     assert losses.clipped.tolist() == [True, False, False, True]
     assert log_probs.grad.tolist() == pytest.approx([0, -0.5 / 4, 2 / 4, 0])
+
+
+@given(LOG_PROBS, LOG_PROBS, st.lists(st.floats(-3, 3), min_size=6, max_size=6))
+def test_stable_reinforce_is_ppo_where_no_token_is_a_thousand_times_as_likely_or_unlikely(now, before, advantages):
+    """Ratios are at most e⁴ here, and advantages within three deviations, where the filter keeps all of them."""
+    found = []
+    for bound in (preset("stable_reinforce", 5).loss.bound, Clip()):
+        log_probs = torch.tensor(now, requires_grad=True)
+        ratio = (log_probs - torch.tensor(before)).exp()
+        surrogate = bound.surrogate(ratio, torch.tensor(advantages, dtype=torch.float64), log_probs)
+        surrogate.loss.sum().backward()
+        found.append((surrogate.loss.tolist(), surrogate.clipped.tolist(), log_probs.grad.tolist()))
+    assert found[0] == found[1]
+
+
+def test_beyond_the_pre_clip_the_loss_is_bounded_and_nothing_is_learnt():
+    log_probs, advantages = logs(5000, 5000, 1 / 5000), torch.tensor([-1.0, 0, 1], dtype=torch.float64)
+    found = Clip(pre=1e3).surrogate(log_probs.exp(), advantages, log_probs)
+    found.loss.sum().backward()
+    assert found.loss.tolist() == pytest.approx([1000, 0, -0.001]) and found.clipped.tolist() == [True, False, True]
+    assert log_probs.grad.tolist() == [0, 0, 0]
+    assert Clip().surrogate(log_probs.exp(), advantages, log_probs).loss.tolist() == pytest.approx([5000, 0, -0.0002])
 
 
 def test_the_three_averages_by_hand():

@@ -40,6 +40,21 @@ def test_who_has_no_rival_is_in_no_deviation_of_the_batch():
     assert found == [-0.70711, 0.70711, *[None] * 8]
 
 
+def test_what_is_beyond_three_deviations_is_null_and_all_else_is_as_it_was():
+    def one_wrong_among(number):
+        layout = Layout.of(steps=[1] * number, group=[0] * number)
+        return [
+            advantages(name, 0, *[1] * (number - 1), layout=layout) for name in ("stable_reinforce", "reinforce_pp")
+        ]
+
+    filtered, plain = one_wrong_among(11)  # z = −√10
+    assert filtered == [None, *[0.30151] * 10] and plain == [-3.01511, *[0.30151] * 10]
+    filtered, plain = one_wrong_among(10)  # z = −3
+    assert filtered == plain
+    assert advantages("stable_reinforce", 1, 1, 1, 1, None, 1) == [0, 0, 0, 0, None, 0]
+    assert part_of({"part": "group_relative", "preset": "stable_reinforce", "of": "r"}).formula("r").endswith("|z| ≤ 3")
+
+
 def test_of_steps_all_steps_of_a_group_are_rivals():
     layout = Layout.of(steps=[2, 1], group=[0, 0])
     part = GroupRelative(of="r", scale="none")

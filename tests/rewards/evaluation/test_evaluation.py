@@ -2,6 +2,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, label_ranking_average_precision_score
 
@@ -44,6 +46,13 @@ def test_a_judge_of_pairs_is_right_where_it_prefers_the_right_one_to_all():
     assert (found.accuracy.value, found.accuracy.n) == (pytest.approx(1 / 3), 3)
     assert found.mean_reciprocal_rank == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert found.random == pytest.approx((1 / 3 + 1 / 4 + 1 / 2) / 3)
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.3, 0.5, 1.0]), min_size=4, max_size=4), min_size=1, max_size=8))
+def test_to_be_preferred_to_all_others_is_no_more_frequent_than_to_be_preferred_to_one(preferred):
+    to_all = one_to_many_of_pairs(preferred).accuracy.value
+    to_one = pair_accuracy(np.ravel(preferred), np.full(4 * len(preferred), 0.5)).value
+    assert to_all <= to_one + 1e-12
 
 
 def test_the_best_of_n_is_the_mean_over_all_choices():

@@ -8,15 +8,41 @@ from hypothesis.extra import numpy as arrays
 from scipy.stats import kendalltau
 
 from rewards.columns import Column
+from rewards.evaluation.consistency import position_bias
 from rewards.groups import group_advantages
 from rewards.sources.judge_training import (
     argument_f1,
+    consistency_reward,
     critique_reward,
     critique_scored,
     preference_reward,
     ranking_reward,
+    verdict_reward,
 )
 from rewards.verifiers.sets import f1
+
+
+@given(st.lists(st.tuples(st.sampled_from([-1, 0, 1]), st.sampled_from([-1, 1])), min_size=1, max_size=20))
+def test_a_verdict_earns_one_or_minus_one_and_the_same_when_the_pair_is_swapped(pairs):
+    said, gold = np.array(pairs).T
+    paid = verdict_reward(said, gold)
+    assert set(paid) <= {-1.0, 1.0} and (paid == 1).sum() == (said == gold).sum()
+    assert (verdict_reward(-said, -gold) == paid).all(), "the winner is the same, and so is its name by the label"
+    clear = (1 + said[said != 0]) / 2
+    consistent, stubborn = position_bias(clear, 1 - clear), position_bias(clear, clear)
+    assert consistent.consistent.value in (1, None) and stubborn.consistent.value in (0, None)
+
+
+def test_a_verdict_that_is_not_known_earns_null():
+    assert verdict_reward([2.5, -0.1, 0], [1, 1, 1]).tolist() == [1, -1, -1]
+    assert np.isnan(verdict_reward([np.nan, 1], [1, np.nan])).all()
+
+
+def test_an_analysis_that_agrees_pays_with_a_right_verdict_alone_and_the_form_always():
+    right, consistent, formed = [1, 1, 1, 0, 0, 0], [1, 0, np.nan, 1, 0, 0], [1, 1, 0, 1, 1, 0]
+    assert consistency_reward(right, consistent, formed).tolist() == [2.0, 1.5, 1.0, 0.5, 0.5, 0.0]
+    assert consistency_reward([1], [-1], [1]).tolist() == [1.0], "as the released code counts what contradicts itself"
+    assert np.isnan(consistency_reward([np.nan], [1], [1])).all()
 
 
 def test_right_is_free_wrong_costs_by_how_much_and_a_broken_form_most():
@@ -105,6 +131,8 @@ def test_pairs_that_nobody_knows_are_left_out_of_a_list():
         (lambda: preference_reward([1], [1], [True], wrong=-1), "at least 0"),
         (lambda: critique_reward([1], [[1, 0]], [[1]]), "twice"),
         (lambda: critique_scored([1], [1], weight=-1), "at least 0"),
+        (lambda: verdict_reward([1, 1], [1, 0]), "leave ties out"),
+        (lambda: consistency_reward([1], [1], [1, 1]), r"expected \[B\]"),
     ],
 )
 def test_bad_input_is_refused(call, message):

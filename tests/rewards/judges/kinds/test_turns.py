@@ -1,4 +1,4 @@
-"""Kinds that take more than one turn: critique, branch and rethink, tools."""
+"""Kinds that take more than one turn: critique, branch and rethink, work before a comparison, tools."""
 
 import numpy as np
 import pytest
@@ -85,6 +85,42 @@ def test_branching_finds_the_one_subtle_error_that_an_even_look_misses(rubric, s
             right[how] += (value == gold) + 0.5 * (value == 0.5)
     assert right["branch"] == right["all"] == count  # looking at everything is the full judge
     assert 0.5 * count < right["even"] < 0.75 * count
+
+
+def test_the_pair_is_compared_by_what_was_worked_out_first(rubric, scripted, ask):
+    """A judge that cannot tell five from four by looks, and can once it has solved the task."""
+    pair = question("pair", ["5", "4"], prompt="2 + 2")
+
+    def compares(chat, choices):
+        asked = chat[1]["content"]
+        if "2 + 2 = 4" not in asked:
+            return "A"
+        return "B" if asked.index("\n5\n") < asked.index("\n4\n") else "A"
+
+    solved = scripted(compares, lambda chat, schema: {"task": "reasoning", "work": "2 + 2 = 4 <|end|>"})
+    answer = ask(rubric("reasoned", needs=["prompt"]), solved, pair)
+    assert answer.value == 0.0 and answer.details["orders_agree"] and answer.tokens == 60
+    assert [(w["task"], w["shown_first"]) for w in answer.details["works"]] == [
+        ("reasoning", True),
+        ("reasoning", False),
+    ]
+    asked = solved.chosen[0][0][1]["content"]
+    assert "of the kind reasoning" in asked and "<|end|>" not in asked
+    looked = scripted(compares, lambda chat, schema: {"task": "chat", "work": "Style: 100."})
+    assert ask(rubric("reasoned", needs=["prompt"]), looked, pair).value == 0.5, "what stands first looks better"
+
+
+def test_one_kind_of_work_leaves_nothing_to_choose_and_other_kinds_are_unparseable(rubric, scripted, ask):
+    judged = rubric("reasoned", works={"step": "principles for this step"})
+    model = scripted(lambda *_: "A", lambda chat, schema: {"task": "step", "work": "Nothing that cannot be undone."})
+    assert ask(judged, model, PAIR).value == 0.5
+    assert model.written[0][1]["properties"]["task"]["const"] == "step"
+    assert "- step: principles for this step" in model.written[0][0][0]["content"]
+    for work in ({"task": "chat", "work": "x"}, {"task": "step", "work": ""}, {"task": "step", "work": "x" * 2000}):
+        answer = ask(judged, scripted(write=lambda *_, work=work: work), PAIR)
+        assert (answer.status, answer.value) == (Status.UNPARSEABLE, None)
+    with pytest.raises(ValueError, match="what is written for it"):
+        rubric("reasoned", works={"step": " "})
 
 
 def steps(*said):
