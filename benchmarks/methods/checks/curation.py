@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.preferences import APART, Floats, Models, Pairs, World, accuracy, apart, fit
 from learners.language.reward_losses import bradley_terry
-from rewards.evaluation.curation import consistent, retrieval_counts, retrieved
-from rewards.evaluation.preference_strength import believed
+from rewards.data.curation import consistent, retrieval_counts, retrieved
+from rewards.data.preference_strength import believed
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]

@@ -17,8 +17,8 @@ from benchmarks.methods.worlds import arithmetic
 from benchmarks.methods.worlds.language import TinyPolicy, Writing, write
 from rewards.columns import Column
 from rewards.comparison.correlation import spearman
-from rewards.filtration import Filter, filtration_weights, r_squared
-from rewards.selection import most_varied
+from rewards.data.filtration import Filter, filtration_weights, r_squared
+from rewards.data.selection import most_varied
 from rewards.verifiers.sets import iou
 
 # --- 53: a reward model that errs in the middle -----------------------------------------------------------------------

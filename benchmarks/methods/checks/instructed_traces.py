@@ -18,10 +18,10 @@ from benchmarks.methods.worlds.errands import ERRANDS, LENGTH, PLACES, VOCABULAR
 from benchmarks.methods.worlds.language import END, Writing
 from benchmarks.methods.worlds.stages import fitted
 from rewards.columns import Column
-from rewards.models.near_misses import near_misses
-from rewards.models.progress_scores import HIGHEST, clipped, relabelled, score_of, score_reward
-from rewards.models.token_pruning import changed, distinct
-from rewards.models.trace_success import Traced, TraceSuccess
+from rewards.models.progress.near_misses import near_misses
+from rewards.models.progress.scores import HIGHEST, clipped, relabelled, score_of, score_reward
+from rewards.models.progress.token_pruning import changed, distinct
+from rewards.models.progress.trace_success import Traced, TraceSuccess
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,7 +13,7 @@ from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.menu import softmax
 from benchmarks.methods.worlds.stages import Task, fitted, numbers
 from rewards.comparison.correlation import spearman
-from rewards.models.multifaceted import Multifaceted, Weights
+from rewards.models.progress.multifaceted import Multifaceted, Weights
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

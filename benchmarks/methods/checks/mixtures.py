@@ -15,8 +15,8 @@ from benchmarks.methods.worlds.menu import softmax
 from learners.source_sampling import next_scores, reptile_step, source_influences
 from rewards.columns import Column
 from rewards.comparison.correlation import spearman
+from rewards.data.mixtures import Kind, best_mixture, fit_surrogate, left_out, seed_mixtures
 from rewards.groups import group_advantages
-from rewards.mixture_surrogate import Kind, best_mixture, fit_surrogate, left_out, seed_mixtures
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

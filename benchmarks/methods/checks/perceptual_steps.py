@@ -13,8 +13,8 @@ from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.stages import Task
 from benchmarks.methods.worlds.tabular import q_learning
 from rewards.cosines import cosines
-from rewards.models.step_classifier import fit_steps
-from rewards.models.step_discovery import step_boundaries, steps_of
+from rewards.models.progress.step_classifier import fit_steps
+from rewards.models.progress.step_discovery import step_boundaries, steps_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

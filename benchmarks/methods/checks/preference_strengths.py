@@ -19,7 +19,7 @@ from learners.language.reward_losses import bradley_terry, regression, scaled_br
 from learners.objectives.meta_reward import meta_gradients, score_difference
 from learners.weights import follow
 from rewards.comparison.correlation import spearman
-from rewards.evaluation.preference_strength import believed, flipped, preference_strength, smoothed
+from rewards.data.preference_strength import believed, flipped, preference_strength, smoothed
 
 STEPS = 200
 Mask = NDArray[np.bool_]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.methods.experiment import Check, Found
 from learners.language.reward_losses import bradley_terry
+from rewards.data.preference_trees import grow, leaf_pairs, tree_segments
 from rewards.evaluation.inference_distance import difference_variance
-from rewards.preference_trees import grow, leaf_pairs, tree_segments
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

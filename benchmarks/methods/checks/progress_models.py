@@ -16,10 +16,10 @@ from benchmarks.methods.worlds.stages import Along, Pay, Task, Walk, fitted, num
 from benchmarks.methods.worlds.tabular import q_learning
 from learners.objectives.reward_aligned import progress_ahead, reward_aligned_loss, reward_aligned_weights
 from rewards.comparison.correlation import spearman
-from rewards.models.hop_model import HopModel
-from rewards.models.hops import applied, balanced_weights, hop
-from rewards.models.progress_labels import bounded_shares, located, stage_progress, time_shares, visual_change
-from rewards.models.stage_progress import StageProgress, rewound, windows
+from rewards.models.progress.hop_model import HopModel
+from rewards.models.progress.hops import applied, balanced_weights, hop
+from rewards.models.progress.labels import bounded_shares, located, stage_progress, time_shares, visual_change
+from rewards.models.progress.stages import StageProgress, rewound, windows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -23,8 +23,8 @@ from benchmarks.methods.worlds.scores import grpo
 from learners.language.reward_losses import bradley_terry
 from pipelines.results import figure
 from rewards.columns import Column
+from rewards.data.score_filter import lowest
 from rewards.evaluation.accuracy import best_of_n
-from rewards.evaluation.score_filter import lowest
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rewards.models.stage_progress import Staged, StageProgress, rewound, windows
+from rewards.models.progress.stages import Staged, StageProgress, rewound, windows
 
 
 def test_progress_is_what_is_behind_the_likeliest_stage_and_its_share_of_what_is_done_within():

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rewards.evaluation.score_filter import lowest
+from rewards.data.score_filter import lowest
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.progress_scores import clipped, expected_score, relabelled, score_of, score_reward
+from rewards.models.progress.scores import clipped, expected_score, relabelled, score_of, score_reward
 
 SHARES = st.floats(0, 1)
 

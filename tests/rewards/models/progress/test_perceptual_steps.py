@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.step_classifier import discriminative, fit_steps, step_reward
-from rewards.models.step_discovery import step_boundaries, steps_of
+from rewards.models.progress.step_classifier import discriminative, fit_steps, step_reward
+from rewards.models.progress.step_discovery import step_boundaries, steps_of
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.floats(-1e3, 1e3))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rewards.models.hops import Perspectives, perspectives
+from rewards.models.progress.hops import Perspectives, perspectives
 
 
 class HopModel(nn.Module):

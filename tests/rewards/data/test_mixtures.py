@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.mixture_surrogate import MOST, Surrogate, best_mixture, fit_surrogate, left_out, seed_mixtures
+from rewards.data.mixtures import MOST, Surrogate, best_mixture, fit_surrogate, left_out, seed_mixtures
 
 
 def test_seed_mixtures_by_hand():

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.multifaceted import Multifaceted, Weights
+from rewards.models.progress.multifaceted import Multifaceted, Weights
 
 MODEL = Multifaceted(3, hidden=8)
 

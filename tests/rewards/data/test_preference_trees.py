@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.preference_trees import grow, leaf_pairs, shared_segments, tree_paths, tree_segments
+from rewards.data.preference_trees import grow, leaf_pairs, shared_segments, tree_paths, tree_segments
 
 
 def test_a_tree_by_hand():

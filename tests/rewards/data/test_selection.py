@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.columns import Column
-from rewards.selection import most_varied
+from rewards.data.selection import most_varied
 from rewards.verifiers.sets import iou
 
 INTERVAL = st.tuples(st.integers(0, 8), st.integers(1, 8)).map(lambda pair: (float(pair[0]), float(sum(pair))))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.progress_labels import bounded_shares, located, stage_progress, time_shares, visual_change
+from rewards.models.progress.labels import bounded_shares, located, stage_progress, time_shares, visual_change
 
 
 @st.composite

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from learners.language.reward_losses import bradley_terry
 from rewards.columns import Column
+from rewards.data.score_filter import length_balanced, lowest
 from rewards.evaluation.accuracy import best_of_n
-from rewards.evaluation.score_filter import length_balanced, lowest
 from rewards.groups import group_advantages
 
 NULL = float("nan")

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.models.near_misses import NearMisses, near_misses
-from rewards.models.token_pruning import changed, distinct
-from rewards.models.trace_success import Traced, TraceSuccess
+from rewards.models.progress.near_misses import NearMisses, near_misses
+from rewards.models.progress.token_pruning import changed, distinct
+from rewards.models.progress.trace_success import Traced, TraceSuccess
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.columns import Column
-from rewards.filtration import filtration_weights, r_squared
+from rewards.data.filtration import filtration_weights, r_squared
 
 FILTERS = ("all", "best", "best_and_random", "best_and_worst")
 GROUPS = st.lists(st.lists(st.none() | st.floats(-3, 3, width=32), min_size=5, max_size=5), min_size=1, max_size=4)

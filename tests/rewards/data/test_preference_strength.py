@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learners.language.reward_losses import bradley_terry
-from rewards.evaluation.preference_strength import believed, flipped, preference_strength, smoothed
+from rewards.data.preference_strength import believed, flipped, preference_strength, smoothed
 
 NULL = float("nan")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rewards.models.hop_model import HopModel
-from rewards.models.hops import applied, balanced_weights, hop, perspectives
+from rewards.models.progress.hop_model import HopModel
+from rewards.models.progress.hops import applied, balanced_weights, hop, perspectives
 
 PROGRESS = arrays(np.float64, 8, elements=st.floats(0, 1))
 

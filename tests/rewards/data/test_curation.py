@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rewards.evaluation.curation import consistent, retrieval_counts, retrieved
+from rewards.data.curation import consistent, retrieval_counts, retrieved
 
 NULL = float("nan")
 
