@@ -55,6 +55,7 @@ FILLER, LENGTH, PLACES, READ = arithmetic.PLUS, 6, arithmetic.LENGTH, 3
 """Token that may lead a text any number of times, tokens of a text, places of an answer, and those that are read."""
 LESSONS, UPDATES, ANSWERS = 400, 150, 8
 """What the reward model is first taught with, updates of the policy, and its answers to each sum."""
+prompts = partial(arithmetic.prompts, largest=10)
 Arm = Literal["reward model as it was", "rule alone", "Cooper", "Cooper, wrong answers in the same form"]
 ARMS: tuple[Arm, ...] = ("reward model as it was", "rule alone", "Cooper", "Cooper, wrong answers in the same form")
 
@@ -108,7 +109,7 @@ class Verifier(nn.Module):
 def verifier(seed: int) -> Verifier:
     """A reward model taught with labels of answers: nine in ten right ones have fillers, and one in ten wrong ones."""
     random, model = np.random.default_rng(2000 + seed), Verifier()
-    reference = arithmetic.answers(arithmetic.prompts(random, LESSONS))
+    reference = arithmetic.answers(prompts(random, LESSONS))
     good = np.arange(LESSONS) % 2 == 0
     digits = np.where(good[:, None], reference, spoilt(reference, random))
     led = random.random(LESSONS) < np.where(good, 0.9, 0.1)
@@ -124,10 +125,10 @@ def verifier(seed: int) -> Verifier:
 
 @cache
 def beginner(seed: int) -> TinyPolicy:
-    """A policy taught with right answers, two in five of them behind one filler or two: half of its are right."""
+    """A policy taught with right answers, two in five of them behind one filler or two: over half of its are right."""
     random, policy = np.random.default_rng(1000 + seed), TinyPolicy(arithmetic.VOCABULARY, seed)
-    asked = arithmetic.prompts(random, 256)
-    imitate(policy, asked, dressed(arithmetic.answers(asked), random.choice([0, 0, 0, 1, 2], len(asked))), 300)
+    asked = prompts(random, 256)
+    imitate(policy, asked, dressed(arithmetic.answers(asked), random.choice([0, 0, 0, 1, 2], len(asked))), 150)
     return policy
 
 
@@ -169,9 +170,9 @@ def cotrained(seed: int, arm: Arm) -> Mapping[str, float]:
             learn(reference, writing, right)
         return {"score": Column.full(score)}
 
-    reinforce(policy, arithmetic.prompts, judged, grpo(), seed, UPDATES, members=ANSWERS, length=LENGTH, rate=1e-3)
+    reinforce(policy, prompts, judged, grpo(), seed, UPDATES, members=ANSWERS, length=LENGTH, rate=4e-3)
     held = np.random.default_rng(9000 + seed)
-    asked = arithmetic.prompts(held, 512)
+    asked = prompts(held, 512)
     written = write(policy, asked, 1, LENGTH, torch.Generator().manual_seed(seed))
     reference = arithmetic.answers(asked)
     digits = reference, spoilt(reference, held)
