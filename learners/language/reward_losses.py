@@ -56,6 +56,24 @@ def scaled_bradley_terry(chosen: Tensor, rejected: Tensor, strengths: Tensor) ->
     return strengths * bradley_terry(chosen, rejected)
 
 
+def margin_ranking(chosen: Tensor, rejected: Tensor, margin: float = 0.3) -> Tensor:
+    """max(0, m - (r_c - r_r)), `[P]`; 0 from a gap of m on.
+
+    With r = -|prompt - item|^2 of embeddings it is the triplet loss (Social Reward: Isajanyan et al. 2024, margin 0.3).
+
+    Args:
+        chosen: rewards of the preferred answers, `[P]`.
+        rejected: of the others, `[P]`.
+        margin: m, at least 0.
+
+    Raises:
+        ValueError: a margin below 0.
+    """
+    if not margin >= 0:
+        raise ValueError(f"got margin={margin}; expected at least 0")
+    return torch.relu(margin - (chosen - rejected))
+
+
 def regression(predicted: Tensor, scores: Tensor) -> Tensor:
     """(r - score)^2, `[B]` (HelpSteer2: Wang et al. 2024).
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from learners.language.preferences import dpo, hinge, ipo, kto, odds_ratio, simpo
-from learners.language.reward_losses import agreement, bradley_terry, entailment, regression, scaled_bradley_terry
+from learners.language.reward_losses import (
+    agreement,
+    bradley_terry,
+    entailment,
+    margin_ranking,
+    regression,
+    scaled_bradley_terry,
+)
 
 
 def sigmoid(x):
@@ -107,3 +114,15 @@ def test_entailment_by_hand():
     assert entailment(one(0.0), one(0.3)).item() == pytest.approx(math.log(2))
     with pytest.raises(ValueError, match="NaN where nobody said"):
         entailment(one(0.0), one(2.0))
+
+
+def test_a_margin_is_asked_for_and_no_more_and_of_distances_it_is_the_triplet_loss():
+    chosen, rejected = torch.tensor([1.0, 0.5, 0.0]), torch.tensor([0.5, 0.4, 1.0])
+    torch.testing.assert_close(margin_ranking(chosen, rejected), torch.tensor([0.0, 0.2, 1.3]))
+    assert margin_ranking(chosen + 5, rejected, 0.3).sum() == 0.0  # all gaps exceed it
+    torch.testing.assert_close(margin_ranking(chosen, rejected, 2.0), 2 * hinge(chosen - rejected, 0.5))
+    prompt, near, far = torch.eye(3)[[0]], torch.tensor([[0.6, 0.8, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    towards = [-(prompt - item).square().sum(1) for item in (near, far)]  # squared distances 0.8 and 2
+    assert margin_ranking(*towards, 1.5).item() == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="got margin=-1"):
+        margin_ranking(chosen, rejected, -1)
