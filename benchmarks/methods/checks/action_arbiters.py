@@ -80,7 +80,7 @@ def prompts(signs: Ints, trapped: Ints, one: Ints, other: Ints) -> Ints:
 
 def read(asked: Ints) -> tuple[Ints, Ints]:
     """Signs and trap of a prompt again."""
-    return asked[:, :2] - SIGN - 1 - [0, 3], asked[:, 2] - TRAP
+    return asked[:, :2] - SIGN - 1 - np.array([0, 3]), asked[:, 2] - TRAP
 
 
 def pairs(random: np.random.Generator, number: int) -> tuple[Ints, Ints]:
@@ -136,7 +136,8 @@ def proposed(random: np.random.Generator, signs: Ints, number: int) -> Ints:
     ways = np.column_stack([closer(signs), (signs == 0).all(1)])
     known = np.where(ways[:, None], random.random((len(signs), number, ACTIONS)), -1.0).argmax(-1)
     any_of_them = random.integers(0, ACTIONS, known.shape)
-    return np.where(random.random(known.shape) < 0.6, known, any_of_them)
+    found: Ints = np.where(random.random(known.shape) < 0.6, known, any_of_them)
+    return found
 
 
 def arrived(seed: int, judge: Writer | None) -> float:

@@ -30,7 +30,8 @@ class Features:
     def __call__(self, paths: Tensor) -> Tensor:
         """Mean over a path `[N, CAUSAL]`."""
         pairs = paths[..., : 2 * CAUSAL].unflatten(-1, (CAUSAL, 2))
-        return (pairs * self._ways).sum(-1).tanh().mean(1)
+        found: Tensor = (pairs * self._ways).sum(-1).tanh().mean(1)
+        return found
 
 
 def drawn(number: int, generator: torch.Generator) -> Tensor:
@@ -86,7 +87,8 @@ def represented(arm: str, minded: Features, generator: torch.Generator) -> Paths
 
         def rebuilt() -> Tensor:
             rows = torch.randint(len(asked), (192,), generator=generator)
-            return (back(body(asked[rows])) - asked[rows]).square().mean()
+            found: Tensor = (back(body(asked[rows])) - asked[rows]).square().mean()
+            return found
 
         trained(nn.ModuleList([body, back]), rebuilt, 500, 3e-3)
     with torch.no_grad():

@@ -55,7 +55,8 @@ class World:
         policy = theta.view(reward.shape).softmax(-1)
         step = torch.einsum("sa,sat->st", policy, self.transition) * self.alive[:, None]
         paid = (policy * (reward - price * policy.log())).sum(1) * self.alive
-        return self.start @ torch.linalg.solve(torch.eye(len(paid), dtype=paid.dtype) - gamma * step, paid)
+        found: Tensor = self.start @ torch.linalg.solve(torch.eye(len(paid), dtype=paid.dtype) - gamma * step, paid)
+        return found
 
 
 def learnt(seed: int, arm: str, kind: str) -> tuple[float, float, float]:

@@ -16,7 +16,9 @@ from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.principles import taught
 from rewards.sources.contrastive_rubrics import consistent_rubrics, voted
 
-Floats, Ints, Bools = NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 TOPICS, PROMPT, CRITERIA, REQUIRED = 6, 8, 10, 3
 """Kinds of prompts, numbers of a prompt, what can be asked of an answer, and how much of it a kind of prompt asks."""
@@ -64,7 +66,8 @@ class World:
         """Chance that the first answer is preferred by rubrics `[..., C]`; a half at a tie. Answers `[..., 2, C]`."""
         looked = met ^ (self.random.random(met.shape) < SLIP)
         score = (rubrics * (looked[..., 0, :].astype(np.int64) - looked[..., 1, :])).sum(-1)
-        return 0.5 + 0.5 * np.sign(score)
+        found: Floats = 0.5 + 0.5 * np.sign(score)
+        return found
 
 
 def generator(prompts: Floats, rubrics: list[Ints], seed: int) -> nn.Module:
@@ -91,7 +94,8 @@ def generated(model: nn.Module, prompts: Floats, seed: int) -> Ints:
     tokens = torch.multinomial(chances, VOTES * NAMED, replacement=True, generator=draws).numpy()
     signs = np.where(tokens < CRITERIA, 1, -1).reshape(len(prompts), VOTES, NAMED)
     criteria = (tokens % CRITERIA).reshape(signs.shape)
-    return np.sign((np.eye(CRITERIA, dtype=np.int64)[criteria] * signs[..., None]).sum(2))
+    found: Ints = np.sign((np.eye(CRITERIA, dtype=np.int64)[criteria] * signs[..., None]).sum(2))
+    return found
 
 
 def of_its_own(world: World, way: Way, required: Bools) -> Ints:

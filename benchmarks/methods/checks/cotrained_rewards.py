@@ -26,7 +26,8 @@ from rewards.columns import Column
 from rewards.models.reference_discriminator import ReferenceDiscriminator, discrimination, hinge_loss
 from rewards.sources.evolving_rubric import Episode, EvolvingRubric, MetaRewardModel, Rubric
 
-Ints, Floats = NDArray[np.int64], NDArray[np.float64]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 WINDOW = 10
 """Updates over which curves are averaged."""
 
@@ -83,7 +84,8 @@ def answered(asked: Ints, texts: Ints) -> NDArray[np.bool_]:
 def spoilt(digits: Ints, random: np.random.Generator) -> Ints:
     """Answers with one digit changed, or one too many `[n, PLACES]`."""
     rows, place = np.arange(len(digits)), random.integers(0, (digits != END).sum(1) + 1)
-    found, other = digits.copy(), random.integers(1, 10, len(digits))
+    found: Ints = digits.copy()
+    other = random.integers(1, 10, len(digits))
     found[rows, place] = arithmetic.DIGIT + (digits[rows, place] - arithmetic.DIGIT + other) % 10
     return found
 
@@ -282,7 +284,7 @@ def adversarial(seed: int, reward: Reward) -> Mapping[str, float]:
         points = path.states[:, -1]
         scores = points[:, 0] if reward == "fixed proxy" else judge.reward(features(points))
         if reward == REWARDS[2]:
-            tell(lambda points=points: points, EACH)
+            tell(partial(torch.clone, points), EACH)
         ascend(flow, optimiser, path, grouped(scores))
     after = seen(2000)
     with torch.no_grad():
@@ -346,7 +348,8 @@ def speaker(seed: int) -> TinyPolicy:
 
 def scored(rubric: Rubric, writing: Writing) -> NDArray[np.float32]:
     """What texts earn by a rubric `[B]`."""
-    return np.stack([CRITERIA[name](writing) for name in rubric]).sum(0)
+    found: NDArray[np.float32] = np.stack([CRITERIA[name](writing) for name in rubric]).sum(0)
+    return found
 
 
 def flaws(episode: Episode) -> tuple[float, float]:

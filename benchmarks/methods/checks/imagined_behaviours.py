@@ -47,7 +47,8 @@ class Learnt(NamedTuple):
 
     def backward(self, state: Tensor) -> Tensor:
         """B, of length √d `[N, d]`."""
-        return NUMBERS**0.5 * F.normalize(self.of_backward(F.one_hot(state, STATES).float()), dim=-1)
+        found: Tensor = NUMBERS**0.5 * F.normalize(self.of_backward(F.one_hot(state, STATES).float()), dim=-1)
+        return found
 
     def act(self, state: Tensor, z: Tensor) -> Tensor:
         """What π_z does `[N]`."""

@@ -179,7 +179,7 @@ def _steadier(found: Found) -> bool:
     own = found.values["StableReinforce"]
 
     def gain(one: str, other: str) -> bool:
-        return (figure(np.subtract(own[one], own[other]), "difference").low or 0.0) > 0
+        return (figure(np.subtract(own[one], own[other]).tolist(), "difference").low or 0.0) > 0
 
     return (
         found.below("StableReinforce", "Reinforce++", "largest loss")

@@ -125,7 +125,7 @@ def explored(seed: int, arm: str, noise: bool) -> Mapping[str, float]:
         surprise, moments = bonus.rewards(*steps.seen(recent)), RunningMoments()
         moments.update(surprise.numpy())
         paid = prioritised(surprise, float(moments.mean), max(float(moments.std), 1e-6)).double().numpy()
-        values = planned(Steps(*(column[recent] for column in steps)), paid)
+        values = planned(Steps._make(column[recent] for column in steps), paid)
     watching = (steps.cell == 0) & (steps.action == WATCH)
     return {
         "cells seen": len(np.unique(steps.after)) / CELLS,

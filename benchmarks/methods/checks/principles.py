@@ -89,14 +89,15 @@ class Completions:
     def rewards(self, writing: Writing, principles: Ints) -> Floats:
         """Of completions by these principles `[4]`, `[B]`."""
         answers = self._world.seen((traits(writing) - self._mean) / self._spread)
-        return self._model(answers, self._world.clauses(principles * self._reads)).double().numpy()
+        found: Floats = self._model(answers, self._world.clauses(principles * self._reads)).double().numpy()
+        return found
 
 
 def traits(writing: Writing) -> Floats:
     """Coverage, padding, repetition and length of completions `[B, 4]`."""
     length = writing.length / attributes.LENGTH
-    found = [attributes.coverage(writing), attributes.padding(writing), attributes.repetition(writing), length]
-    return np.stack(found, axis=1).astype(np.float64)
+    counted = attributes.coverage(writing), attributes.padding(writing), attributes.repetition(writing)
+    return np.column_stack([*counted, length]).astype(np.float64)
 
 
 def steered(seed: int, judge: Completions, principles: Sequence[Ints]) -> list[tuple[float, float]]:
@@ -165,7 +166,7 @@ def _follows(found: Found) -> bool:
 
     def gain(measure: str, sign: float) -> bool:
         apart = np.subtract(reading[f"{measure}, brevity asked"], reading[measure])
-        return (figure(sign * apart, "difference").low or 0.0) > 0
+        return (figure((sign * apart).tolist(), "difference").low or 0.0) > 0
 
     low, high = found.interval("principles not read", "right where principles conflict")
     return (
@@ -223,7 +224,7 @@ def flexible(seed: int, feedback: Feedback) -> Mapping[str, float]:
     rows = np.arange(LABELS)
     wrong = random.random(LABELS) < WRONG
     if feedback == "yes or no":
-        answers, conditions = world.seen(2.0 * both[:, 0] - 1), every[which][:, None]
+        answers, conditions = world.seen((2.0 * both[:, 0] - 1).astype(np.float64)), every[which][:, None]
         label = torch.as_tensor(both[rows, 0, which] ^ wrong, dtype=torch.float32)
 
         def loss(rows: Tensor) -> Tensor:
@@ -247,7 +248,7 @@ def flexible(seed: int, feedback: Feedback) -> Mapping[str, float]:
 
         taught(model, loss, LABELS, seed, batch=64)  # of two answers each: as much compute
     fresh = random.integers(0, 2, (TESTED, 2, ATTRIBUTES))
-    shown, gaps = world.seen(2.0 * fresh - 1), fresh[:, 0] - fresh[:, 1]
+    shown, leads = world.seen((2.0 * fresh - 1).astype(np.float64)), fresh[:, 0] - fresh[:, 1]
     with torch.no_grad():
         if feedback == "pairs, by all":
             total = model.plain(shown)
@@ -255,7 +256,7 @@ def flexible(seed: int, feedback: Feedback) -> Mapping[str, float]:
         else:
             scores = model.each(shown, every)
             total = scores.sigmoid().sum(-1)  # how many principles it fulfils, as far as is known
-    return {"right by one principle": _right_by_each(scores, gaps), **_right_by_all(scores, total, gaps)}
+    return {"right by one principle": _right_by_each(scores, leads), **_right_by_all(scores, total, leads)}
 
 
 def _right_by_each(scores: Tensor, gaps: Ints) -> float:

@@ -97,7 +97,8 @@ class RewardModel:
     def scores(self, writing: Writing, found: Described, scenes: Ints) -> Floats:
         """Of completions `[B]`."""
         known = torch.as_tensor(conditions(writing, scenes, self._facts), dtype=torch.float32)
-        return self._model(read(writing, found), known).double().numpy()
+        paid: Floats = self._model(read(writing, found), known).double().numpy()
+        return paid
 
 
 @cache

@@ -185,7 +185,7 @@ def _fewer_pairs_are_enough(found: Found) -> bool:
         np.subtract(found.values["features"][measure], found.values["words"][measure])
         for measure in (measures[0], measures[-1])
     ]
-    closing = (figure(leads[0] - leads[1], "difference").low or 0.0) > 0
+    closing = (figure((leads[0] - leads[1]).tolist(), "difference").low or 0.0) > 0
     return closing and all(found.above("features", "words", measure) for measure in measures)
 
 

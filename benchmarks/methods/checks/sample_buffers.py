@@ -54,12 +54,14 @@ def prompts(random: np.random.Generator, number: int) -> NDArray[np.int64]:
 
 def answers(asked: NDArray[np.int64]) -> NDArray[np.int64]:
     """Their sum, as a completion `[n, 1]`."""
-    return NUMBER + 2 * MODULUS + (asked.sum(1, keepdims=True) - 2 * NUMBER - MODULUS) % MODULUS
+    found: NDArray[np.int64] = NUMBER + 2 * MODULUS + (asked.sum(1, keepdims=True) - 2 * NUMBER - MODULUS) % MODULUS
+    return found
 
 
 def right(writing: Writing) -> NDArray[np.float32]:
     """1 where the sum is right, 0 elsewhere `[B]`."""
-    return (writing.completions == answers(writing.prompts))[:, 0].astype(np.float32)
+    found: NDArray[np.float32] = (writing.completions == answers(writing.prompts))[:, 0].astype(np.float32)
+    return found
 
 
 @cache

@@ -46,7 +46,8 @@ def states(policy: TinyPolicy, asked: Tensor, texts: Tensor) -> Tensor:
     with torch.no_grad():
         found, _ = policy.cell(policy.embed(torch.cat([asked, texts], 1)))
     mask = mask_of(texts)[..., None]
-    return (found[:, asked.shape[1] :] * mask).sum(1) / mask.sum(1)
+    mean: Tensor = (found[:, asked.shape[1] :] * mask).sum(1) / mask.sum(1)
+    return mean
 
 
 def learnt(policy: TinyPolicy, asked: Tensor, chosen: Tensor, rejected: Tensor, steps: int) -> TinyPolicy:

@@ -88,7 +88,7 @@ class ToolRewardModel(Writer):
     def __init__(self, seed: int) -> None:
         """Random weights, from `seed`."""
         super().__init__(seed, VOCABULARY, READ + TRACE)
-        self.worth = nn.Linear(self.body[0].out_features, 1)
+        self.worth = nn.Linear(len(self.body[0].get_parameter("weight")), 1)
 
     def both(self, read: Tensor, trace: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of a trace `[n, TRACE]`, and the score after it `[n]`, by heads on the same states."""
@@ -125,7 +125,8 @@ def fitted(world: World, tools: Tools, seed: int) -> ToolRewardModel:
             trace = torch.as_tensor(np.concatenate([world.trace(one, tools == "tools") for one in both]))
         logs, scores = model.both(read, trace)
         weight = float(tools != "no trace")
-        losses = tool_trace_losses(logs.view(2, PAIRS, TRACE), segments, *scores.view(2, PAIRS), weight, 0.0, weight)
+        better, worse = scores.view(2, PAIRS)
+        losses = tool_trace_losses(logs.view(2, PAIRS, TRACE), segments, better, worse, weight, 0.0, weight)
         loss = losses.mean()
         optimiser.zero_grad()
         loss.backward()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -100,7 +100,8 @@ def traced(seed: int, ekfac: bool) -> Mapping[str, float]:
         curvatures = {name: curvature(layer) for name, layer in layers.items()}
         influence = influences(asked, own, curvatures, decay=2 * DECAY).double().numpy()
     else:
-        influence = -sum(torch.einsum("qoi,noi->qn", asked[name], own[name]) for name in own).double().numpy()
+        products = (torch.einsum("qoi,noi->qn", asked[name], own[name]) for name in own)
+        influence = -reduce(torch.add, products).double().numpy()
     foretold = -(1 - of.kept) @ influence.T  # what is left out pulls the other way
     known = [spearman(foretold[:, q], of.moved[:, q]) or 0.0 for q in range(QUERIES)]
     harm = influence.mean(0)  # above 0: it raises the loss of what is right

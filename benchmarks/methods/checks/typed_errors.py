@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,8 @@ from rewards.credit.typed_segments import segment_rewards, verdicts
 from rewards.models.conditioned_reward import ConditionedReward
 from rewards.views.view import Config, RewardView
 
-Floats, Ints = NDArray[np.float64], NDArray[np.int64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 PLACES, THINGS, COLOURS = 3, 4, 3
 """A scene has one coloured thing in each place."""
@@ -130,7 +131,8 @@ def judges(seed: int) -> tuple[Score, Score]:
 
     @torch.no_grad()
     def score(asked: Ints, said: Ints) -> Floats:
-        return one(one_hot(said), cells(asked)).double().numpy()
+        found: Floats = one(one_hot(said), cells(asked)).double().numpy()
+        return found
 
     return log_odds, score
 
@@ -172,7 +174,8 @@ def describing(seed: int, way: Way) -> Mapping[str, float]:
 
     def looked_at(policy: TinyPolicy) -> Floats:
         found = write(policy, asked, 1, LENGTH, torch.Generator().manual_seed(seed))
-        return errors(found.prompts, found.completions).mean((0, 1))
+        mean: Floats = errors(found.prompts, found.completions).mean((0, 1))
+        return mean
 
     before = looked_at(policy)
     view = of_tokens() if way.startswith("typed segments") else grpo()
@@ -189,7 +192,8 @@ def _all_three_fall_and_sooner(found: Found) -> bool:
     """Each type of error becomes rarer, and errors are rarer on the way than with one reward."""
     typed = found.values["typed segments"]
     fallen = [
-        (figure(np.subtract(typed[f"{kind}, before"], typed[kind]), "difference").low or 0.0) > 0 for kind in TYPES
+        (figure(np.subtract(typed[f"{kind}, before"], typed[kind]).tolist(), "difference").low or 0.0) > 0
+        for kind in TYPES
     ]
     return all(fallen) and found.below("typed segments", "one reward", "errors on the way")
 
@@ -202,7 +206,7 @@ FGAIF = Check(
     claim="Paid for each segment by a classifier of each type of error, a policy makes fewer errors of each of three "
     "types than before, and fewer on the way than one that is paid by one reward of whole descriptions, which was "
     "taught with the same descriptions.",
-    arms={way: (lambda seed, way=way: describing(seed, way)) for way in WAYS},
+    arms={way: partial(describing, way=way) for way in WAYS},
     holds=_all_three_fall_and_sooner,
     units=dict.fromkeys([*TYPES, *(f"{kind}, before" for kind in TYPES)], "share of segments"),
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ def taught(
         optimiser.step()
 
 
-def in_order(scores: Tensor, gaps: Floats) -> NDArray[np.bool_]:
+def in_order(scores: Tensor, gaps: ArrayLike) -> NDArray[np.bool_]:
     """Whether scores of pairs `[N, 2]` put the better answer first, by how much better the first one is `[N]`."""
     apart = (scores[:, 0] - scores[:, 1]).double().numpy()
     found: NDArray[np.bool_] = np.sign(apart) == np.sign(gaps)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.methods.worlds.language import END, TinyPolicy, Writing, imitate
 
-Bools, Floats, Ints = NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 CELLS, THINGS, LENGTH = 4, 4, 6
 """Cells of a scene, kinds of things, and words of a description at most."""
