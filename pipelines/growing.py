@@ -59,7 +59,15 @@ class Growing(Generic[T]):
         self._pack, self._count, self._blob = pack, 0, bytearray()
 
     def packed(self, rows: Collection[T]) -> Packed:
-        """All rows; they begin with those of the last time."""
+        """All rows; they begin with those of the last time.
+
+        Raises:
+            ValueError: there are fewer than the last time.
+        """
+        if len(rows) < self._count:
+            raise ValueError(
+                f"got {len(rows)} rows; expected the {self._count} that are packed, and more: pack another list anew"
+            )
         if len(rows) > self._count:
             batch = self._pack(list(islice(rows, self._count, None)))
             piece = pa.BufferOutputStream()

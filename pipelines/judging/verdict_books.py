@@ -375,6 +375,7 @@ class VerdictBooks:
         self._pairs.load_state_dict(state["pairs"])
         self.caption_log = [(int(i), str(t)) for i, t in rows_of(state["captions"])]
         self.captions = dict(self.caption_log)
+        self._packed_captions, self._packed_verdicts = Growing(pairs), Growing(to_arrow)  # of other lists from now on
         self._former = list(state.get("former", []))
         self._anew = self.belief.load_state_dict(state)
         self._begin_with_what_is_known()

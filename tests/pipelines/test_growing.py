@@ -60,6 +60,24 @@ def test_what_was_packed_is_not_packed_again():
     assert second == third and second.blob.startswith(first.blob) and first.rows() == [[1, "a"], [2, "b"]]
 
 
+def test_a_list_that_has_become_shorter_is_another_list():
+    growing = Growing(pairs)
+    growing.packed([(1, "a"), (2, "b")])
+    with pytest.raises(ValueError, match="got 1 rows; expected the 2 that are packed"):
+        growing.packed([(1, "a")])
+
+
+def test_books_that_have_been_saved_pack_what_they_are_given_to_go_on_from(small, books, tmp_path):
+    experiment = small({"reward.source": "classification"})
+    one, other = (books(experiment, tmp_path / name).verdicts for name in ("one", "other"))
+    one.caption_log += [(1, "a key"), (2, "a door")]
+    other.caption_log += [(3, "a wall"), (4, "a lamp"), (5, "a rock")]
+    saved = other.state_dict()
+    one.state_dict()
+    one.load_state_dict(saved)
+    assert one.state_dict()["captions"].rows() == [[3, "a wall"], [4, "a lamp"], [5, "a rock"]]
+
+
 def test_nothing_is_nothing_and_extension_types_are_refused():
     assert Growing(pairs).packed([]).rows() == []
     sink = pa.BufferOutputStream()
