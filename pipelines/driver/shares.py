@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cluster.events import RoleLost
+from cluster.placement import Ask
 from cluster.reservations import Reservation
 from cluster.supervision import Supervised
 from learners.replay.ledger import ReplayLedger
@@ -16,9 +18,36 @@ from pipelines.driver.draws import Draws
 from pipelines.driver.loops import AGAIN_S
 from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.replay_shard import Standing
+from pipelines.scaling.asks import rooms
 from pipelines.scaling.attendance import Group
 
+if TYPE_CHECKING:
+    from pipelines.language.run import LanguageRun
+    from pipelines.run import Run
+
 INSERTS = 5  # tries to store rows before they count as lost
+
+
+def share_roles(run: Run | LanguageRun, ask: Ask, factory: Callable[[Path, int], Any]) -> list[Supervised]:
+    """The processes of the shares; none is started here.
+
+    Args:
+        run: the books.
+        ask: what they ask a cluster for.
+        factory: from the directory of a share and an epoch, what makes it; whatever the epoch, it goes on where the
+            last one was.
+    """
+    experiment = run.experiment
+    return [
+        Supervised(
+            f"replay-{index}",
+            partial(factory, run.directory.shard(index)),
+            deadline_s=experiment.role_deadline_s,
+            room=room,
+            on_event=run.event,
+        )
+        for index, room in enumerate(rooms(ask, experiment.replay.shards))
+    ]
 
 
 class Shares:

@@ -17,6 +17,7 @@ from envs.trajectory import schema_for
 from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.regrouping import learners_of
 from pipelines.driver.seats import Seat
+from pipelines.driver.shares import share_roles
 from pipelines.experiment import Experiment
 from pipelines.inference import ServedInference
 from pipelines.replay_shard import ReplayShard, shard_of
@@ -33,7 +34,7 @@ def _env_actor(experiment: Experiment, index: int, epoch: int) -> partial[EnvAct
 
 
 def _replay_shard(experiment: Experiment, schema: pa.Schema, directory: Path, epoch: int) -> partial[ReplayShard]:
-    """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
+    """The factory of a share of the replay."""
     return shard_of(experiment, schema, directory)
 
 
@@ -41,16 +42,7 @@ def replay_roles(run: Run, ask: Ask, spec: EnvSpec) -> list[Supervised]:
     """The shares of the replay."""
     experiment = run.experiment
     schema = schema_for(spec, policy_for(spec, experiment).state_size)
-    return [
-        Supervised(
-            f"replay-{index}",
-            partial(_replay_shard, experiment, schema, run.directory.shard(index)),
-            deadline_s=experiment.role_deadline_s,
-            room=room,
-            on_event=run.event,
-        )
-        for index, room in enumerate(rooms(ask, experiment.replay.shards))
-    ]
+    return share_roles(run, ask, partial(_replay_shard, experiment, schema))
 
 
 def actor_roles(run: Run, ask: Ask) -> list[Supervised]:

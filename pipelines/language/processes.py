@@ -13,6 +13,7 @@ from cluster.supervision import Supervised
 from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.regrouping import learners_of
 from pipelines.driver.seats import Seat
+from pipelines.driver.shares import share_roles
 from pipelines.language.experiment import LanguageExperiment
 from pipelines.language.reward_parts import RewardHost
 from pipelines.language.roles import EngineRole, LearnerRole
@@ -24,23 +25,13 @@ GRACE_S = 1.0  # a worker ends a reward that waits too long by itself; one that 
 
 
 def _shard(experiment: LanguageExperiment, directory: Path, epoch: int) -> partial[LanguageShard]:
-    """The factory of a share of the replay: whatever its epoch, it goes on where the last one was."""
+    """The factory of a share of the replay."""
     return language_shard_of(experiment, directory)
 
 
 def replay_roles(run: LanguageRun, ask: Ask) -> list[Supervised]:
     """The shares of the replay."""
-    experiment = run.experiment
-    return [
-        Supervised(
-            f"replay-{index}",
-            partial(_shard, experiment, run.directory.shard(index)),
-            deadline_s=experiment.role_deadline_s,
-            room=room,
-            on_event=run.event,
-        )
-        for index, room in enumerate(rooms(ask, experiment.replay.shards))
-    ]
+    return share_roles(run, ask, partial(_shard, run.experiment))
 
 
 def engine_roles(run: LanguageRun, ask: Ask) -> list[Supervised]:
