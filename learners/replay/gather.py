@@ -133,7 +133,9 @@ class _Outputs:
             memory: to copy from.
             begin: address of each column's lines, `[columns, lines]`.
         """
-        memory.copy_words(self._words, (begin.ravel() >> WORD.bit_length() - 1)[self._line] + self._word)
+        index = (begin.ravel() >> WORD.bit_length() - 1).take(self._line)
+        index += self._word
+        memory.copy_words(self._words, index)
 
     def _room(self, name: str, size: int) -> NDArray[np.int64]:
         """Memory for so many bytes."""

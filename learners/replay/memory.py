@@ -56,6 +56,7 @@ class Target:
         self.array, self.length = array, array.nbytes // max(1, len(array))
         self.whole = array.reshape(-1).view(np.uint8).data
         self._words: dict[int, NDArray[Any]] = {}
+        self._tensors: dict[int, Any] = {}
 
     @cached_property
     def cuts(self) -> list[slice]:
@@ -68,6 +69,15 @@ class Target:
         if lines is None:
             lines = self._words[word] = self.array.reshape(len(self.array), -1).view(f"i{word}" if word > 1 else "u1")
         return lines
+
+    def tensor(self, word: int) -> Any:
+        """`lines` as a tensor of torch, `[lines, words]`."""
+        tensor = self._tensors.get(word)
+        if tensor is None:
+            import torch  # here, because most processes that hold rows gather none
+
+            tensor = self._tensors[word] = torch.from_numpy(self.lines(word))
+        return tensor
 
 
 class Memory:
@@ -137,7 +147,7 @@ class Memory:
         if lines is None:
             lines = torch.from_numpy(self._words[word]).as_strided(self._shape(word, out.length), (1, 1))
             self._tensors[word, out.length] = lines
-        torch.index_select(lines, 0, torch.from_numpy(begin >> _shift(word)), out=torch.from_numpy(out.lines(word)))
+        torch.index_select(lines, 0, torch.from_numpy(begin >> _shift(word)), out=out.tensor(word))
         return True
 
     def _shape(self, word: int, length: int) -> tuple[int, int]:

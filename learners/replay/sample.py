@@ -64,9 +64,9 @@ class Sample:
         Args:
             beta: how much of the bias of prioritised sampling is corrected; 1: all. It is annealed towards 1.
         """
-        weights = (self.population * self.probabilities) ** -beta
-        scaled: NDArray[np.float32] = (weights / weights.max(initial=0.0)).astype(np.float32)
-        return scaled
+        least = self.probabilities.min(initial=np.inf)  # of the largest weight, by which all are divided
+        weights: NDArray[np.float32] = ((self.probabilities / least) ** -beta).astype(np.float32)
+        return weights
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ class Shelf:
 
     def gather(self, pieces: Pieces, longest: int | None) -> Arrays:
         """Copies of pieces, see `Gatherer.gather`."""
-        owners = self._state.rows["batch"][pieces.row].tolist()
-        for batch in () if self._known.issuperset(owners) else {*owners} - self._known:
+        is_new = len(self._known) < len(self._state.batches)
+        for batch in {*self._state.rows["batch"][pieces.row].tolist()} - self._known if is_new else ():
             index = np.flatnonzero(self.lives(batch))
             self._gatherer.learn(self.read(batch), self._state.batch_rows[batch][index], index)
             self._known.add(batch)
