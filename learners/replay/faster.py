@@ -51,8 +51,7 @@ class Faster:
         self._left -= 1
         if self._held_up == _HELD_UP:
             self._costs[self._best], self._held_up = cost, 0
-        if 0 < others < self._costs[self._best]:  # it has become slower than the other one was
             self._best = 1 - self._best
             self._left = self._pauses[self._best] = min(2 * self._pauses[self._best], _LATEST)
-        elif self._left <= 0:
+        elif self._left <= 0 or 0 < others < self._costs[self._best]:  # or it is slower than the other one was, once
             self._tries, self._trial = True, []

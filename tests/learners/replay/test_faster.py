@@ -1,5 +1,9 @@
 """The faster of two ways is found, also when it becomes the other one, and trials of the slower one become rare."""
 
+import random
+
+import pytest
+
 from learners.replay.faster import Faster
 
 
@@ -56,3 +60,16 @@ def test_when_all_ways_are_slow_for_a_while_none_is_blamed():
     for _ in range(5):
         chosen(faster, (20.0, 20.0), 30)
         assert chosen(faster, (1.0, 0.6), 4000).count(1) > 3000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_way_that_is_a_little_slow_for_a_while_is_not_left_for_long(seed):
+    rng, faster, slow, found = random.Random(seed), Faster(), 0, []
+    for _ in range(8000):
+        if not slow and rng.random() < 1 / 2000:
+            slow, both = rng.randint(10, 60), rng.random() < 0.5
+        found.append(faster.choose())
+        is_slow = slow > 0 and (both or found[-1] == 1)
+        slow = max(0, slow - 1)
+        faster.took((1.0, 0.63)[found[-1]] * rng.lognormvariate(0, 0.12) * (rng.uniform(1, 3) if is_slow else 1))
+    assert found.count(1) > 0.9 * len(found)
