@@ -80,7 +80,9 @@ class Ahead:
         if len(pieces.row) == len(slots):
             lines = np.arange(len(slots) // many)
             columns = zip(each(pieces.row), each(pieces.start), each(pieces.steps), strict=True)
-            steps = [Pieces(lines, lines, *column, len(lines)) for column in columns]
+            longest = int(pieces.steps.max(initial=0))
+            is_whole = not pieces.start.any() and bool((pieces.steps == longest).all())
+            steps = [Pieces(lines, lines, *column, len(lines), longest if is_whole else 0) for column in columns]
         else:  # items of several pieces
             steps = [state.unit.pieces(part) for part in each(slots)]
         return list(map(Drawn, each(ids), each(probabilities), each(slots), steps))

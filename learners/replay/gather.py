@@ -23,6 +23,7 @@ from learners.replay.tables import Slots, Table
 from learners.replay.units import Pieces
 
 _SMALL = 64  # words of a line up to which looking each of them up costs less than a call for each column
+_CACHE_LINE = 64  # bytes
 
 Ints = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
@@ -121,6 +122,9 @@ class _Outputs:
         line = [which * lines + np.arange(lines) for which in self.small]
         self._line = np.repeat(np.concatenate(line), np.concatenate(each)) if each else np.zeros(0, np.int64)
         self._word = np.concatenate([np.tile(np.arange(words[which]), lines) for which in self.small] or [self._line])
+        # One word of each cache line is read before the others: no wait for memory waits for another one.
+        self._first = np.flatnonzero(self._word % (_CACHE_LINE // WORD) == 0)
+        self._firsts = np.empty(len(self._first), np.int64)
         targets = [Target(self.arrays[name]) for name in names[:-2]]
         self.all = list(zip(range(len(targets)), self._columns, targets, strict=True))
         self.large = [one for one in self.all if one[0] not in self.small]
@@ -135,6 +139,7 @@ class _Outputs:
         """
         index = (begin.ravel() >> WORD.bit_length() - 1).take(self._line)
         index += self._word
+        memory.copy_words(self._firsts, index.take(self._first))
         memory.copy_words(self._words, index)
 
     def _room(self, name: str, size: int) -> NDArray[np.int64]:
@@ -207,14 +212,17 @@ class Gatherer:
         """
         self._turn = (self._turn + 1) % len(self._outputs)
         row, start, lengths = pieces.row, pieces.start, pieces.steps
-        is_even = len(lengths) == pieces.lines
-        if not is_even:  # some lines have several pieces
-            firsts = np.flatnonzero(np.diff(pieces.line, prepend=-1))
-            row, start, lengths = row[firsts], start[firsts], np.add.reduceat(lengths, firsts)
-        steps = longest or int(lengths.max(initial=0))
-        missing = steps - lengths
-        is_even = is_even and not np.count_nonzero(missing)
-        moves = np.count_nonzero(start) > 0
+        steps = longest or pieces.whole
+        is_even = pieces.whole == steps > 0
+        moves = False
+        if not is_even:
+            if len(lengths) != pieces.lines:  # some lines have several pieces
+                firsts = np.flatnonzero(np.diff(pieces.line, prepend=-1))
+                row, start, lengths = row[firsts], start[firsts], np.add.reduceat(lengths, firsts)
+            steps = longest or int(lengths.max(initial=0))
+            missing = steps - lengths
+            is_even = len(lengths) == len(pieces.steps) and not np.count_nonzero(missing)
+            moves = np.count_nonzero(start) > 0
         outputs = self._outputs[self._turn]
         if outputs.lines != pieces.lines or outputs.steps != steps:
             outputs.fit(pieces.lines, steps)

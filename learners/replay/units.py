@@ -60,6 +60,8 @@ class Pieces(NamedTuple):
         start: its first step in the row, `[P]`.
         steps: of them, `[P]`.
         lines: how many there are.
+        whole: steps of each line where all lines are one row from its first step on, all as long, and that is known;
+            else 0.
     """
 
     item: Ints
@@ -68,6 +70,7 @@ class Pieces(NamedTuple):
     start: Ints
     steps: Ints
     lines: int
+    whole: int = 0
 
 
 class Items(NamedTuple):
