@@ -222,7 +222,7 @@ class Gatherer:
             steps = longest or int(lengths.max(initial=0))
             missing = steps - lengths
             is_even = len(lengths) == len(pieces.steps) and not np.count_nonzero(missing)
-            moves = np.count_nonzero(start) > 0
+            moves = bool(np.count_nonzero(start))
         outputs = self._outputs[self._turn]
         if outputs.lines != pieces.lines or outputs.steps != steps:
             outputs.fit(pieces.lines, steps)
