@@ -3,13 +3,15 @@
     python -m benchmarks.annotation_retention
     python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] blocks=10 block_s=60
 
-For each share four runs are alive at once, one with the judge off and one with each source, and take turns of two
-seconds (benchmarks/apparatus/turns.py): what else the machine does touches all alike. Each ratio is of one block of
-such turns. All have the same settings but for the reward's source. At each of `shares` that part of the observations
-has a caption that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked);
-0.04 % is ONI's. A call of the judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]`
-captions are the game's own. Other keys: judge, warm_up_s, recipe, work, results; every further key is an override of
-the recipe, in all runs. About twenty minutes.
+For each share and source two runs are alive at once, one with the judge off and one with it, and take turns of six
+seconds (benchmarks/apparatus/turns.py): what else the machine does touches both alike. Each ratio is of one block of
+such turns. Turns are as long as the deadlines of a frozen run allow: what a judge costs by the clock, such as Serve's
+looks, falls due while a run is frozen and comes as it wakes, so that the more often it wakes the more it seems to
+cost. Both have the same settings but for the reward's source. At each of `shares` that part of the observations has a
+caption that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is
+ONI's. A call of the judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]` captions
+are the game's own. Other keys: judge, warm_up_s, turn_s, recipe, work, results; every further key is an override of
+the recipe, in all runs. About half an hour.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +38,9 @@ OFF = "extrinsic"
 SOURCES = ("classification", "retrieval", "ranking")
 BLOCKS = 6
 ENVIRONMENTS, UNROLL = 32, 64  # so that a rollout at ONI's share has about one question
-BLOCK_S = 20.0  # that each run is awake in a block
+BLOCK_S = 18.0  # that each run is awake in a block
 WARM_UP_S = 12.0
-TURN_S = 2.0
+TURN_S = 6.0
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
 ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 0.25, "tracking.enabled": False}
@@ -157,34 +160,33 @@ def main(arguments: Sequence[str]) -> None:
     shares: Sequence[float | None] = values.pop("shares", SHARES)
     blocks, judge = int(values.pop("blocks", BLOCKS)), str(values.pop("judge", "builtin"))
     block_s, warm_up_s = float(values.pop("block_s", BLOCK_S)), float(values.pop("warm_up_s", WARM_UP_S))
+    turn_s = float(values.pop("turn_s", TURN_S))
     recipe, work = str(values.pop("recipe", "nethack-score")), Path(values.pop("work", f"runs/{NAME}"))
     results = Path(values.pop("results", "docs/results"))
     common: dict[str, Any] = {"judge.kind": judge, **ENDLESS, **values}
 
-    def start(source: str, share: float | None) -> LiveRun:
+    def start(source: str, beside: str, share: float | None) -> LiveRun:
         settings = {**of_share(share), **common, "reward.source": source}
-        place = work / "-".join(str(part) for part in (source, share) if part is not None)
+        place = work / "-".join(str(part) for part in (source, beside, share) if part is not None)
         place.mkdir(parents=True, exist_ok=True)
         return LiveRun(place, [recipe], {key: json.dumps(value) for key, value in settings.items()})
 
     found = []
     with sigterm_interrupts():
-        for share in shares:
+        for share, source in product(shares, sources):
             with ExitStack() as alive:
                 runs = {}
-                for source in (OFF, *sources):
-                    runs[source] = start(source, share)
-                    alive.callback(runs[source].clear)
-                seen = in_turn(runs, warm_up_s, TURN_S, block_s, blocks)
-            off = windows(seen[OFF])
-            for source in sources:
-                on = windows(seen[source])
-                if not on[-1].questions:
-                    raise UserError(f"the judge was asked nothing, see {work}")
-                pairs = [Pair(source, number, off[number], on[number], share) for number in range(blocks)]
-                found += pairs
-                kept = figure([pair.retention for pair in pairs], "ratio")
-                print(f"{pairs[0].name}: {kept.value:.3f} [{kept.low:.3f}, {kept.high:.3f}] kept", flush=True)
+                for own, beside in ((OFF, source), (source, OFF)):
+                    runs[own] = start(own, beside, share)
+                    alive.callback(runs[own].clear)
+                seen = in_turn(runs, warm_up_s, turn_s, block_s, blocks)
+            off, on = windows(seen[OFF]), windows(seen[source])
+            if not on[-1].questions:
+                raise UserError(f"the judge was asked nothing, see {work}")
+            pairs = [Pair(source, number, off[number], on[number], share) for number in range(blocks)]
+            found += pairs
+            kept = figure([pair.retention for pair in pairs], "ratio")
+            print(f"{pairs[0].name}: {kept.value:.3f} [{kept.low:.3f}, {kept.high:.3f}] kept", flush=True)
     command = f"python -m benchmarks.annotation_retention {' '.join(arguments)}".strip()
     print(f"{results / f'{NAME}.json'}: holds {report(found, judge, recipe, command, results).holds}")
 

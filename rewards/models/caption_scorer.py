@@ -51,7 +51,7 @@ class CaptionScorer:
             self.encoder = make_encoder(config.encoder)
             self.head = nn.Linear(config.encoder.hidden, 1)
         self.network = nn.ModuleList([self.encoder, self.head])
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)
         self.random = np.random.default_rng(config.seed)
         self.version = 0
         self._texts: dict[int, str] = {}
