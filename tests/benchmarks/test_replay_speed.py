@@ -26,15 +26,17 @@ def test_every_system_of_our_own_gives_whole_batches(tmp_path):
             system.insert()
         if name == "numpy ring":
             system.insert()
-        found = system.sample()
+        found, weights = (system.sample(), None) if name == "numpy ring" else system.sample()
         assert found["obs"].shape == (BATCH, STEPS, WIDTH) and found["action"].dtype == np.int64
         assert all(values.tobytes() in known for values in found["obs"])
-        assert ("weights" in found) == ("prioritised" in name)
+        assert (weights is not None) == ("prioritised" in name) and (weights is None or weights.shape == (BATCH,))
         system.close()
-    slices = replay_speed.SYSTEMS["guerdon, slices"](64, tmp_path)
-    slices.insert()
-    assert sum(rows.num_rows for rows in slices.sample()) == BATCH
-    slices.close()
+    for name in ("guerdon, slices", "guerdon, slices, prioritised"):
+        slices = replay_speed.SYSTEMS[name](64, tmp_path)
+        slices.insert()
+        found, weights = slices.sample()
+        assert sum(rows.num_rows for rows in found) == BATCH and (weights is not None) == ("prioritised" in name)
+        slices.close()
     assert list(tmp_path.iterdir()) == []
 
 
