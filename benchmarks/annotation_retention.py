@@ -6,12 +6,13 @@
 For each share and source two runs are alive at once, one with the judge off and one with it, and take turns of six
 seconds (benchmarks/apparatus/turns.py): what else the machine does touches both alike. Each ratio is of one block of
 such turns. Turns are as long as the deadlines of a frozen run allow: what a judge costs by the clock, such as Serve's
-looks, falls due while a run is frozen and comes as it wakes, so that the more often it wakes the more it seems to
-cost. Both have the same settings but for the reward's source. At each of `shares` that part of the observations has a
-caption that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is
-ONI's. A call of the judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]` captions
-are the game's own. Other keys: judge, warm_up_s, turn_s, recipe, work, results; every further key is an override of
-the recipe, in all runs. About half an hour.
+looks, falls due while a run is frozen and comes as it wakes, so that the more often it wakes the more it seems to cost.
+Both have the same settings but for the reward's source, and learn in steps too small to change what they play: what a
+step of the game costs depends on that. At each of `shares` that part of the observations has a caption that was never
+judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. A call of the
+judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]` captions are the game's own.
+Other keys: judge, warm_up_s, turn_s, recipe, work, results; every further key is an override of the recipe, in all
+runs. About half an hour.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ TURN_S = 6.0
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
 ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 0.25, "tracking.enabled": False}
+STILL = {"learner.learning_rate": 1e-12}  # a step of which changes no weight
 ENOUGH, ENOUGH_OF_MORE = 0.95, 0.85  # at ONI's share and beyond it; ONI keeps 80 to 95 % of its frames/s
 
 
@@ -163,7 +165,7 @@ def main(arguments: Sequence[str]) -> None:
     turn_s = float(values.pop("turn_s", TURN_S))
     recipe, work = str(values.pop("recipe", "nethack-score")), Path(values.pop("work", f"runs/{NAME}"))
     results = Path(values.pop("results", "docs/results"))
-    common: dict[str, Any] = {"judge.kind": judge, **ENDLESS, **values}
+    common: dict[str, Any] = {"judge.kind": judge, **ENDLESS, **STILL, **values}
 
     def start(source: str, beside: str, share: float | None) -> LiveRun:
         settings = {**of_share(share), **common, "reward.source": source}
