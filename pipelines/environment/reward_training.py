@@ -13,8 +13,8 @@ from pipelines.environment.ground import IDLE_S, Ground
 
 # Between two calls of the reward trainer. A call takes some milliseconds of each of trainer, learner and this process,
 # whatever it carries; verdicts are late by more than a pause, so it is not felt but where batches wait for them.
-PAUSE_S, AWAITED_PAUSE_S = 0.5, 0.25
-VERSIONS_A_CALL = 2  # of the policy, for which the reward model is trained in one call at most
+PAUSE_S, AWAITED_PAUSE_S = 1.0, 0.25
+VERSIONS_A_CALL = 4  # of the policy, for which the reward model is trained in one call at most
 
 
 class RewardTraining:
