@@ -91,3 +91,27 @@ def test_a_journal_whose_samples_release_nothing_is_read_as_it_was_written(tmp_p
     assert (again.released, again.next_sample) == (3, 5)
     assert all((again.sample(number, 2, 0).ids == samples[number].ids).all() for number in (3, 4))
     again.close()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "unit", "whole"),
+    [
+        ((2, 2), {"unit": "row"}, 2),
+        ((2, 3), {"unit": "row"}, 0),
+        ((2, 2), {"unit": "sequence", "length": 2}, 2),
+        ((4, 4), {"unit": "sequence", "length": 2}, 0),  # some windows begin within a row
+        ((4, 2), {"unit": "sequence", "length": 4}, 0),  # and some are shorter than others
+    ],
+)
+def test_lines_that_are_known_to_be_whole_rows_are_copied_like_any_others(build, schema, lengths, unit, whole):
+    replay = Replay(Config(**ENDLESS, **unit, sampler="fifo"), schema)
+    for sequence in range(4):
+        key = (0, 0, sequence)
+        replay.insert(key, build(key, *((2 * sequence + at, 0, steps, True) for at, steps in enumerate(lengths))))
+    for _ in range(4):  # the later ones are drawn ahead
+        sample = replay.sample(replay.next_sample, 8, 0)
+        assert sample.pieces.whole in (0, whole)
+        known = {name: values.copy() for name, values in replay.gather(sample).items()}
+        unknown = replay._shelf.gather(sample.pieces._replace(whole=0), replay.config.length)
+        assert all((values == unknown[name]).all() for name, values in known.items())
+    assert sample.pieces.whole == whole
