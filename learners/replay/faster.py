@@ -53,5 +53,5 @@ class Faster:
             self._costs[self._best], self._held_up = cost, 0
             self._best = 1 - self._best
             self._left = self._pauses[self._best] = min(2 * self._pauses[self._best], _LATEST)
-        elif self._left <= 0 or 0 < others < self._costs[self._best]:  # or it is slower than the other one was, once
+        elif self._left <= 0 or 0 < others < self._costs[self._best]:  # by now it is slower than the other was
             self._tries, self._trial = True, []
