@@ -33,8 +33,9 @@ class Config(BaseModel):
     """"auto" (CUDA, else Apple GPU, else CPU), or a torch device such as "cpu" or "cuda:1"."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """"auto": bfloat16 on CUDA, float32 elsewhere."""
-    max_batch_tokens: int = Field(8192, ge=1)
-    """Padded tokens in one forward pass; a single longer prompt still runs, alone."""
+    max_batch_tokens: int | None = Field(None, ge=1)
+    """Padded tokens in one forward pass; a single longer prompt still runs, alone. By default 8192, on the CPU 2048:
+    what layers hand on would outgrow its caches, and beside busy neighbours a question take a fifth longer."""
     max_prompt_tokens: int | None = Field(None, ge=1)
     """Longer prompts are reported and not scored; by default what the model was made for."""
     num_threads: int | None = Field(None, ge=1)
@@ -50,6 +51,7 @@ class Pretrained:
         device: of the model.
         dtype: of its weights.
         max_prompt_tokens: the most that it takes.
+        max_batch_tokens: padded tokens in one forward pass.
         fingerprint: hash of weights, tokenizer, template and numerics.
     """
 
@@ -98,6 +100,7 @@ class Pretrained:
             tokenizer.model_max_length,
         ]
         self.max_prompt_tokens = int(min(limit for limit in limits if limit))
+        self.max_batch_tokens = config.max_batch_tokens or (2048 if self.device.type == "cpu" else 8192)
         version = getattr(model.config, "_commit_hash", None) or config.revision
         numerics = f"{self.dtype} {self.max_prompt_tokens}"
         self.fingerprint = identity("transformers", source, version, tokenizer.chat_template or "", numerics)

@@ -49,7 +49,7 @@ class RewardModelEngine:
         self.config = config
         found = pretrained.Pretrained(config, "sequence classifier")
         self._tokenizer, self._model, self._device = found.tokenizer, found.model, found.device
-        self.max_prompt_tokens = found.max_prompt_tokens
+        self.max_prompt_tokens, self._max_batch_tokens = found.max_prompt_tokens, found.max_batch_tokens
         self.fingerprint = found.fingerprint
         self.special_tokens = special_tokens_of(found.tokenizer)
         self._pad: int | None = self._model.config.pad_token_id
@@ -90,7 +90,7 @@ class RewardModelEngine:
 
     def _batches(self, order: Sequence[int], tokens: NDArray[np.int64]) -> list[list[int]]:
         """Texts of similar length together, under the budget of tokens."""
-        room = self.config.max_batch_tokens
+        room = self._max_batch_tokens
         batches: list[list[int]] = []
         for place in order:  # by length: the last of a batch is its longest
             if batches and (len(batches[-1]) + 1) * tokens[place] <= room:

@@ -81,7 +81,7 @@ class TransformersEngine:
         found = pretrained.Pretrained(config, "causal language model")
         self._tokenizer, self._model, self._device = found.tokenizer, found.model, found.device
         self._chats = ChatTokenizer(found.tokenizer, config.model)
-        self.max_prompt_tokens = found.max_prompt_tokens
+        self.max_prompt_tokens, self._max_batch_tokens = found.max_prompt_tokens, found.max_batch_tokens
         self.fingerprint, self.special_tokens = found.fingerprint, self._chats.special_tokens
         self._ends = _token_ids(self._model.generation_config.eos_token_id) | _token_ids(self._tokenizer.eos_token_id)
         self._grammar: Grammar | None = None
@@ -109,8 +109,8 @@ class TransformersEngine:
 
     @cached_property
     def _generator(self) -> TextGenerator:
-        config, limit = self.config, self.max_prompt_tokens
-        return TextGenerator(self._model, self._tokenizer, self._ends, limit, config.max_rows, config.max_batch_tokens)
+        limits = self.max_prompt_tokens, self.config.max_rows, self._max_batch_tokens
+        return TextGenerator(self._model, self._tokenizer, self._ends, *limits)
 
     @cached_property
     def _reader(self) -> PromptReader:
@@ -261,7 +261,7 @@ class TransformersEngine:
         """Split prompts sorted by length into batches of at most `max_batch_tokens` padded tokens."""
         batch: list[int] = []
         for place in order:
-            if batch and (len(batch) + 1) * lengths[place] > self.config.max_batch_tokens:
+            if batch and (len(batch) + 1) * lengths[place] > self._max_batch_tokens:
                 yield batch
                 batch = []
             batch.append(place)

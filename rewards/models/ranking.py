@@ -64,7 +64,7 @@ class Config(BaseModel):
     cutoff_quantile: float = Field(0.5, ge=0, le=1)
     cutoff_value: float = -0.5
     subtract_cutoff: bool = True
-    statistics_captions: int = Field(4096, ge=2)
+    statistics_captions: int = Field(1024, ge=2)
 
 
 def bradley_terry_loss(first: Tensor, second: Tensor, preference: Tensor) -> Tensor:
