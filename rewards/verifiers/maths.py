@@ -161,7 +161,7 @@ def outcome(reply: dict[str, Any], limits: Limits) -> float:
     raise PolicyFault(f"the answer cannot be compared: {what}")
 
 
-@reward(subject="episode", version="math-verify-0.9", concurrency=256)
+@reward(subject="episode", version="math-verify-0.9, 1e-3 is 0.001", concurrency=256)
 async def maths_match(
     completion: str, answer: str, cpu_s: int = 5, wall_s: float = 60.0, memory_mb: int = 1024
 ) -> float | None:

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import resource
 import selectors
 import signal
@@ -22,6 +23,9 @@ from typing import Any
 
 GOLD_UNDERSTOOD = b"g"
 """Said by a fork once it has read the reference: what happens afterwards is about the policy's answer."""
+
+POWER_OF_TEN = re.compile(r"(?<![\w.\\])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?\d{1,3})(?![\w.]*\w)")
+"""A number as programs write it, such as 6.02e23; understood in boxes and formulas."""
 
 
 @dataclass
@@ -137,6 +141,11 @@ def _compare(question: dict[str, Any], output: int) -> None:
             os._exit(0)
         # In this order: the relation is not symmetric, and a solved equation is not the same as its statement.
         same = verify(reference, found, timeout_seconds=None)
+        texts = [marked, question["completion"]]
+        written_out = [POWER_OF_TEN.sub(r"\1\\times 10^{\2}", text) for text in texts]
+        if not same and written_out != texts:  # 2e-8 was read as 2 · e − 8, and may be what it seems
+            reference, found = (parse(text, fallback_mode="no_fallback", parsing_timeout=None) for text in written_out)
+            same = verify(reference, found, timeout_seconds=None)
         os.write(output, json.dumps(bool(same)).encode())
     except BaseException as error:
         os.write(output, json.dumps(f"error: {type(error).__name__}").encode())

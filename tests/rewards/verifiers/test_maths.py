@@ -31,6 +31,14 @@ def ask(completion, answer, **limits):
         ("\\boxed{(1, 2)}", "[1, 2]", 0.0),
         ("\\boxed{\\sqrt{8}}", "2\\sqrt{2}", 1.0),
         ("\\boxed{3}", "4", 0.0),
+        ("\\boxed{2e-8}", "2 \\cdot 10^{-8}", 1.0),
+        ("\\boxed{0.0002}", "2E-4", 1.0),
+        ("so $v = 3.0e8$.", "300000000", 1.0),
+        ("\\boxed{2e-8}", "2e-8", 1.0),
+        ("\\boxed{2e-8}", "2 \\cdot e - 8", 1.0),
+        ("\\boxed{2e-8}", "2 \\cdot 10^{-7}", 0.0),
+        ("\\boxed{2e-8}", "0", 0.0),
+        ("\\boxed{2e^{3}}", "2000", 0.0),
     ],
 )
 def test_equivalent_answers(completion, answer, value):
