@@ -29,6 +29,7 @@ from typing import Any
 from benchmarks.apparatus.hops import hops
 from benchmarks.apparatus.layouts import Case, cases, layout_rows, middle, typical
 from benchmarks.apparatus.training import sigterm_interrupts
+from pipelines.environment.roles import policy_for, task_of
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.machines.fitting import check_fits
@@ -37,7 +38,6 @@ from pipelines.machines.trial import trial
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
 from pipelines.results import Cell, Figure, Result, figure, write_result
-from pipelines.roles import policy_for, task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.scaling.cost_model import Costs, Layout, Seen, fit, limits
 from pipelines.scaling.fitted import Rates, bytes_a_frame, fit_rows, layout_of, memory_of, seen_of

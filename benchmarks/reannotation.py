@@ -36,13 +36,13 @@ from envs.storage.store import Store
 from envs.storage.writers import Key
 from envs.trajectory import Fragment
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.roles import EnvActor, task_of
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judging.judges import build_judge, prepare_judge
 from pipelines.overrides import apply, parse
 from pipelines.recipes.table import find_recipe
 from pipelines.results import Cell, Result, figure, write_result
-from pipelines.roles import EnvActor, task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.comparison import Comparison
 from pipelines.stored.reannotate import reannotate

@@ -28,6 +28,8 @@ from benchmarks.apparatus.training import CHECKOUT, ONE_THREAD, STOPPING_S, last
 from envs.trajectory import Fragment
 from pipelines.display import Display, LineDisplay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.roles import task_of
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judging.judges import prepare_judge
@@ -35,8 +37,6 @@ from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.table import find_recipe
 from pipelines.results import commit_at_start
-from pipelines.roles import task_of
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
 
 POINTS = 50

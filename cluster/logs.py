@@ -2,7 +2,7 @@
 
 ```
 {"time": "2026-01-31T12:00:00.125Z", "level": "INFO", "run": "rooms", "role": "env-actor-3", "pid": 4711,
- "logger": "pipelines.roles", "message": "rollout", "trajectory": "3-0-118", "frames": 512}
+ "logger": "pipelines.environment.roles", "message": "rollout", "trajectory": "3-0-118", "frames": 512}
 ```
 
 A process opens its log once (`open_log`): the driver for itself, a host for the role that it hosts. What is said

@@ -12,13 +12,13 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from cluster.session import ray_session
 from pipelines.display import LineDisplay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.run import Run
 from pipelines.overrides import apply
 from pipelines.recipes.table import find_recipe
 from pipelines.rllib.connector import attach
 from pipelines.rllib.environment import CaptionedEnv
 from pipelines.rllib.keeper import keeping
 from pipelines.rllib.module import GuerdonModule
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 
 

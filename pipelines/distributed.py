@@ -57,20 +57,20 @@ from pipelines.driver.news import News
 from pipelines.driver.shares import Shares
 from pipelines.environment.acting import Acting
 from pipelines.environment.ground import Ground
+from pipelines.environment.inference import ServedPolicy
 from pipelines.environment.judge_calls import JudgeCalls
 from pipelines.environment.learning import Learning
 from pipelines.environment.processes import actor_roles, learner_roles, replay_roles, trainer_role
 from pipelines.environment.reward_training import RewardTraining
+from pipelines.environment.roles import task_of
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
-from pipelines.inference import ServedPolicy
 from pipelines.judging.asking import answer
 from pipelines.judging.served_judge import served_judge
 from pipelines.machines.fitting import check_fits
 from pipelines.observing.exporter import RayMetrics
 from pipelines.observing.logs import tell_dashboard
 from pipelines.replay_shard import passed_over
-from pipelines.roles import task_of
-from pipelines.run import Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus, rooms
 from pipelines.scaling.attendance import Attendance, Group
 from pipelines.scaling.pressure import Waits

@@ -21,9 +21,9 @@ from envs.specs import EnvSpec
 from envs.trajectory import EpisodeEnd
 from envs.vector import VectorEnvironment
 from pipelines import checkpoint
+from pipelines.environment.roles import PolicyLearner, policy_for, task_of
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
-from pipelines.roles import PolicyLearner, policy_for, task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored.records import number_text, percent_text
 from rewards.shares import wilson

@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from envs.trajectory import schema_for
 from pipelines.driver.lifecycle import Restored
+from pipelines.environment.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
+from pipelines.environment.run import Run
 from pipelines.judging.asking import annotator_for, answer, examine_judge
 from pipelines.judging.judges import build_judge
 from pipelines.replay_shard import passed_over, shard_of
-from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, task_of
-from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
 from rewards.judges.judge import Judge, in_process
 

@@ -15,6 +15,8 @@ from envs.contract import ContractViolation, check_environment
 from pipelines.display import EXPERIENCE, Display, open_display
 from pipelines.displays import Opened
 from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored_or_left, tell_stop, write_config
+from pipelines.environment.roles import task_of
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judging.foreseen import expect_judge
@@ -26,8 +28,6 @@ from pipelines.observed import Observed
 from pipelines.observing.logs import log_level, log_to
 from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for, reward_model_for
-from pipelines.roles import task_of
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored.offline import OfflineRun, check_offline, run_offline
 from pipelines.tracking import start_tracker

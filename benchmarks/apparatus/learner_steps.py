@@ -7,12 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipelines.environment.roles import PolicyLearner
 from pipelines.language.roles import LearnerRole
 from pipelines.language.train import train as train_language
 from pipelines.overrides import apply
 from pipelines.recipes.language import LANGUAGE_RECIPES
 from pipelines.recipes.table import find_recipe
-from pipelines.roles import PolicyLearner
 from pipelines.train import train
 
 

@@ -22,8 +22,8 @@ from pipelines.scaling.asks import rooms
 from pipelines.scaling.attendance import Group
 
 if TYPE_CHECKING:
+    from pipelines.environment.run import Run
     from pipelines.language.run import LanguageRun
-    from pipelines.run import Run
 
 INSERTS = 5  # tries to store rows before they count as lost
 

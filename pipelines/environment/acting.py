@@ -14,7 +14,7 @@ from cluster.supervision import Supervised
 from envs.storage.writers import Ack
 from envs.trajectory import Fragment
 from pipelines.environment.ground import IDLE_S, Ground
-from pipelines.inference import ServedPolicy
+from pipelines.environment.inference import ServedPolicy
 from pipelines.scaling.host import Elasticity
 from pipelines.scaling.pressure import makers_pressure
 

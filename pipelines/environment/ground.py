@@ -9,8 +9,8 @@ from cluster.weights import WeightsBoard
 from learners.admission import Admission
 from pipelines.driver.news import News
 from pipelines.driver.shares import Shares
+from pipelines.environment.run import Run
 from pipelines.experiment import Experiment
-from pipelines.run import Run
 from pipelines.scaling.pressure import Waits
 from rewards.verdicts import Verdict
 

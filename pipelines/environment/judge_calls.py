@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from cluster.serving import Service, ServiceOverloaded, ServiceUnavailable
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.judging.asking import annotator_for, examine_judge
 from pipelines.judging.judge_watch import JudgeWatch
 from pipelines.judging.served_judge import ForFallback, request_of
-from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging
 from rewards.judges.judge import Question, Reply

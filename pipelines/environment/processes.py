@@ -18,11 +18,11 @@ from pipelines.driver.learner_group import LearnerGroup
 from pipelines.driver.regrouping import learners_of
 from pipelines.driver.seats import Seat
 from pipelines.driver.shares import share_roles
+from pipelines.environment.inference import ServedInference
+from pipelines.environment.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for
+from pipelines.environment.run import Run
 from pipelines.experiment import Experiment
-from pipelines.inference import ServedInference
 from pipelines.replay_shard import ReplayShard, shard_of
-from pipelines.roles import EnvActor, PolicyLearner, RewardTrainer, policy_for
-from pipelines.run import Run
 from pipelines.scaling.asks import rooms
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from cluster.serving import ServiceOverloaded
 from envs.trajectory import Fragment
 from pipelines.driver.verdict_wait import await_verdicts
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
-from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
 from rewards.annotation.hedging import Hedging
 from rewards.annotation.permits import Permits

@@ -13,10 +13,10 @@ from envs.contract import ContractViolation
 from envs.environment import Task
 from envs.specs import EnvSpec
 from envs.vector import VectorEnvironment
+from pipelines.environment.roles import policy_for
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.machines.machine import GIB, memory_bytes
-from pipelines.roles import policy_for
 
 TRIED = 4  # environments that are made to see what one takes
 PROCESS_GIB = 0.35  # of an actor, before its environments: Python, torch and Ray

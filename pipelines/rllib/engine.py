@@ -19,6 +19,8 @@ from cluster.deadlines import within
 from cluster.session import ray_session
 from envs.specs import EnvSpec
 from pipelines.driver.lifecycle import Restored
+from pipelines.environment.roles import role_seed, task_of
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.observing.logs import tell_dashboard
@@ -26,8 +28,6 @@ from pipelines.rllib.connector import attach
 from pipelines.rllib.environment import CaptionedEnv, spaces_of
 from pipelines.rllib.keeper import Keeper, keeping
 from pipelines.rllib.module import GuerdonModule
-from pipelines.roles import role_seed, task_of
-from pipelines.run import Run
 from pipelines.scaling.asks import asks_of, expect_room, needed_cpus
 
 LEARNER = "rllib"  # the role, in checkpoints

@@ -18,13 +18,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.nodes import node_here
 from cluster.serving import Service, ServiceUnavailable, serving
+from pipelines.environment.roles import RewardTrainer, task_of
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.judging.asking import annotator_for, examine_judge
 from pipelines.judging.served_judge import ForFallback, caller, served_judge
 from pipelines.rllib.desk import Desk
 from pipelines.rllib.experience import SampleBooks
-from pipelines.roles import RewardTrainer, task_of
-from pipelines.run import Run
 from rewards.annotation.annotator import Annotator
 from rewards.judges.judge import Question, Reply
 

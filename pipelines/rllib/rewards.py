@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.environment.roles import reward_metrics
 from pipelines.experiment import RewardConfig
 from pipelines.reward_stage import RewardStage
 from pipelines.rllib.desk import News, Paid
 from pipelines.rllib.experience import Infos, Key, captions_of
-from pipelines.roles import reward_metrics
 from rewards.views.layout import Layout
 
 

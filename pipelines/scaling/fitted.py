@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.environment.roles import policy_for, task_of
 from pipelines.experiment import Experiment
 from pipelines.machines.fitting import check_fits
 from pipelines.machines.machine import cores
 from pipelines.machines.trial import Trial, trial
 from pipelines.results import Cell, read_result
-from pipelines.roles import policy_for, task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.scaling.cost_model import Costs, Layout, Seen, fit
 from pipelines.stored.stored_experience import stored_rows

@@ -30,12 +30,12 @@ from learners.batch import build_batch
 from learners.offline.behaviour_cloning import best
 from learners.offline.windows import draw, join, windows_of
 from pipelines.algorithms import learner_for
+from pipelines.environment.roles import PolicyLearner, RewardTrainer, policy_for, reward_metrics
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment, OfflineConfig, Source
 from pipelines.overrides import apply
 from pipelines.reward_stage import RewardStage, reward_model_for
-from pipelines.roles import PolicyLearner, RewardTrainer, policy_for, reward_metrics
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.stored_run import OF_EXPERIENCE, StoredRun
 from rewards.columns import Column

@@ -21,12 +21,12 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from pipelines import checkpoint
+from pipelines.environment.roles import task_of
 from pipelines.errors import UserError
 from pipelines.experiment import COMPONENT, Experiment
 from pipelines.judging.judges import build_judge, prepare_judge
 from pipelines.judging.quarantine import canary_watch, put_in_quarantine
 from pipelines.overrides import apply, explain
-from pipelines.roles import task_of
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored.asked import Asked
 from pipelines.stored.comparison import compare, stored_questions

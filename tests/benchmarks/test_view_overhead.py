@@ -22,8 +22,8 @@ from benchmarks.view_overhead import (
     view_of,
     with_tokens,
 )
+from pipelines.environment.roles import PolicyLearner
 from pipelines.errors import UserError
-from pipelines.roles import PolicyLearner
 from rewards.columns import Column
 from rewards.views.layout import Layout
 from rewards.views.parts import NAMES

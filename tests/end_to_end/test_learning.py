@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pipelines.display import LineDisplay
+from pipelines.environment.run import Run
 from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 
 

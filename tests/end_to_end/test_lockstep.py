@@ -7,9 +7,9 @@ import pytest
 from envs.captions import caption_id
 from pipelines import checkpoint
 from pipelines.display import LineDisplay
+from pipelines.environment.run import Run
 from pipelines.local import run_local
 from pipelines.overrides import apply
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.stored_experience import stored_rows
 from pipelines.train import stored_experiment

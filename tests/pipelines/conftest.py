@@ -11,12 +11,12 @@ import pytest
 from learners.replay.config import Config as ReplayConfig
 from learners.replay.replay import Replay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.roles import EnvActor
+from pipelines.environment.run import Run
 from pipelines.experiment import Experiment
 from pipelines.local import run_local
 from pipelines.overrides import apply
 from pipelines.recipes.catch import catch
-from pipelines.roles import EnvActor
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 
 SMALL = {

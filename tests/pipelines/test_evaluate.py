@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from envs.trajectory import EpisodeEnd
 from pipelines.display import LineDisplay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.evaluate import bootstrap, evaluate_run, figures_of, interquartile_mean, table_of, wilson
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 
 

@@ -14,9 +14,9 @@ from envs.catch import Catch, CatchCaptioner
 from envs.contract import ContractViolation
 from envs.environment import Task
 from pipelines import checkpoint, local
+from pipelines.environment.roles import PolicyLearner, RewardTrainer
 from pipelines.errors import UserError
 from pipelines.replay_shard import ReplayShard
-from pipelines.roles import PolicyLearner, RewardTrainer
 from pipelines.stored.stored_experience import stored_rows, stored_verdicts
 from pipelines.stored.switch import request_switch
 from rewards.judges.constancy import Config as Constancy
@@ -235,7 +235,7 @@ class Cracked(Catch):
 
 def test_what_was_learnt_is_saved_when_an_environment_breaks_its_contract(small, books, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "task_of", lambda _: Task("cracked", "", Cracked, CatchCaptioner))
-    monkeypatch.setattr("pipelines.roles.task_of", local.task_of)
+    monkeypatch.setattr("pipelines.environment.roles.task_of", local.task_of)
     made = books(small(), tmp_path)
     with pytest.raises(ContractViolation, match=r"task 'cracked', environment .*: got reward nan"):
         local.run_local(made, None)

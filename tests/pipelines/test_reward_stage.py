@@ -18,9 +18,9 @@ from envs.timestep import restart, termination, transition
 from envs.trajectory import unragged
 from envs.vector import VectorEnvironment
 from learners.batch import build_batch
+from pipelines.environment.roles import PolicyLearner
 from pipelines.experiment import Experiment, RewardConfig
 from pipelines.reward_stage import RewardStage, layout_of, novelty_for, outcomes, reward_model_for, view_for
-from pipelines.roles import PolicyLearner
 from rewards.questions import caption_question, pair_question
 from rewards.verdicts import Status, Verdict
 

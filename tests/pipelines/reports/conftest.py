@@ -16,11 +16,11 @@ from small import small
 from benchmarks.apparatus.browser import Browser, find_browser
 from pipelines.display import LineDisplay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.run import Run
 from pipelines.language.reward_settings import RewardsConfig
 from pipelines.language.train import train
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 from rewards.judges.judge import Answer, Question
 from rewards.verdicts import Status

@@ -14,10 +14,10 @@ import yaml
 from envs.trajectory import unragged
 from pipelines import checkpoint
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.roles import task_of
 from pipelines.errors import UserError
 from pipelines.evaluate import evaluate_run
 from pipelines.recipes.catch import catch
-from pipelines.roles import task_of
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.offline import (
     JOINED,

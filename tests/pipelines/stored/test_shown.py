@@ -9,10 +9,10 @@ import pytest
 
 from pipelines.display import LineDisplay
 from pipelines.driver.lifecycle import write_config
+from pipelines.environment.run import Run
 from pipelines.errors import UserError
 from pipelines.local import run_local
 from pipelines.recipes.catch import catch
-from pipelines.run import Run
 from pipelines.run_directory import RunDirectory
 from pipelines.stored.shown import Episode, inspect_run, read_episodes
 from rewards.judges.judge import Answer, Question

@@ -65,7 +65,7 @@ class EnvActor:
             experiment: the run's.
             actor: which one this is.
             epoch: how often it was started before.
-            inference: asks a server what the policy says (pipelines/inference.py); None: the actor computes it.
+            inference: asks a server what the policy says (inference.py); None: the actor computes it.
         """
         torch.set_num_threads(experiment.actors.threads)
         task, seed = task_of(experiment), role_seed(experiment, "episodes", actor, epoch)

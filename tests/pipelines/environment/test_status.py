@@ -8,7 +8,7 @@ import math
 import pytest
 
 from envs.trajectory import EpisodeEnd, Fragment
-from pipelines.status import RunStatus
+from pipelines.environment.status import RunStatus
 
 
 def fragment(*episodes, frames=40):

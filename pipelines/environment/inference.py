@@ -26,8 +26,8 @@ from cluster.reservations import Reservation, Room
 from cluster.supervision import Supervised
 from cluster.weights import Weights, WeightsBoard
 from envs.specs import EnvSpec
+from pipelines.environment.roles import policy_for
 from pipelines.experiment import Experiment
-from pipelines.roles import policy_for
 
 PAUSE_S = 0.05
 

@@ -22,6 +22,7 @@ from pipelines.driver.accounts import deaths_by_role, imbalance
 from pipelines.driver.lifecycle import Restored
 from pipelines.driver.training_clock import TrainingClock
 from pipelines.driver.verdict_wait import Waited
+from pipelines.environment.status import RunStatus
 from pipelines.errors import UserError
 from pipelines.experiment import Experiment
 from pipelines.judging.verdict_books import VerdictBooks
@@ -29,7 +30,6 @@ from pipelines.mirror.mirror import Mirror, NoMirror
 from pipelines.observing.logs import log_event
 from pipelines.run_directory import RunDirectory
 from pipelines.stages import SECONDS
-from pipelines.status import RunStatus
 from pipelines.tracking import NoTracker, Tracker
 from pipelines.trust.watching import OF_EPISODES, Suspicion, Watch, check_gold, of_episodes
 from rewards.monitors.suite import Alarm
