@@ -110,7 +110,7 @@ class VerdictCache:
         if (answer := self._memory.get(key)) is not None:
             self._memory.move_to_end(key)
             self.counts.memory_hits += 1
-            return answer
+            return replace(answer, latency_s=0.0)
         if (answer := self._read(key)) is not None:
             self._remember(key, answer)
             self.counts.file_hits += 1
@@ -124,12 +124,14 @@ class VerdictCache:
         for question, answer in answered:
             if answer.status is not Status.OK or answer.value is None or not math.isfinite(answer.value):
                 continue
-            key, kept = _key(fingerprint, question), replace(answer, latency_s=0.0)
-            self._remember(key, self._memory.get(key, kept))
+            key = _key(fingerprint, question)
+            self._remember(key, self._memory.get(key, answer))
             self.counts.stored += 1
             if self._file is not None:
                 try:
-                    text = json.dumps({**asdict(kept), "status": kept.status.value}, sort_keys=True)
+                    text = json.dumps(
+                        {**asdict(answer), "status": answer.status.value, "latency_s": 0.0}, sort_keys=True
+                    )
                 except (TypeError, ValueError):  # such as numbers of numpy
                     self.counts.faults += 1
                     continue

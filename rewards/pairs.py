@@ -61,13 +61,15 @@ class PairSampler:
     def sample(self, count: int) -> list[Question]:
         """Draw up to `count` pairs; fewer when there are no more."""
         questions = []
-        for _ in range(count):
-            if (pair := self._draw()) is None:
+        # Of a call of the generator for each caption, more time goes into the call than into the draw.
+        lots: list[list[float]] = self._random.random((2 * count, self.config.tournament)).tolist()
+        for number in range(count):
+            if (pair := self._draw(lots[2 * number], lots[2 * number + 1])) is None:
                 break
             questions.append(pair_question(self._texts[pair[0]], self._texts[pair[1]]))
         return questions
 
-    def _draw(self) -> tuple[int, int] | None:
+    def _draw(self, *lots: list[float]) -> tuple[int, int] | None:
         captions = len(self._ids)
         if len(self._drawn) == captions * (captions - 1) // 2:
             if self._swapped == len(self._drawn):
@@ -75,27 +77,31 @@ class PairSampler:
             first, second = self._drawn[self._swapped]
             self._swapped += 1
             return second, first
-        pair = self._fresh_pair()
+        pair = self._fresh_pair(*lots)
         self._drawn.append(pair)
         self._partners[pair[0]].add(pair[1])
         self._partners[pair[1]].add(pair[0])
         return pair
 
-    def _fresh_pair(self) -> tuple[int, int]:
+    def _fresh_pair(self, *lots: list[float]) -> tuple[int, int]:
         """A pair not drawn before; one exists."""
         for _ in range(TRIES):
-            first, second = self._least_compared(), self._least_compared()
+            first, second = map(self._least_compared, lots)
             if first != second and second not in self._partners[first]:
                 return first, second
+            lots = tuple(self._random.random((2, self.config.tournament)).tolist())
         open_ids = [identity for identity in self._ids if len(self._partners[identity]) < len(self._ids) - 1]
         first = min(open_ids, key=lambda identity: len(self._partners[identity]))
         free = [identity for identity in open_ids if identity != first and identity not in self._partners[first]]
         second = free[int(self._random.integers(len(free)))]
         return (first, second) if self._random.random() < 0.5 else (second, first)
 
-    def _least_compared(self) -> int:
-        drawn: list[int] = self._random.integers(len(self._ids), size=self.config.tournament).tolist()
-        return min((self._ids[k] for k in drawn), key=lambda identity: len(self._partners[identity]))
+    def _least_compared(self, lots: list[float]) -> int:
+        """Of the captions that were drawn by lot, 0 to 1 each, the one compared least; the first of equals."""
+        ids, partners = self._ids, self._partners
+        drawn = [ids[int(lot * len(ids))] for lot in lots]
+        compared = [len(partners[identity]) for identity in drawn]
+        return drawn[compared.index(min(compared))]
 
     def state_dict(self) -> dict[str, Any]:
         """Captions, pairs drawn and the generator, as JSON-able data."""

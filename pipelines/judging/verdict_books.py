@@ -188,9 +188,10 @@ class VerdictBooks:
         for verdict in verdicts:
             if verdict.reward_version == self.reward_version and self.belief.believes(verdict.judge_fingerprint):
                 self.counted.append(verdict)
-                self._settled.update(judged_ids(verdict))
+                ids = judged_ids(verdict)
+                self._settled.update(ids)
                 if verdict.status is Status.OK:
-                    self._annotated.update(judged_ids(verdict))
+                    self._annotated.update(ids)
 
     def _begin_with_what_is_known(self) -> None:
         """Let the verdicts of this reward version count, and no others."""
