@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from rewards.models.mean_bags import mean_of_bags
+
 
 class Config(BaseModel):
     """Sizes of a caption encoder.
@@ -71,7 +73,7 @@ class NgramEncoder(TextEncoder):
         """Random weights from torch's global generator."""
         super().__init__()
         self.config = config
-        self.table = nn.EmbeddingBag(config.buckets, config.embedding, mode="mean")
+        self.table = nn.EmbeddingBag(config.buckets, config.embedding)
         self.perceptron = nn.Sequential(
             nn.Linear(config.embedding, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
         )
@@ -87,10 +89,7 @@ class NgramEncoder(TextEncoder):
 
     def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
         """Vectors `[K, hidden]`."""
-        offsets = np.zeros(len(tokens), np.int64)
-        np.cumsum([len(t) for t in tokens[:-1]], out=offsets[1:])
-        bags = self.table(torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(offsets))
-        return self.perceptron(bags)  # type: ignore[no-any-return]
+        return self.perceptron(mean_of_bags(self.table.weight, tokens))  # type: ignore[no-any-return]
 
 
 class CharCnnEncoder(TextEncoder):
