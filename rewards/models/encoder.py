@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -20,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from rewards.models.mean_bags import mean_of_bags
+
+_MARKED = zlib.crc32(b"#")  # before character n-grams, so that none of them is taken for a word
 
 
 class Config(BaseModel):
@@ -46,12 +47,6 @@ class Config(BaseModel):
     length: int = Field(128, ge=8)
     channels: int = Field(64, ge=1)
     layers: int = Field(6, ge=1)
-
-
-@lru_cache(maxsize=2**14)
-def _hash(gram: str) -> int:
-    """Of an n-gram; most of those of a new caption have come before."""
-    return zlib.crc32(gram.encode())
 
 
 class TextEncoder(nn.Module):
@@ -81,11 +76,14 @@ class NgramEncoder(TextEncoder):
     def tokens(self, text: str) -> NDArray[np.int64]:
         """Buckets of the caption's n-grams, by CRC-32, which is the same in every process."""
         words = text.lower().split()
-        grams = [*words, *(f"{a} {b}" for a, b in pairwise(words))]
+        hashes = [zlib.crc32(gram.encode()) for gram in (*words, *(f"{a} {b}" for a, b in pairwise(words)))]
         if size := self.config.char_ngram:
             padded = f"^{' '.join(words)}$"
-            grams += ["#" + padded[k : k + size] for k in range(max(1, len(padded) - size + 1))]
-        return np.array([_hash(gram) % self.config.buckets for gram in grams], np.int64)
+            # Where every character is a byte, they are cut as bytes: each is encoded once, not once for each n-gram.
+            cut = padded.encode() if padded.isascii() else padded
+            grams = (cut[k : k + size] for k in range(max(1, len(cut) - size + 1)))
+            hashes += [zlib.crc32(gram if isinstance(gram, bytes) else gram.encode(), _MARKED) for gram in grams]
+        return np.array(hashes, np.int64) % self.config.buckets
 
     def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
         """Vectors `[K, hidden]`."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -442,6 +443,18 @@ def test_tokens_depend_on_nothing_but_text_and_config() -> None:
     made = encoder.make_encoder(encoder.Config(buckets=1000))
     assert made.tokens("A Key").tolist() == made.tokens("a  key").tolist()
     assert made.tokens("123456789")[0] == 0xCBF43926 % 1000  # the check value of CRC-32
+
+
+@given(text=st.text(alphabet="ab é漢😀\u00a0", max_size=12), size=st.integers(0, 4))
+def test_tokens_are_checksums_of_words_pairs_and_character_ngrams(text: str, size: int) -> None:
+    made = encoder.make_encoder(encoder.Config(buckets=2, embedding=1, hidden=1, char_ngram=size))
+    made.config = made.config.model_copy(update={"buckets": 2**32})
+    words = text.split()
+    grams = words + [" ".join(words[k : k + 2]) for k in range(len(words) - 1)]
+    padded = "^" + " ".join(words) + "$"
+    if size:
+        grams += ["#" + padded[k : k + size] for k in range(len(padded)) if k + size <= len(padded)] or ["#" + padded]
+    assert made.tokens(text).tolist() == [zlib.crc32(gram.encode()) for gram in grams]
 
 
 @pytest.mark.parametrize("kind", ["ngrams", "charcnn"])
