@@ -5,10 +5,12 @@ directly through that evaluation:
 
     x̂₀ = x_σ − σ v(x_σ, σ)        L = −Σ_k w_k r_k(x̂₀)
 
-At the last step x̂₀ is the sample itself, and with one reward this is ReFL.
+At the last step x̂₀ is the sample itself, and with one reward this is ReFL. Or a sample that is there is noised to
+σ = τ and only the rest of the chain is walked, τ of its steps, with gradient through the last of them.
 
-Sources: Seedance 1.0 (several reward models, each with its own preferences); ReFL of ImageReward (Xu et al. 2023). The
-weights of Seedance are not published, nor which steps are drawn: here any, evenly.
+Sources: Seedance 1.0 (several reward models, each with its own preferences); ReFL of ImageReward (Xu et al. 2023);
+InstructVideo (the rest of a chain). The weights of Seedance are not published, nor which steps are drawn: here any,
+evenly. InstructVideo has a diffusion model with DDIM steps; here it is a flow with Euler steps.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from learners.flows.losses import noised
 from learners.flows.sampler import Field
 from learners.flows.steps import flow_mean
 
@@ -39,13 +42,42 @@ def foreseen(velocity: Field, start: Tensor, steps: int, at: int) -> Tensor:
     """
     if not 0 <= at < steps:
         raise ValueError(f"got step {at} of {steps}; expected one from 0 to {steps - 1}")
-    x = start
     with torch.no_grad():
-        for k in range(at):
-            sigma = 1 - k / steps
-            x = flow_mean(x, velocity(x, sigma), sigma, 1 - (k + 1) / steps, 0.0)
+        x = _walked(velocity, start, steps, 0, at)
     sigma = 1 - at / steps
     return x - sigma * velocity(x, sigma)
+
+
+def edited(velocity: Field, clean: Tensor, noise: Tensor, steps: int, left: int, gradients: int = 1) -> Tensor:
+    """Samples made anew by the last steps of the chain `[N, …]`; with left = steps, of the noise alone.
+
+    Args:
+        velocity: v(x, σ).
+        clean: samples, of the flow or of data `[N, …]`.
+        noise: ε, of the same shape.
+        steps: of the whole chain, of equal σ.
+        left: steps that are walked: τ times as many.
+        gradients: the last steps, through which there is a gradient.
+
+    Raises:
+        ValueError: more steps than there are, or none.
+    """
+    if not 1 <= gradients <= left <= steps:
+        raise ValueError(
+            f"got gradients={gradients}, left={left}, steps={steps}; expected 1 <= gradients <= left <= steps"
+        )
+    with torch.no_grad():
+        start = noised(clean, noise, clean.new_full((len(clean),), left / steps))
+        x = _walked(velocity, start, steps, steps - left, steps - gradients)
+    return _walked(velocity, x, steps, steps - gradients, steps)
+
+
+def _walked(velocity: Field, x: Tensor, steps: int, first: int, last: int) -> Tensor:
+    """States after the Euler steps from number `first` to before `last`."""
+    for k in range(first, last):
+        sigma = 1 - k / steps
+        x = flow_mean(x, velocity(x, sigma), sigma, 1 - (k + 1) / steps, 0.0)
+    return x
 
 
 def reward_losses(samples: Tensor, rewards: Mapping[str, Reward], weights: Mapping[str, float]) -> Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learners.flows.reward_feedback import foreseen, reward_losses
+from learners.flows.reward_feedback import edited, foreseen, reward_losses
 from learners.flows.sampler import sample
 
 STEPS = 4
@@ -48,3 +48,25 @@ def test_rewards_are_added_by_their_weights():
         reward_losses(points, rewards, {"first": 1.0})
     with pytest.raises(ValueError, match="expected one from 0 to 3"):
         foreseen(lambda x, sigma: x, points, STEPS, 4)
+
+
+def test_a_rest_of_all_steps_is_the_whole_chain_and_what_was_there_is_forgotten():
+    noise, weight = drawn()
+    velocity = field(weight)
+    whole = sample(velocity, noise, STEPS).states[:, -1]
+    for clean in (torch.zeros(5, 2), torch.full((5, 2), 7.0)):
+        assert torch.allclose(edited(velocity, clean, noise, STEPS, left=STEPS), whole, atol=1e-6)
+
+
+def test_only_the_last_steps_of_a_rest_have_a_gradient_and_each_step_is_one_evaluation():
+    noise, weight = drawn()
+    velocity, levels = field(weight), []
+
+    def counted(x, sigma):
+        levels.append((sigma, torch.is_grad_enabled()))
+        return velocity(x, sigma)
+
+    edited(counted, torch.zeros(5, 2), noise, STEPS, left=3, gradients=2)
+    assert levels == [(0.75, False), (0.5, True), (0.25, True)]
+    with pytest.raises(ValueError, match="gradients <= left"):
+        edited(velocity, torch.zeros(5, 2), noise, STEPS, left=2, gradients=3)
