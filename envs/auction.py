@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.bidding import Market, random_market, settle
+from envs.market import Market, random_market, settle
 from envs.specs import ArraySpec, Discrete, EnvSpec
 from envs.timestep import TimeStep, restart, termination, transition
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from envs.auction import Auction
-from envs.bidding import Market, settle
 from envs.contract import EnvironmentContract
+from envs.market import Market, settle
 from envs.tasks import make_task
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from benchmarks.methods.experiment import Check, Found
-from envs.bidding import Floats, Ints, Market, Strategy, best_values, random_market, rlb, settle, strategy_worth
+from envs.bidding import Strategy, best_values, rlb, strategy_worth
+from envs.market import Floats, Ints, Market, random_market, settle
 
 AUCTIONS, SHARES = 50, (32, 16, 8, 4, 2)
 """Of an episode, and one over the budgets that are learnt for."""
