@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds.flows import STEPS, Velocity, match
-from learners.flows.losses import flow_dpo, matching_losses, noised
+from benchmarks.methods.worlds.flows import STEPS, Velocity, match, prefer
 from learners.flows.sampler import sample
 from rewards.comparison.correlation import spearman
 from rewards.sources.world_model_goal import best_and_worst, chunk_reward
@@ -101,17 +100,7 @@ def preferred(seed: int, goal: float, weight: float, beta: float = 1.0, updates:
     both = [chunk[rows, torch.as_tensor(index)[rows]] for index in (pairs.chosen, pairs.rejected)]
     optimiser = torch.optim.Adam(flow.parameters(), 3e-4)
     for _ in range(updates if len(rows) else 0):
-        losses = []
-        noise, sigma = torch.randn_like(both[0]), torch.rand(len(rows), 1)
-        for clean in both:
-            x = noised(clean, noise, sigma)
-            with torch.no_grad():
-                old = matching_losses(reference(x, sigma, way[rows]), clean, noise)
-            losses.append(torch.stack([matching_losses(flow(x, sigma, way[rows]), clean, noise), old]))
-        loss = flow_dpo(losses[0], losses[1], beta).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        prefer(flow, reference, optimiser, both[0], both[1], way[rows], beta)
     way, _ = tasks(2000)
     made = sample(flow.given(way), torch.randn(2000, 2 * HORIZON), STEPS).states[:, -1]
     end = left(way, made).norm(dim=1)

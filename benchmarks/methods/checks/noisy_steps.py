@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.methods.experiment import Check, Found
-from benchmarks.methods.worlds.flows import STEPS, Velocity, ascend, match
+from benchmarks.methods.worlds.flows import STEPS, Velocity, ascend, ring, taught
 from benchmarks.methods.worlds.scores import grpo
 from learners.flows.sampler import guided_velocity, sample
 from learners.flows.steps import dual_advantage, noise_window
@@ -18,20 +18,6 @@ from rewards.views.layout import Layout
 from rewards.views.view import Config, RewardView
 
 GROUPS, MEMBERS, ETA = 8, 16, 0.7
-
-
-def ring(number: int) -> tuple[Tensor, None]:
-    """Points near a circle of radius 2."""
-    angle = 2 * torch.pi * torch.rand(number)
-    points = 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(number, 2)
-    return points, None
-
-
-def taught(seed: int) -> Velocity:
-    """A flow that makes points of the ring."""
-    flow = Velocity(seed)
-    match(flow, ring, 800)
-    return flow
 
 
 def grouped(scores: Tensor) -> Tensor:

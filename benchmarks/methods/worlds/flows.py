@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from learners.flows.losses import clipped_losses, matching_losses, noised
+from learners.flows.losses import clipped_losses, flow_dpo, matching_losses, noised
 from learners.flows.sampler import Field, Path, path_log_probs
 
 STEPS = 10
@@ -54,6 +54,43 @@ def match(flow: Velocity, data: Callable[[int], tuple[Tensor, Tensor | None]], s
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+
+
+def ring(number: int) -> tuple[Tensor, None]:
+    """Points near a circle of radius 2."""
+    angle = 2 * torch.pi * torch.rand(number)
+    points = 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(number, 2)
+    return points, None
+
+
+def taught(seed: int) -> Velocity:
+    """A flow that makes points of the ring."""
+    flow = Velocity(seed)
+    match(flow, ring, 800)
+    return flow
+
+
+def prefer(
+    flow: Velocity,
+    reference: Velocity,
+    optimiser: torch.optim.Optimizer,
+    chosen: Tensor,
+    rejected: Tensor,
+    condition: Tensor | None = None,
+    beta: float = 1.0,
+) -> None:
+    """One step of DPO on pairs of samples `[P, d]`, both of a pair at the same noise and σ."""
+    losses = []
+    noise, sigma = torch.randn_like(chosen), torch.rand(len(chosen), 1)
+    for clean in (chosen, rejected):
+        x = noised(clean, noise, sigma)
+        with torch.no_grad():
+            old = matching_losses(reference(x, sigma, condition), clean, noise)
+        losses.append(torch.stack([matching_losses(flow(x, sigma, condition), clean, noise), old]))
+    loss = flow_dpo(losses[0], losses[1], beta).mean()
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
 
 
 def ascend(
