@@ -22,16 +22,12 @@ from benchmarks.methods.worlds.domains import (
     taught,
 )
 from benchmarks.methods.worlds.language import TinyPolicy, Writing, reinforce
+from benchmarks.methods.worlds.scores import grpo
 from rewards.columns import Column
 from rewards.evaluation.transfer import Transfer, training_sets
-from rewards.views.view import Config, RewardView
 
 # --- 203: math, puzzles and sorting -----------------------------------------------------------------------------------
 
-GRPO = [
-    {"part": "scale", "of": "score", "factor": 1.0, "to": "reward"},
-    {"part": "group_relative", "preset": "grpo", "of": "reward"},
-]
 BASE, INSTRUCT = 15, 70
 """Steps of imitation that a model has behind it."""
 UPDATES, GROUPS, MEMBERS, RATE = 60, 32, 4, 2e-3
@@ -45,9 +41,8 @@ def trained(policy: TinyPolicy, domains: Collection[str], seed: int, partial_rew
     def components(writing: Writing) -> Mapping[str, Column]:
         return {"score": Column.full(judged(writing.prompts, writing.completions))}
 
-    view = RewardView(Config.model_validate({"name": "domains", "components": {"score": "episode"}, "parts": GRPO}))
     asking = partial(questions, domains=domains)
-    return reinforce(deepcopy(policy), asking, components, view, seed, UPDATES, GROUPS, MEMBERS, LENGTH, RATE)
+    return reinforce(deepcopy(policy), asking, components, grpo(), seed, UPDATES, GROUPS, MEMBERS, LENGTH, RATE)
 
 
 def together(seed: int, steps: int) -> Mapping[str, float]:
