@@ -12,6 +12,7 @@ a truth is given up after some time, chosen here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -44,7 +45,7 @@ class Promise:
 
 
 Score = Callable[[Promise, Any], float]
-"""From an answer and the truth, what it is worth."""
+"""From an answer and the truth, what it is worth; NaN where it is none that could be scored."""
 
 
 class DelayedTruth:
@@ -95,6 +96,8 @@ class DelayedTruth:
     def settle(self, now: float, truths: Mapping[str, Any]) -> list[Verdict]:
         """Verdicts on what is due: a score where the truth is known, NULL where it is overdue; the rest waits on.
 
+        An answer that cannot be scored is NULL, too, and its policy's fault.
+
         Args:
             now: the time.
             truths: of questions, as far as they are known; those of events to come are not looked at.
@@ -103,7 +106,11 @@ class DelayedTruth:
         for answer in self.due(now):
             if answer.question in truths:
                 value = self._score(answer, truths[answer.question])
-                found.append(self._verdict(answer, value, Status.OK, ""))
+                if math.isnan(value):
+                    cause = f"{answer.said!r} could not be scored"
+                    found.append(self._verdict(answer, None, Status.POLICY_FAULT, cause))
+                else:
+                    found.append(self._verdict(answer, value, Status.OK, ""))
             elif now > answer.happens + self._patience:
                 cause = f"no truth of {answer.question!r} within {self._patience:g} after it was due"
                 found.append(self._verdict(answer, None, Status.TIMEOUT, cause))

@@ -38,6 +38,14 @@ def test_a_truth_that_does_not_come_is_null_and_never_zero():
     assert verdict.value is None and verdict.status is Status.TIMEOUT and "q1" in verdict.cause
 
 
+def test_an_answer_that_cannot_be_scored_is_null_and_waits_no_longer():
+    truth = DelayedTruth("forecast", "v1", lambda answer, truth: float("nan"))
+    truth.promise(A)
+    (verdict,) = truth.settle(3, {"q1": "yes"})
+    assert verdict.value is None and verdict.status is Status.POLICY_FAULT and "'yes'" in verdict.cause
+    assert len(truth) == 0
+
+
 def test_what_is_no_forecast_is_refused():
     for late in (Promise("r", "q", 1, asked=3, happens=3), Promise("r", "q", 1, asked=1, happens=3, newest=2)):
         with pytest.raises(ValueError, match="before the event"):
