@@ -8,8 +8,8 @@
 | `wrong_argument` | a call has another argument |
 | `ignore_error` | what failed is not tried again, and all goes on as if it had not |
 
-All else is as it was, so that nobody can tell the two apart by length, style or end alone. Steps that failed and those
-that try them again stay together: only `ignore_error` touches them.
+All else is as it was, so that style and end tell nothing, and length next to nothing. Steps that failed and those that
+try them again stay together: only `ignore_error` touches them.
 
 Source: Plan-RewardBench (Wang et al. 2026), rule-based perturbations; which rules, and that each makes one change, are
 chosen here.

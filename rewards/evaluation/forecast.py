@@ -8,8 +8,9 @@
 The whole is a mean over levels of difficulty, by weight. Only what was foretold before the event, and from nothing
 newer than the question, is a forecast at all: `foretold` says which are.
 
-Source: FutureX (Zeng et al. 2025): kinds, levels and weights. Chosen here: that no more than k names of a ranking
-count, so that naming all is no help, and that the weights are of the levels that have a score.
+Source: FutureX (Zeng et al. 2025): kinds of answers, and levels. The 0.8 of a ranking and the weights of levels are as
+they are reported of it, and were not to be had from its authors' code. Chosen here: that no more than k names of a
+ranking count, so that naming all is no help, and that the weights are of the levels that have a score.
 """
 
 from __future__ import annotations
