@@ -1,4 +1,4 @@
-"""Check of an agent that evolves by stored episodes: cells of a grid to be visited in order, and a reward at the end."""
+"""Check of an agent that evolves by stored episodes: cells of a grid to be visited in order, paid at the end."""
 
 from __future__ import annotations
 
