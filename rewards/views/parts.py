@@ -49,6 +49,7 @@ from rewards.shaping.length_penalty import LengthPenalty
 from rewards.shaping.mode_balance import ModeBalance
 from rewards.shaping.normalise import Normalise
 from rewards.shaping.occupancy_penalty import OccupancyPenalty
+from rewards.shaping.percentile_scale import PercentileScale
 from rewards.shaping.potential import Potential
 from rewards.shaping.process_reward import ProcessReward
 from rewards.shaping.quartile_logistic import QuartileLogistic
@@ -72,6 +73,7 @@ KINDS: tuple[type[Part], ...] = (
     ModeBalance,
     Normalise,
     OccupancyPenalty,
+    PercentileScale,
     Potential,
     ProcessReward,
     QuartileLogistic,
