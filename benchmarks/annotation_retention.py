@@ -37,9 +37,9 @@ from rewards.annotation import ledger as annotation
 NAME = "annotation-retention"
 OFF = "extrinsic"
 SOURCES = ("classification", "retrieval", "ranking")
-BLOCKS = 6
+BLOCKS = 10
 ENVIRONMENTS, UNROLL = 32, 64  # so that a rollout at ONI's share has about one question
-BLOCK_S = 18.0  # that each run is awake in a block
+BLOCK_S = 12.0  # that each run is awake in a block
 WARM_UP_S = 12.0
 TURN_S = 6.0
 ONIS_SHARE = 0.0004
