@@ -5,13 +5,16 @@ the policy's own chance of the right answer after it has read the teacher's reas
 mixed group; the teachers' tokens are learnt from through f(π) = π / (π + 0.1), without a clip, so that what the policy
 finds unlikely moves it most.
 
-Source: AMPO, More Than One Teacher (Yuan et al. 2025); 2 of 4 as in its released script. f is that of LUFFY.
+Source: AMPO, More Than One Teacher (Yuan et al. 2025); 2 of 4 as in its released script. f is that of LUFFY. So is
+the loss of a mixed group in RGR-GRPO (`rubric_guidance`), where a refinement of the policy's own stands for a teacher.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from learners.language.clipping import Clip
 
 
 def comprehension(log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -66,3 +69,30 @@ def shaped_probability(log_probs: Tensor, floor: float = 0.1) -> Tensor:
         raise ValueError(f"got floor={floor}; expected it above 0")
     probability = log_probs.exp()
     return probability / (probability + floor)
+
+
+def mixed_policy_losses(
+    log_probs: Tensor, old: Tensor, advantages: Tensor, foreign: Tensor, bound: Clip | None = None, floor: float = 0.1
+) -> Tensor:
+    """Losses of tokens `[B, T]`: −min(r A, clip(r) A) of the policy's own, −f(π) A of those of others.
+
+    Args:
+        log_probs: of the tokens now `[B, T]`.
+        old: of those of the policy's own, when it wrote them `[B, T]`; of others whatever there is.
+        advantages: `[B]`, over the mixed group.
+        foreign: which answers were not written by the policy from this prompt, bool `[B]`.
+        bound: of the ratio; None: PPO's, of 0.2.
+        floor: of f.
+
+    Raises:
+        ValueError: shapes that do not fit, or a floor that is not positive.
+    """
+    if old.shape != log_probs.shape or not advantages.shape == foreign.shape == log_probs.shape[:1]:
+        raise ValueError(
+            f"got log-probabilities of shapes {tuple(log_probs.shape)} and {tuple(old.shape)}, advantages of "
+            f"{tuple(advantages.shape)} and foreign of {tuple(foreign.shape)}; expected [B, T] twice and [B] twice"
+        )
+    others, gain = foreign[:, None], advantages[:, None]
+    ratio = torch.where(others, 0.0, log_probs - old).exp()
+    own = (bound or Clip()).surrogate(ratio, gain, log_probs).loss
+    return torch.where(others, -shaped_probability(log_probs, floor) * gain, own)

@@ -18,12 +18,14 @@ class PositionRelative(GroupRelative):
     """`GroupRelative` among steps (or tokens) of a group with the same number, counted from the start of the episode.
 
     Source: TP-GRPO, where the first denoising steps of a group are compared with each other, then the second, and on;
-    CM2, where turns of an agent are, and a place that at most four of a group have reached is left out.
+    CM2, where turns of an agent are, and a place that at most four of a group have reached is left out; RubricEM
+    (SS-GRPO), where the stages of an attempt (plan, research, review, answer) are, each by the rubric of its stage.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tp_grpo": {"baseline": "group", "scale": "group"},
         "cm2": {"baseline": "group", "scale": "group", "least": 5},
+        "ss_grpo": {"baseline": "group", "scale": "group"},
         "centred": {"baseline": "group", "scale": "none"},
     }
 

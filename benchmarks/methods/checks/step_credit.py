@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks.methods.experiment import Check, Found, Measured
 from benchmarks.methods.worlds import errands
 from benchmarks.methods.worlds.language import TinyPolicy, Writing, mask_of
 from learners.objectives.contributions import return_decomposition
-from learners.objectives.implicit_process import outcome_pairs, trajectory_preference
+from learners.objectives.implicit_process import outcome_cross_entropy, outcome_pairs, trajectory_preference
 from rewards.columns import Column
 
 Parts = list[dict[str, Any]]
@@ -214,7 +213,7 @@ SPA = Check(
 
 
 class ImplicitReward:
-    """A policy that learns by DPO which walks end well; its log-ratio to the policy that wrote is the step reward."""
+    """A policy that learns which walks end well; its log-ratio to the policy that wrote is the step reward."""
 
     def __init__(self, policy: TinyPolicy, seed: int, kind: str, beta: float = 0.05) -> None:
         """Start from a copy of the policy."""
@@ -224,7 +223,7 @@ class ImplicitReward:
         self.optimiser = torch.optim.Adam(self.model.parameters(), 3e-3)
 
     def learn(self, writing: Writing, steps: int = 4) -> None:
-        """A few steps, on pairs of walks of one prompt, or on walks alone (as PRIME does, by cross-entropy)."""
+        """A few steps, by DPO on pairs of walks of one prompt, or by cross-entropy on walks alone."""
         mask, group = torch.as_tensor(writing.mask), torch.as_tensor(writing.group)
         ended = torch.as_tensor(errands.through(writing))
         better, worse = outcome_pairs(ended, group)
@@ -233,7 +232,7 @@ class ImplicitReward:
             if self.kind == "pairs":
                 losses = trajectory_preference(total, mask.sum(-1), better, worse, self.beta)
             else:
-                losses = F.binary_cross_entropy_with_logits(self.beta * total, ended, reduction="none")
+                losses = outcome_cross_entropy(self.beta * total, ended)
             if len(losses):
                 self.optimiser.zero_grad()
                 losses.mean().backward()

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learners.objectives.adaptive_guidance import comprehension, injected, shaped_probability
+from learners.language.clipping import Clip
+from learners.objectives.adaptive_guidance import comprehension, injected, mixed_policy_losses, shaped_probability
 
 
 def test_a_group_with_any_right_answer_is_left_alone_and_a_helpless_one_hears_whom_it_understands_best():
@@ -34,3 +35,22 @@ def test_what_is_least_likely_is_moved_most():
         shaped_probability(logs, 0.0)
     with pytest.raises(ValueError, match="0 to G"):
         injected(torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool), torch.zeros(1, 1), 3)
+
+
+def test_a_mixed_group_is_clipped_where_the_policy_wrote_and_shaped_where_it_did_not():
+    logs = torch.tensor([[0.5, 0.4], [0.5, 0.1]]).log()
+    old = torch.tensor([[0.5, 0.2], [torch.nan, torch.nan]]).log()
+    logs.requires_grad_()
+    found = mixed_policy_losses(logs, old, torch.tensor([2.0, 3.0]), torch.tensor([False, True]))
+    found.sum().backward()
+    assert found.tolist() == [pytest.approx([-2, -2.4]), pytest.approx([-3 * 0.5 / 0.6, -1.5])]
+    assert logs.grad[0].tolist() == pytest.approx([-2, 0]) and bool(logs.grad[1].isfinite().all())
+
+
+def test_without_others_it_is_the_clipped_surrogate():
+    now, old = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.5, -1.0]])
+    none = torch.tensor([False])
+    found = mixed_policy_losses(now, old, torch.tensor([-1.0]), none, Clip(high=0.3))
+    assert torch.equal(found, Clip(high=0.3).surrogate((now - old).exp(), torch.tensor([[-1.0]]), now).loss)
+    with pytest.raises(ValueError, match=r"\[B, T\] twice"):
+        mixed_policy_losses(now, old, torch.zeros(2), none)
