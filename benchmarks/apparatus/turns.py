@@ -8,6 +8,7 @@ its shortest deadline.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -29,12 +30,11 @@ class Runner:
 
     Attributes:
         run: that is alive.
-        awake_s: how long it was not frozen since the ring began.
     """
 
     run: LiveRun
-    awake_s: float = 0.0
     _processes: list[psutil.Process] = field(default_factory=list)
+    _awake: list[tuple[float, float]] = field(default_factory=list)  # from when until when, by the clock of the day
 
     def count(self) -> None:
         """See which processes it has."""
@@ -43,28 +43,37 @@ class Runner:
     def freeze(self) -> None:
         """Stop every process of it."""
         self._send(signal.SIGSTOP)
+        if self._awake:
+            self._awake[-1] = (self._awake[-1][0], time.time())
 
     def wake(self) -> None:
         """Let it go on."""
+        self._awake.append((time.time(), math.inf))
         self._send(signal.SIGCONT)
 
     def work(self, seconds: float) -> None:
         """Have its turn."""
-        began = time.monotonic()
         self.wake()
         time.sleep(seconds)
         self.freeze()
-        self.awake_s += time.monotonic() - began
+
+    def awake_s(self, until: float) -> float:
+        """How long it was not frozen since it was first woken, until a time of the day."""
+        return sum(min(end, until) - begin for begin, end in self._awake if begin < until)
 
     def seen(self) -> dict[str, float]:
-        """Its newest line of metrics, and how long it was awake.
+        """Its newest line of metrics, and how long it had been awake when it had learnt so much.
+
+        A line tells of whole updates, and an update of half a second is a twentieth of a block: so what counts is when
+        the last one ended, not when somebody looked.
 
         Raises:
             UserError: it has ended.
         """
         if self.run.process.poll() is not None:
             raise UserError(f"a run ended while it was measured: {self.run.output[-300:]}")
-        return {**self.run.metrics(), "awake_s": self.awake_s}
+        line = self.run.metrics()
+        return {**line, "awake_s": self.awake_s(line["learnt_at"])}
 
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes:

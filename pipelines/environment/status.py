@@ -51,6 +51,7 @@ class RunStatus:
     solved: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _windows: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=32))
+    _learnt_at: float | None = None  # when the latest update ended, seconds since 1970
 
     def gathered(self, fragment: Fragment) -> None:
         """Count a fragment that arrived."""
@@ -79,6 +80,7 @@ class RunStatus:
                 window.append(value)
                 self.latest[name] = sum(window) / len(window)
         self._ticks.append((time.monotonic(), self.learnt_frames))
+        self._learnt_at = time.time()
 
     def spent(self, metrics: Mapping[str, float]) -> None:
         """Count the time by stage that is among some metrics."""
@@ -102,6 +104,7 @@ class RunStatus:
             "frames": self.frames,
             "learnt_frames": self.learnt_frames,
             "updates": self.updates,
+            "learnt_at": self._learnt_at,
             "episodes": self.episodes,
             "elapsed_s": self.elapsed_s,
             "frames_per_s": self.frames_per_s,

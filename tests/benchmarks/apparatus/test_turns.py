@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ class Counting:
         return [psutil.Process(self.process.pid)]
 
     def metrics(self):
-        return {"lines": float(len(self.log.read_text().splitlines()))}
+        return {"lines": float(len(self.log.read_text().splitlines())), "learnt_at": time.time()}
 
 
 @pytest.fixture
@@ -58,13 +59,29 @@ def test_a_run_works_in_its_turn_alone(counting):
         time.sleep(0.01)
     before = runner.seen()
     time.sleep(0.2)
-    assert runner.seen() == before
+    frozen = runner.seen()
+    assert (frozen["lines"], frozen["awake_s"]) == (before["lines"], before["awake_s"])
     turns = 0
     while runner.seen()["lines"] <= before["lines"] and turns < 100:
         runner.work(0.2)
         turns += 1
     after = runner.seen()
     assert after["lines"] > before["lines"] and 0.2 * turns <= after["awake_s"]
+    runner.wake()
+
+
+def test_time_awake_is_counted_until_the_latest_update_ended(counting, monkeypatch):
+    clock = iter([100.0, 106.0, 112.0, 118.0])
+    runner = Runner(counting)
+    monkeypatch.setattr("benchmarks.apparatus.turns.time.time", lambda: next(clock))
+    for _ in range(2):
+        runner.wake()
+        runner.freeze()
+    monkeypatch.undo()
+    assert runner.awake_s(math.inf) == 12.0
+    for learnt_at, awake_s in ((99.0, 0.0), (105.5, 5.5), (109.0, 6.0), (113.5, 7.5), (120.0, 12.0)):
+        monkeypatch.setattr(counting, "metrics", lambda at=learnt_at: {"learnt_at": at})
+        assert runner.seen()["awake_s"] == awake_s
     runner.wake()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_updates_are_counted_and_shares_are_of_all_updates():
     assert numbers["annotated_share"] == 35 / 40
 
 
+def test_when_the_latest_update_ended_is_told():
+    status = RunStatus()
+    assert "learnt_at" not in status.summary()
+    before = time.time()
+    status.learnt({"frames": 60.0})
+    after = time.time()
+    status.gathered(fragment())
+    assert before <= status.summary()["learnt_at"] <= after
+
+
 def test_rare_rewards_are_averaged_over_the_latest_updates():
     status = RunStatus()
     for value in [100.0] * 10 + [0.0] * 49 + [1.0]:
@@ -73,8 +84,7 @@ def test_a_status_goes_on_from_its_state():
     for status in (one, other):
         status.gathered(fragment((1000.0, 7, False, True)))
         status.deaths["env-actor-0"] += 1
-    mine, theirs = one.summary(), other.summary()
-    assert {k: v for k, v in mine.items() if k != "frames_per_s"} == {
-        k: v for k, v in theirs.items() if k != "frames_per_s"
-    }
+    moving = ("frames_per_s", "learnt_at")
+    mine, theirs = ({k: v for k, v in each.summary().items() if k not in moving} for each in (one, other))
+    assert mine == theirs
     assert len(other.returns) == 100 and other.returns.maxlen == 100 and other.deaths["env-actor-0"] == 3
