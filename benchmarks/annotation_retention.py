@@ -44,7 +44,7 @@ WARM_UP_S = 12.0
 TURN_S = 6.0
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
-ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 0.25, "tracking.enabled": False}
+ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 1.0, "tracking.enabled": False}
 STILL = {"learner.learning_rate": 1e-12}  # too little to change what is played
 ENOUGH, ENOUGH_OF_MORE = 0.95, 0.85  # at ONI's share and beyond it; ONI keeps 80 to 95 % of its frames/s
 

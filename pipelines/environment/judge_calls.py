@@ -15,7 +15,7 @@ from rewards.annotation.hedging import Hedging
 from rewards.judges.judge import Question, Reply
 
 LOG = logging.getLogger(__name__)
-COMPANY_S = 1.0  # questions that do not fill a batch wait so long for others; the trainer hears of verdicts no sooner
+COMPANY_S = 2.0  # questions that do not fill a batch wait so long for others; the trainer hears of verdicts no sooner
 
 
 class JudgeCalls:

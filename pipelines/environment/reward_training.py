@@ -12,9 +12,9 @@ from pipelines.driver.loops import persistently
 from pipelines.environment.ground import IDLE_S, Ground
 
 # Between two calls of the reward trainer. A call takes some milliseconds of each of trainer, learner and this process,
-# whatever it carries; verdicts are late by more than a pause, so it is not felt but where batches wait for them.
-PAUSE_S, AWAITED_PAUSE_S = 1.0, 0.25
-VERSIONS_A_CALL = 4  # of the policy, for which the reward model is trained in one call at most
+# whatever it carries. Where batches wait for verdicts each pause is felt; elsewhere a reward is some seconds late.
+PAUSE_S, AWAITED_PAUSE_S = 2.0, 0.25
+VERSIONS_A_CALL = 8  # of the policy, for which the reward model is trained in one call at most
 
 
 class RewardTraining:
