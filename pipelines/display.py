@@ -192,3 +192,21 @@ def open_display(title: str, target: int, minutes: float | None, subject: Subjec
     if sys.stdout.isatty():
         return LiveDisplay(title, target, minutes, subject)
     return LineDisplay(target, subject=subject)
+
+
+def preparation(say: Callable[[str], None]) -> Callable[[float, str], None]:
+    """Shows how far something is that takes long before a run: a line that is overwritten on a terminal, else a few.
+
+    Args:
+        say: prints a line.
+    """
+    shown = [-1.0]
+
+    def show(fraction: float, text: str) -> None:
+        if sys.stdout.isatty() and say is print:
+            print(f"\r{100 * fraction:3.0f} % {text:<60}", end="\n" if fraction >= 1 else "", flush=True)
+        elif fraction - shown[0] >= 0.25 or fraction >= 1:
+            shown[0] = fraction
+            say(f"{100 * fraction:3.0f} % {text}")
+
+    return show

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,15 +67,22 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UserError(
             f"settings={path}: got {type(found).__name__}; expected keys and values, such as frames: 200000"
         )
-    return dict(_dotted(found, ""))
+    return dict(dotted(found, whole=("view",)))  # a view is given whole: there may be none to change
 
 
-def _dotted(tree: dict[str, Any], start: str) -> Iterator[tuple[str, Any]]:
+def dotted(tree: Mapping[str, Any], start: str = "", whole: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted keys and values.
+
+    Args:
+        tree: settings.
+        start: with which each key begins.
+        whole: names of settings that are given whole, however nested.
+    """
     for key, value in tree.items():
-        if isinstance(value, dict) and key != "view":  # a view is given whole: there may be none to change
-            yield from _dotted(value, f"{start}{key}.")
+        if isinstance(value, Mapping) and key not in whole:
+            yield from dotted(value, f"{start}{key}.", whole)
         else:
-            yield start + key, value
+            yield f"{start}{key}", value
 
 
 def apply(experiment: AnyExperiment, values: dict[str, Any]) -> AnyExperiment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster.logs import open_log
 from envs.contract import ContractViolation, check_environment
-from pipelines.display import EXPERIENCE, Display, open_display
+from pipelines.display import EXPERIENCE, open_display, preparation
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored_or_left, tell_stop, write_config
+from pipelines.driver.conduct import conduct
+from pipelines.driver.lifecycle import Restored
 from pipelines.environment.roles import task_of
 from pipelines.environment.run import Run
 from pipelines.errors import UserError
@@ -23,19 +22,17 @@ from pipelines.judging.foreseen import expect_judge
 from pipelines.judging.judges import judge_identity, prepare_judge
 from pipelines.judging.quarantine import canary_watch
 from pipelines.local import run_local
-from pipelines.mirror.opening import check_storage, mirror_or_left
+from pipelines.mirror.opening import check_storage
 from pipelines.observed import Observed
-from pipelines.observing.logs import log_level, log_to
+from pipelines.observing.logs import log_level
 from pipelines.overrides import apply
 from pipelines.reward_stage import novelty_for, reward_model_for
 from pipelines.run_directory import RunDirectory, stored_experiment
 from pipelines.stored.offline import OfflineRun, check_offline, run_offline
-from pipelines.tracking import start_tracker
 from pipelines.trust.watching import OF_EPISODES, check_gold
 
 if TYPE_CHECKING:
     from envs.environment import Task
-    from pipelines.language.run import LanguageRun
 
 
 def named_task(experiment: Experiment) -> Task:
@@ -130,7 +127,7 @@ def train(
         try:
             for config in (experiment.judge, experiment.fallback_judge):
                 if config is not None:
-                    prepare_judge(config, _progress(say))
+                    prepare_judge(config, preparation(say))
         except BaseException:  # Ctrl-C as well: a model may be made for a minute
             directory.leave()
             raise
@@ -142,112 +139,23 @@ def train(
         run = Run(experiment, directory, display, judge)
     else:
         run = OfflineRun(experiment, directory, display, experiment.offline.reward_version or "")
-    restored = None if resume is None else restored_or_left(run)
-    if restored is not None and run.done:
-        say("it had come to its end; frames= or minutes= above what it has let it go on")
-    status = "FAILED"
-    run.mirrored_by(mirror_or_left(experiment.storage, run))
-    log_to(directory, logged)
-    try:
-        write_config(experiment, directory)
-        if resume is not None:
-            run.note("resumed", f"at {run.status.learnt_frames} frames")
-        mlflow_run = None if restored is None else restored.mlflow_run
-        run.tracker = start_tracker(
-            experiment.tracking,
-            runs,
-            directory.root.name,
-            _flat(experiment.model_dump(mode="json")),
-            mlflow_run,
-            partial(directory.reports, "learnt_frames"),
-        )
-        with graceful_stop(run):
-            if isinstance(run, OfflineRun):
-                run_offline(run, None if restored is None else restored.roles)
-            elif experiment.rllib is not None:
-                from pipelines.rllib.engine import run_rllib
-
-                run_rllib(run, restored)
-            elif experiment.runner == "local":
-                run_local(run, restored)
-            else:
-                from pipelines.distributed import run_distributed
-
-                run_distributed(run, restored)
-        status = "KILLED" if run.stopping else "FINISHED"
-        if run.stopping:
-            run.note("stopped", run.stopping)
-    except Exception as error:
-        raise_for_people(error, directory)
-        raise
-    finally:
-        _finish(run, display, status, say)
-        open_log(None, "driver")
-        directory.unlock()
-    tell_stop(run, f"{run.status.learnt_frames:,} frames", directory, say)
-    return directory
+    return conduct(run, partial(_work, run), runs, resume is not None, logged, say)
 
 
-def _finish(run: Run | LanguageRun, display: Display, status: str, say: Callable[[str], None]) -> None:
-    """Write the ledger and the report, and send the mirror its last, whatever happened and whatever of it fails.
+def _work(run: Run, restored: Restored | None) -> None:
+    """Everything that a run does, by the runner that its experiment names."""
+    if isinstance(run, OfflineRun):
+        run_offline(run, None if restored is None else restored.roles)
+    elif run.experiment.rllib is not None:
+        from pipelines.rllib.engine import run_rllib
 
-    Raises:
-        UserError: of a run that went well, something could not be written. Where it failed, that is what is told.
-        Exception: of a run that went well, one of these steps has a fault of ours.
-    """
-    from pipelines.reports.page import write_report
+        run_rllib(run, restored)
+    elif run.experiment.runner == "local":
+        run_local(run, restored)
+    else:
+        from pipelines.distributed import run_distributed
 
-    def artifacts() -> None:
-        for path in (run.directory.report, run.directory.ledger, run.directory.config):
-            run.tracker.artifact(path)
-        run.tracker.finish(status)
-
-    problems: list[str] = []
-    faults: list[Exception] = []
-    report = partial(write_report, [run.directory], run.directory.report)
-
-    def mirror() -> None:
-        if (problem := run.mirror.close(say=say)) is not None:
-            raise UserError(f"{problem}; what is here is whole: go on with resume={run.directory.root} to send it")
-
-    for step in (partial(run.report, force=True), run.close, display.close, report, artifacts, mirror):
-        try:
-            step()
-        except (OSError, UserError) as error:
-            problems.append(str(error))
-        except Exception as error:  # a report that cannot be drawn must not cost the copy of the run
-            faults.append(error)
-    if status == "FAILED":
-        return
-    if faults:
-        raise faults[0]
-    if problems:
-        raise UserError("; ".join(problems))
-
-
-def _progress(say: Callable[[str], None]) -> Callable[[float, str], None]:
-    """Progress of building the judge: a line that is overwritten on a terminal, a few lines elsewhere."""
-    shown = [-1.0]
-
-    def show(fraction: float, text: str) -> None:
-        if sys.stdout.isatty() and say is print:
-            print(f"\r{100 * fraction:3.0f} % {text:<60}", end="\n" if fraction >= 1 else "", flush=True)
-        elif fraction - shown[0] >= 0.25 or fraction >= 1:
-            shown[0] = fraction
-            say(f"{100 * fraction:3.0f} % {text}")
-
-    return show
-
-
-def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested settings as dotted keys."""
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+        run_distributed(run, restored)
 
 
 def resolve(recipe: Experiment, values: dict[str, object], runs: Path, resume: str | None) -> Experiment:

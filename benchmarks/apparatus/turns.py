@@ -73,7 +73,8 @@ class Runner:
         if self.run.process.poll() is not None:
             raise UserError(f"a run ended while it was measured: {self.run.output[-300:]}")
         line = self.run.metrics()
-        return {**line, "awake_s": self.awake_s(line["learnt_at"])}
+        learnt_at = line["time"] - (line["elapsed_s"] - line["learnt_s"])
+        return {**line, "awake_s": self.awake_s(learnt_at)}
 
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes:

@@ -22,13 +22,12 @@ from pipelines.scaling.asks import rooms
 from pipelines.scaling.attendance import Group
 
 if TYPE_CHECKING:
-    from pipelines.environment.run import Run
-    from pipelines.language.run import LanguageRun
+    from pipelines.driver.books import Books
 
 INSERTS = 5  # tries to store rows before they count as lost
 
 
-def share_roles(run: Run | LanguageRun, ask: Ask, factory: Callable[[Path, int], Any]) -> list[Supervised]:
+def share_roles(run: Books, ask: Ask, factory: Callable[[Path, int], Any]) -> list[Supervised]:
     """The processes of the shares; none is started here.
 
     Args:

@@ -29,6 +29,7 @@ class RunStatus:
         verdict_waits_over: batches that were learnt from with captions unjudged, because the bound was reached.
         lost_fragments: rollouts that were under way when their actor died.
         elapsed_s: seconds of training, from the first experience of each start on, over all resumes.
+        learnt_s: the same, when the latest update ended.
     """
 
     frames: int = 0
@@ -43,6 +44,7 @@ class RunStatus:
     verdict_waits_over: int = 0
     lost_fragments: int = 0
     elapsed_s: float = 0.0
+    learnt_s: float = 0.0
     seconds: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
     latest: dict[str, float] = field(default_factory=dict)
@@ -51,7 +53,6 @@ class RunStatus:
     solved: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     _windows: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=32))
-    _learnt_at: float | None = None  # when the latest update ended, seconds since 1970
 
     def gathered(self, fragment: Fragment) -> None:
         """Count a fragment that arrived."""
@@ -65,8 +66,9 @@ class RunStatus:
                 self.successes += episode.success
                 self.solved.append(float(episode.success))
 
-    def learnt(self, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of one update."""
+    def learnt(self, metrics: Mapping[str, float], elapsed_s: float) -> None:
+        """Take the metrics of one update, which has just ended, so many seconds of training after the beginning."""
+        self.learnt_s = elapsed_s
         self.updates += 1
         self.learnt_frames += int(metrics.get("frames", 0))
         self.captioned += int(metrics.get("captioned", 0))
@@ -80,7 +82,6 @@ class RunStatus:
                 window.append(value)
                 self.latest[name] = sum(window) / len(window)
         self._ticks.append((time.monotonic(), self.learnt_frames))
-        self._learnt_at = time.time()
 
     def spent(self, metrics: Mapping[str, float]) -> None:
         """Count the time by stage that is among some metrics."""
@@ -104,7 +105,7 @@ class RunStatus:
             "frames": self.frames,
             "learnt_frames": self.learnt_frames,
             "updates": self.updates,
-            "learnt_at": self._learnt_at,
+            "learnt_s": self.learnt_s,
             "episodes": self.episodes,
             "elapsed_s": self.elapsed_s,
             "frames_per_s": self.frames_per_s,

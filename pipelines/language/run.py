@@ -5,11 +5,9 @@ Both runners move answers; what they must remember about them is here, and lies 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,9 @@ import pyarrow as pa
 from cluster.events import Event
 from envs.storage.errors import StoreBusy
 from envs.storage.store import Config as StoreConfig
-from learners.replay.ledger import ReplayLedger, combined
-from pipelines import checkpoint
-from pipelines.display import Display, progress
-from pipelines.driver.accounts import deaths_by_role, imbalance
-from pipelines.driver.lifecycle import Restored
-from pipelines.driver.training_clock import TrainingClock
+from pipelines.display import LANGUAGE, Display
+from pipelines.driver.accounts import experience, imbalance
+from pipelines.driver.books import Books
 from pipelines.errors import UserError
 from pipelines.judging.quarantine import put_in_quarantine, quarantined
 from pipelines.language.experiment import LanguageExperiment
@@ -33,20 +28,21 @@ from pipelines.language.roles import Update
 from pipelines.language.status import LanguageStatus
 from pipelines.language.success import Success
 from pipelines.mirror.mirror import Mirror, NoMirror
-from pipelines.observing.logs import log_event
 from pipelines.run_directory import RunDirectory
-from pipelines.tracking import NoTracker, Tracker
-from pipelines.trust.watching import Suspicion, Watch, check_gold
+from pipelines.trust.watching import Suspicion, check_gold
 from rewards.monitors.suite import Alarm
 from rewards.verdict_store import VerdictStore
 from rewards.verdicts import Status, Verdict, to_arrow
 
-LOG = logging.getLogger(__name__)
 CAUSES = 20  # different causes of failures that the ledger names
 
 
-class LanguageRun:
+class LanguageRun(Books):
     """One run, from its first group to its report."""
+
+    subject = LANGUAGE
+    experiment: LanguageExperiment
+    status: LanguageStatus
 
     def __init__(
         self,
@@ -68,27 +64,18 @@ class LanguageRun:
         Raises:
             UserError: another process owns the verdicts, or they are not what they should be.
         """
-        self.experiment, self.directory, self.display = experiment, directory, display
+        weights = {part.name: part.weight for part in rewards.parts}
+        check_gold(experiment.monitors, tuple(weights), bool(weights))
+        super().__init__(experiment, directory, display, LanguageStatus())
         self.rewards, self.model = rewards, str(model)
-        self.tracker: Tracker | NoTracker = NoTracker()
-        self.mirror: Mirror | NoMirror = NoMirror()
-        self.on_report: list[Callable[[Mapping[str, float]], None]] = []  # told the numbers of each report
-        self.status = LanguageStatus()
-        self.shares: tuple[ReplayLedger, ...] = ()  # the books of each share of the replay, as they were last told
         self.values: dict[str, dict[str, float | None]] = {part.name: {} for part in rewards.parts}
-        self.stopping: str | None = None
         self._asked = self._settled = 0
         self._failures: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
-        weights = {part.name: part.weight for part in rewards.parts}
-        check_gold(experiment.monitors, tuple(weights), bool(weights))
-        self.watch = Watch(experiment.monitors, directory, display.say, self.note, self._suspected)
         self._barred = frozenset(quarantined(directory))  # reward versions that are not believed
         self._again: list[int] = []  # groups that nobody plays at the moment, though they were begun
         self._open: dict[str, int] = {}  # answers to be judged, by the first row of their group
-        self.clock = TrainingClock()
-        self._reported, self._saved = -1e9, time.monotonic()
         try:
             kept = experiment.replay
             store = StoreConfig(fsync=kept.fsync, fsync_interval_s=kept.fsync_interval_s)
@@ -218,14 +205,9 @@ class LanguageRun:
 
     @property
     def done(self) -> bool:
-        """Whether the run has reached its end, or has been asked to stop."""
-        experiment = self.experiment
-        return (
-            self.stopping is not None
-            or self.status.updates >= experiment.updates
-            or self.clock.over(experiment.minutes)
-            or (experiment.target is not None and self.status.evaluated >= experiment.target)
-        )
+        """Whether the run has reached its end or its target, or has been asked to stop."""
+        target = self.experiment.target
+        return super().done or (target is not None and self.status.evaluated >= target)
 
     @property
     def evaluation_due(self) -> bool:
@@ -234,61 +216,31 @@ class LanguageRun:
         # By the interval and not by the update: who looks may be at something else when it comes.
         return bool(every) and self.status.updates // every > self.status.evaluated_at // every
 
-    def report(self, force: bool = False) -> bool:
-        """Show the state of the run, and write it down, if it is time; gives whether it was."""
-        if not force and time.monotonic() - self._reported < self.experiment.report_every_s:
-            return False
-        self._reported = time.monotonic()
+    def _look_around(self, ended: bool) -> None:
         self._verdicts.collect()
         self._barred = frozenset(quarantined(self.directory))  # a person may have lifted one
-        self.status.elapsed_s = self.clock.seconds
-        pending = sum(self._open.values())
-        numbers = self.status.summary() | {
+
+    def _numbers(self) -> dict[str, float]:
+        failed, pending = sum(self._failures.values()), sum(self._open.values())
+        return {
             "judge/asked": float(self._asked),
-            "judge/ok": float(self._settled - sum(self._failures.values())),
-            "judge/failed": float(sum(self._failures.values())),
+            "judge/ok": float(self._settled - failed),
+            "judge/failed": float(failed),
             "judge/pending": float(pending),
             "queue/questions": float(pending),
             "queue/groups": float(len(self.status.under_way)),
             "ledger/imbalance": float(imbalance(self._asked - self._settled - pending, self.shares)),
             **{f"judge/failed/{status}": float(n) for status, n in self._failures.items()},
-            **{f"deaths/{role}": float(n) for role, n in deaths_by_role(self.status.deaths).items()},
-            **self.mirror.numbers(),
         }
-        numbers["progress"] = progress(numbers, self.experiment.updates, self.experiment.minutes, "updates")
+
+    def _lines(self) -> dict[str, str]:
         failures = ", ".join(f"{k} {v}" for k, v in sorted(self._failures.items())) or "none"
-        lines = {"rewards": f"{self._settled:,} verdicts, {pending} waiting", "failures": failures}
-        if self.status.deaths:
-            lines["deaths"] = ", ".join(f"{role} ×{n}" for role, n in sorted(self.status.deaths.items()))
-        self.display.show(numbers, lines | self.watch.line | self.mirror.line())
-        self.directory.append_line(self.directory.metrics, {"time": time.time(), **numbers})
-        for what, why in self.mirror.news():
-            self.note(what, why)
-            self.display.say(f"{what}: {why}")
-        self.tracker.metrics(numbers, self.status.updates)
-        for told in self.on_report:
-            told(numbers)
-        return True
-
-    def event(self, event: Event) -> None:
-        """Something happened to a role: write it down and show it."""
-        if event.what == "died":
-            self.status.deaths[event.role] += 1
-        log_event(event)
-        self.directory.append_line(self.directory.events, asdict(event))
-        if event.what != "started":
-            after = "" if event.recovered_s is None else f" after {event.recovered_s:.1f} s"
-            self.display.say(f"{event.role} {event.what}{after}: {event.cause}")
-
-    def note(self, what: str, cause: str = "") -> None:
-        """Write down an event of the run itself."""
-        event = Event(time.time(), "run", what, cause)
-        log_event(event)
-        self.directory.append_line(self.directory.events, asdict(event))
+        asked = f"{self._settled:,} verdicts, {sum(self._open.values())} waiting"
+        return {"rewards": asked, "failures": failures} | self._deaths_line() | self.watch.line
 
     def accounts(self) -> dict[str, Any]:
         """The ledger: every group and every verdict accounted for."""
-        experience, status = combined(self.shares), self.status
+        stored, status = experience(self.shares), self.status
         groups_balanced = status.begun == status.groups + len(status.under_way) + status.given_up
         failures, pending = sum(self._failures.values()), sum(self._open.values())
         verdicts = {
@@ -301,18 +253,7 @@ class LanguageRun:
             "balanced": self._asked == self._settled + pending and self._settled >= failures,
         }
         return {
-            "experience": {
-                "accepted": asdict(experience.accepted),
-                "live": asdict(experience.waiting),
-                "sampled": asdict(experience.sampled),
-                "dropped": {reason: asdict(count) for reason, count in experience.dropped.items()},
-                "duplicates": experience.duplicates,
-                "fenced": experience.fenced,
-                "samples": experience.samples,
-                "samples_in_no_checkpoint": experience.unreleased,
-                "samples_given_again": experience.redelivered,
-                "balanced": experience.balanced,
-            },
+            "experience": stored,
             "lost_rollouts": status.lost_groups,
             "groups": {
                 "begun": status.begun,
@@ -324,19 +265,10 @@ class LanguageRun:
             "verdicts": verdicts,
             "skipped_steps": dict(self._faults.most_common(CAUSES)),
             "deaths": dict(self.status.deaths),
-            "balanced": experience.balanced and verdicts["balanced"] and groups_balanced,
+            "balanced": stored["balanced"] and verdicts["balanced"] and groups_balanced,
         }
 
-    def mirrored_by(self, mirror: Mirror | NoMirror) -> None:
-        """From now on a copy is kept."""
-        self.mirror, mirror.copy_verdicts = mirror, self._verdicts.copy_to
-
     # Checkpoints ----------------------------------------------------------------------------------------------------
-
-    @property
-    def checkpoint_due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() - self._saved >= self.experiment.checkpoint.every_s
 
     def save(self, roles: Mapping[str, Any], frontier: Sequence[int], learnt: Sequence[GroupReport] = ()) -> Path:
         """Write a checkpoint.
@@ -346,60 +278,37 @@ class LanguageRun:
             frontier: of each share of the replay, the number of the next draw that the learner has not learnt from.
             learnt: groups that the learner has learnt from since the last one; nobody will ask for their values again.
         """
-        self.status.elapsed_s = self.clock.seconds
-        tree = {
-            "identity": self.experiment.identity(),
-            "rewards": self.rewards.version,
-            "model": self.model,
-            "roles": dict(roles),
-            "status": self.status.state_dict(),
-            "frontier": list(frontier),
-            "watch": self.watch.state_dict(),
-            "mlflow_run": self.tracker.run_id,
-        }
-        path = checkpoint.save(
-            self.directory.checkpoints, self.status.updates, tree, keep=self.experiment.checkpoint.keep
-        )
-        self.directory.write_json(self.directory.ledger, self.accounts())
-        self._saved = time.monotonic()
-        LOG.info("checkpoint", extra={"path": path, "frontier": list(frontier)})
+        path = super().save(roles, frontier)
         for values in self.values.values():
             for row in (row for report in learnt for row in report.row_ids):
                 values.pop(row, None)
         return path
 
-    def restore(self) -> Restored:
-        """Read the newest whole checkpoint.
+    def _identities(self) -> dict[str, str]:
+        return super()._identities() | {"rewards": self.rewards.version}
 
-        Raises:
-            UserError: there is none, or it is of another experiment.
-        """
-        _, tree, _ = checkpoint.load(self.directory.checkpoints)
-        for name, now in (("identity", self.experiment.identity()), ("rewards", self.rewards.version)):
-            if tree[name] != now:
-                raise UserError(
-                    f"{self.directory.root} was run with other settings ({name} {tree[name]}, now {now}): "
-                    f"resume without "
-                    "overrides that change what is learnt, or start anew"
-                )
-        self.status.load_state_dict(tree["status"])
-        self.clock.go_on_from(self.status.elapsed_s)
-        if (saved := tree.get("watch")) is not None:
-            self.watch.load_state_dict(saved)
+    def _tree(self) -> dict[str, Any]:
+        return {"model": self.model}
+
+    def _take(self, tree: Mapping[str, Any]) -> None:
         for version in self._verdicts.versions():  # what is stored is what was asked and answered
             if version.component in self.values:
                 self._asked += version.subjects
                 self._settled += version.subjects
                 self._failures.update({k: n for k, n in version.statuses.items() if k != Status.OK.value})
-        return Restored(tree["roles"], tuple(tree["frontier"]), tree["mlflow_run"] or None)
 
     def owe(self, reports: Sequence[GroupReport]) -> None:
         """Stored groups have to be judged, as `recall` says."""
         for report in reports:
             self._expect(report)
 
-    def close(self) -> None:
-        """Close the logs and write the ledger."""
+    # Ends -----------------------------------------------------------------------------------------------------------
+
+    def mirrored_by(self, mirror: Mirror | NoMirror) -> None:
+        """See `Books.mirrored_by`."""
+        super().mirrored_by(mirror)
+        mirror.copy_verdicts = self._verdicts.copy_to
+
+    def _close_verdicts(self) -> None:
         self._verdicts.collect()
         self._verdicts.close()
-        self.directory.write_json(self.directory.ledger, self.accounts())

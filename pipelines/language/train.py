@@ -10,11 +10,11 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from cluster.logs import open_log
 from envs.language.validation import InvalidTask, validate
-from pipelines.display import LANGUAGE, open_display
+from pipelines.display import LANGUAGE, open_display, preparation
 from pipelines.displays import Opened
-from pipelines.driver.lifecycle import graceful_stop, raise_for_people, restored_or_left, tell_stop, write_config
+from pipelines.driver.conduct import conduct
+from pipelines.driver.lifecycle import Restored
 from pipelines.errors import UserError
 from pipelines.judging.foreseen import expect_judge
 from pipelines.judging.rubric_judges import RewardModelJudge, RubricJudge
@@ -28,11 +28,9 @@ from pipelines.language.rewards import RewardSet
 from pipelines.language.run import LanguageRun
 from pipelines.language.tasks import task_of
 from pipelines.language.tiny_judge import is_tiny, with_tiny_judge
-from pipelines.mirror.opening import check_storage, mirror_or_left
-from pipelines.observing.logs import log_level, log_to
+from pipelines.mirror.opening import check_storage
+from pipelines.observing.logs import log_level
 from pipelines.run_directory import RunDirectory
-from pipelines.tracking import start_tracker
-from pipelines.train import _finish, _flat, _progress
 from pipelines.trust.watching import check_gold
 
 
@@ -141,13 +139,13 @@ def train(
     resumed = None if resume is None else RunDirectory.existing(resume, runs)
     _expect_judge(experiment, resumed)
     kept = None if resumed is None else model_of(resumed, None)
-    model = kept or ensure_model(experiment, task, _progress(say))
+    model = kept or ensure_model(experiment, task, preparation(say))
     check_model(experiment, model)
     preferences = experiment.preferences
     if preferences is not None and preferences.into == "reward_model" and experiment.rewards.judge is None:
-        made = ensure_reward_model(experiment, task, model, _progress(say))
+        made = ensure_reward_model(experiment, task, model, preparation(say))
         experiment = following(experiment, made)
-    experiment = with_tiny_judge(experiment, _progress(say))
+    experiment = with_tiny_judge(experiment, preparation(say))
     rewards = check(experiment)
     if resume is None:
         directory = RunDirectory.create(runs, experiment.name, name)
@@ -163,49 +161,25 @@ def train(
     title = f"{experiment.name}: {experiment.task}, {experiment.method}"
     display = opened(title, experiment.updates, experiment.minutes, LANGUAGE)
     run = LanguageRun(experiment, directory, display, rewards, model)
-    restored = None if resume is None else restored_or_left(run)
-    status = "FAILED"
-    run.mirrored_by(mirror_or_left(experiment.storage, run))
-    log_to(directory, logged)
-    try:
-        write_config(experiment, directory)
-        if resume is not None:
-            run.note("resumed", f"at {run.status.updates} updates")
-        tags = _flat(experiment.model_dump(mode="json"))
-        run.tracker = start_tracker(
-            experiment.tracking,
-            runs,
-            directory.root.name,
-            tags,
-            None if restored is None else restored.mlflow_run,
-            partial(directory.reports, "updates"),
-        )
-        with graceful_stop(run):
-            if preferences is not None and preferences.into == "policy":
-                from pipelines.language.preference_run import run_preferences
+    return conduct(run, partial(_work, run), runs, resume is not None, logged, say)
 
-                run_preferences(run, restored)
-            elif experiment.runner == "local":
-                rewards.load()  # what cannot be built would be a fault of every answer
-                from pipelines.language.local import run_local
 
-                run_local(run, restored)
-            else:
-                from pipelines.language.distributed import run_distributed
+def _work(run: LanguageRun, restored: Restored | None) -> None:
+    """Everything that a run does, by the runner that its experiment names."""
+    preferences = run.experiment.preferences
+    if preferences is not None and preferences.into == "policy":
+        from pipelines.language.preference_run import run_preferences
 
-                run_distributed(run, restored)
-        status = "KILLED" if run.stopping else "FINISHED"
-        if run.stopping:
-            run.note("stopped", run.stopping)
-    except Exception as error:
-        raise_for_people(error, directory)
-        raise
-    finally:
-        _finish(run, display, status, say)
-        open_log(None, "driver")
-        directory.unlock()
-    tell_stop(run, f"{run.status.updates:,} updates", directory, say)
-    return directory
+        run_preferences(run, restored)
+    elif run.experiment.runner == "local":
+        run.rewards.load()  # what cannot be built would be a fault of every answer
+        from pipelines.language.local import run_local
+
+        run_local(run, restored)
+    else:
+        from pipelines.language.distributed import run_distributed
+
+        run_distributed(run, restored)
 
 
 def _expect_judge(experiment: LanguageExperiment, resumed: RunDirectory | None) -> None:

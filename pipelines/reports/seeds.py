@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.overrides import dotted
 from pipelines.reports.charts import MAX_POINTS
 from pipelines.stored.records import Records
 
@@ -114,7 +115,7 @@ def band(curves: Sequence[Points], low: float | None = None, high: float | None 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Dotted settings in which runs differ, with the value of each run; None where it has none."""
-    flat = [_flat(config) for config in configs]
+    flat = [dict(dotted(config)) for config in configs]
     keys = dict.fromkeys(key for one in flat for key in one)
     found = {key: [one.get(key) for one in flat] for key in keys if key.split(".")[0] not in OF_NO_CONSEQUENCE}
     return {key: values for key, values in found.items() if len({json.dumps(v, default=str) for v in values}) > 1}
@@ -141,13 +142,3 @@ def _names(firsts: Sequence[Records]) -> list[str]:
 def _key(config: Mapping[str, Any]) -> str:
     kept = {key: value for key, value in config.items() if key not in OF_NO_CONSEQUENCE}
     return json.dumps(kept, sort_keys=True, default=str) if kept else ""
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -175,7 +175,7 @@ class Keeper:
         for paid in batches:
             self.samples.trained(paid.steps)
             shares = {"frames": paid.frames, "captioned": paid.captioned, "annotated": paid.annotated}
-            self.run.status.learnt({**paid.metrics, **shares})
+            self.run.status.learnt({**paid.metrics, **shares}, self.run.clock.seconds)
         self.run.shares = (self.samples.ledger(),)
         if self.trainer is not None:
             await self._train(bool(batches))

@@ -375,7 +375,7 @@ def run_offline(run: OfflineRun, roles: Mapping[str, Any] | None) -> None:
         while not run.done:
             metrics = learner.draw()
             run.status.frames += int(metrics["frames"])
-            run.status.learnt(metrics)
+            run.status.learnt(metrics, run.clock.seconds)
             run.report()
             if run.checkpoint_due:
                 save()

@@ -34,7 +34,12 @@ class Counting:
         return [psutil.Process(self.process.pid)]
 
     def metrics(self):
-        return {"lines": float(len(self.log.read_text().splitlines())), "learnt_at": time.time()}
+        return {
+            "lines": float(len(self.log.read_text().splitlines())),
+            "time": time.time(),
+            "elapsed_s": 1.0,
+            "learnt_s": 1.0,
+        }
 
 
 @pytest.fixture
@@ -80,7 +85,8 @@ def test_time_awake_is_counted_until_the_latest_update_ended(counting, monkeypat
     monkeypatch.undo()
     assert runner.awake_s(math.inf) == 12.0
     for learnt_at, awake_s in ((99.0, 0.0), (105.5, 5.5), (109.0, 6.0), (113.5, 7.5), (120.0, 12.0)):
-        monkeypatch.setattr(counting, "metrics", lambda at=learnt_at: {"learnt_at": at})
+        line = {"time": learnt_at + 0.5, "elapsed_s": 7.5, "learnt_s": 7.0}
+        monkeypatch.setattr(counting, "metrics", lambda line=line: line)
         assert runner.seen()["awake_s"] == awake_s
     runner.wake()
 
