@@ -99,9 +99,10 @@ def preferred(seed: int) -> Floats:
 
 def segment(walk: Walk, random: np.random.Generator) -> Ints:
     """States of a stretch of a walk; after its end, it stays there `[SEGMENT + 1]`."""
-    states: Ints = np.append(walk.states, np.repeat(walk.states[-1], SEGMENT))
+    states = np.append(walk.states, np.repeat(walk.states[-1], SEGMENT))
     start = int(random.integers(len(walk.states)))
-    return states[start : start + SEGMENT + 1]
+    found: Ints = states[start : start + SEGMENT + 1]
+    return found
 
 
 @torch.no_grad()
