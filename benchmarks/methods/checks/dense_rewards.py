@@ -111,7 +111,8 @@ def each_step(task: Task, model: nn.Module) -> Floats:
     states, known = len(task.seen), numbers(task.seen)
     one, other = (known[index] for index in torch.meshgrid(torch.arange(states), torch.arange(states), indexing="ij"))
     found: Floats = model(torch.cat([one, other], -1)).double().numpy()
-    return found - found[possible(task)].mean()
+    found -= found[possible(task)].mean()
+    return found
 
 
 def possible(task: Task) -> NDArray[np.bool_]:
@@ -206,32 +207,34 @@ def taught(seed: int, how: str) -> Mapping[str, float]:
     world = TabularMDP(mdp.transition, mdp.start, mdp.gamma)
     meant = world.best_action_values(mdp.expected)
     best = mdp.worth(world.best_policy(mdp.expected))
-    paid = [MOST * seen(np.zeros(0, np.int64)) * alive[:, None]]
-    visited, steps, solved = list[int](), [0], list[int]()
+    paid = MOST * seen(np.zeros(0, np.int64)) * alive[:, None]
+    visited, steps, solved = list[int](), 0, EPISODES * LONGEST
 
     def shaped(state: int, action: int, after: int, reward: float, ended: bool) -> float:
-        steps[0] += 1
+        nonlocal paid, steps
+        steps += 1
         visited.append(after)
-        found = reward + float(paid[0][state, after])
+        found = reward + float(paid[state, after])
         if ended or len(visited) == LONGEST:
-            paid[0] = MOST * seen(np.array(visited)) * alive[:, None]
+            paid = MOST * seen(np.array(visited)) * alive[:, None]
             visited.clear()
         return found
 
     def share(policy: Floats) -> float:
         return mdp.worth(policy) / best
 
-    def enough(table: Floats) -> bool:
-        if not solved and share(np.eye(table.shape[1])[table.argmax(1)]) > ENOUGH:
-            solved.append(steps[0])
-        return False
+    def looked_at(table: Floats) -> bool:
+        nonlocal solved
+        if steps < solved and share(np.eye(table.shape[1])[table.argmax(1)]) > ENOUGH:
+            solved = steps
+        return False  # learning goes on, or the sources would not be told of the same number of episodes
 
-    table, _ = q_learning(mdp, seed, EPISODES, LONGEST, shaped=shaped, enough=enough)
-    enough(table)
-    dense = world.expected(mdp.reward + paid[0][:, None])
+    table, _ = q_learning(mdp, seed, EPISODES, LONGEST, shaped=shaped, enough=looked_at)
+    looked_at(table)
+    dense = world.expected(mdp.reward + paid[:, None])
     return {
-        "steps to solve": solved[0] if solved else EPISODES * LONGEST,
-        "solved": len(solved),
+        "steps to solve": solved,
+        "solved": solved < EPISODES * LONGEST,
         "worth of what was learnt": share(np.eye(table.shape[1])[table.argmax(1)]),
         "true return of the best by it": share(world.best_policy(dense)),
         "best choices": choices_kept(meant, world.best_action_values(dense), alive),
