@@ -90,19 +90,6 @@ DEEP_RESEARCH = Check(
     units=COVERED,
 )
 
-WORLD_MODELS = Check(
-    row=108,
-    name="survey-video-world-models",
-    claim="Each use of a generative world model leads to a part that is there, each of their failures to a measure in "
-    "rewards.evaluation, and no link is dead.",
-    arms={name: partial(counted, survey=108, planted=name != PAGES[0]) for name in PAGES},
-    holds=lambda found: (
-        _alive(found)
-        and min(found.values[PAGES[0]]["covered"]) == min(found.values[PAGES[0]]["failures with a measure"]) == 1
-    ),
-    units={**COVERED, "failures with a measure": "share of failures"},
-)
-
 
 # --- 125: a key, then a door, by Q-learning that is paid on the way ---------------------------------------------------
 
