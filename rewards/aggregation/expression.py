@@ -16,12 +16,12 @@ from rewards.views.part import Stage, State, Table
 
 
 class Expression(Several):
-    """R = formula(r_1 + shift, …, r_K + shift): numbers, names of the columns, + − * / and parentheses.
+    """R = formula(g1 + shift, …, gK + shift), with g1 the first of the columns: numbers, + − * / and parentheses.
 
     NULL where one of the columns is, and where the formula has no value: it divides by 0, or is too large.
 
     Attributes:
-        formula: the text; see `rewards.formulas`.
+        formula: the text, such as `g1 * (g2 + 0.5)`; see `rewards.formulas`.
         shift: added to each column; a little keeps what is paid 0 or 1 from being divided by as 0.
 
     Source: DERL, Differentiable Evolutionary Reinforcement Learning (Cheng et al. 2025), whose primitives are 10⁻⁶
@@ -32,7 +32,7 @@ class Expression(Several):
     stage: ClassVar[Stage] = "aggregation"
     null: ClassVar[Literal["stays", "excluded", "declared"]] = "excluded"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"derl": {"shift": 1e-6}}
-    example: ClassVar[Mapping[str, Any]] = {"of": ("a", "b"), "formula": "a * (b + 0.5) - b / 2"}
+    example: ClassVar[Mapping[str, Any]] = {"of": ("a", "b"), "formula": "g1 * (g2 + 0.5) - g2 / 2"}
 
     part: Literal["expression"] = "expression"
     formula: str
@@ -40,12 +40,17 @@ class Expression(Several):
 
     @model_validator(mode="after")
     def _readable(self) -> Expression:
-        read(self.formula, self.of)
+        read(self.formula, self.names)
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the columns are called in the formula."""
+        return tuple(f"g{k}" for k in range(1, len(self.of) + 1))
 
     def combined(self, values: Floats, known: NDArray[np.bool_]) -> Floats:
         """What the formula makes of them; NaN where it has no value that a reward can have."""
-        found = read(self.formula, self.of)(dict(zip(self.of, values + self.shift, strict=True)))
+        found = read(self.formula, self.names)(dict(zip(self.names, values + self.shift, strict=True)))
         return np.where(np.abs(found) <= LARGEST, found, np.nan)
 
     def apply(self, table: Table, state: State) -> Column:
@@ -56,5 +61,5 @@ class Expression(Several):
 
     def describe(self, terms: Mapping[str, str]) -> str:
         """The formula, and what its names stand for."""
-        named = ", ".join(f"{name} = {terms[name]}" for name in self.of if terms[name] != name)
-        return f"{self.formula}{f', each + {self.shift:g}' if self.shift else ''}{f' where {named}' if named else ''}"
+        named = ", ".join(f"{name} = {terms[of]}" for name, of in zip(self.names, self.of, strict=True))
+        return f"{self.formula} where {named}{f', each + {self.shift:g}' if self.shift else ''}"

@@ -21,7 +21,8 @@ from rewards.sources.composition import Trained, composition_rewards
 
 Ints = NDArray[np.int64]
 Tokens = tuple[str, ...]
-NAMES = ("right", "form", "step", "popular")
+PRIMITIVES = ("right", "form", "step", "popular")
+NAMES = ("g1", "g2", "g3", "g4")
 OPERATORS, NUMBERS = ("+", "-", "*", "/"), ("0.1", "0.5", "1", "2")
 WORDS = ("", "formula:", *NAMES, *NUMBERS, *OPERATORS, "(", ")")
 """What the generator may write; the first is END, the second the prompt."""
@@ -41,7 +42,7 @@ def inner(seed: int, formula: Formula, start: None) -> Trained[None]:
     def judged(prompt: Ints, forms: Ints, random: np.random.Generator) -> Mapping[str, Column]:
         formed, stepped = forms[:, 0] == 1, forms[:, 1] == step[prompt]
         right = formed & stepped & (forms[:, 2] == answer[prompt])
-        return dict(zip(NAMES, map(Column.full, (right, formed, stepped, forms[:, 2] == 0)), strict=True))
+        return dict(zip(PRIMITIVES, map(Column.full, (right, formed, stepped, forms[:, 2] == 0)), strict=True))
 
     form = Form(
         [
@@ -51,8 +52,8 @@ def inner(seed: int, formula: Formula, start: None) -> Trained[None]:
         ]
     )
     reward = view(
-        dict.fromkeys(NAMES, "episode"),
-        {"part": "expression", "preset": "derl", "of": NAMES, "formula": formula.text},
+        dict.fromkeys(PRIMITIVES, "episode"),
+        {"part": "expression", "preset": "derl", "of": PRIMITIVES, "formula": formula.text},
         {"part": "group_relative", "preset": "grpo", "of": "reward"},
     )
     trained(form, PROMPTS, judged, reward, seed, updates=30, rate=4.0)
