@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from rewards.sources.reward_programs import Rewards, run, signed
 
 Floats = NDArray[np.float64]
 SIZE, LAVA, SLIP = 7, 12, 0.1
-STEPS, LONGEST, TAIL, WORLDS = 2000, 60, 5, 6
+STEPS, LONGEST, TAIL, WORLDS = 2000, 60, 5, 12
 """Steps that an agent learns from, the longest episode, steps of its end that are analysed, and worlds a seed."""
 FIELDS = ("distance", "at_goal", "in_lava")
 DEAD, LATE = "it dies in lava", "it runs out of time"
@@ -72,8 +72,13 @@ class World:
         return float(found[-1]), float(found[self.lava].sum())
 
 
-def learnt(world: World, program: str | None, seed: int, steps: int) -> tuple[Floats, list[list[Step]]]:
-    """A greedy policy `[S, A]` after so many steps by a program, and the trajectories that did not come to the goal."""
+@cache
+def learnt(number: int, program: str | None, seed: int, steps: int) -> tuple[float, float, list[list[Step]]]:
+    """How an agent ends that learns by a program in a world of that number, and the trajectories that failed till then.
+
+    All arms ask for the same agents, so that each learns once.
+    """
+    world = World(number)
     table, trajectories = world.table(program), [list[Step]()]
     taken = 0
 
@@ -90,7 +95,7 @@ def learnt(world: World, program: str | None, seed: int, steps: int) -> tuple[Fl
         world.mdp, seed, steps, LONGEST, rate=0.3, shaped=paid, enough=lambda table: taken >= steps
     )
     best = q == q.max(1, keepdims=True)
-    return best / best.sum(1, keepdims=True), [one for one in trajectories if one and one[-1] != "goal"]
+    return (*world.ends(best / best.sum(1, keepdims=True)), [one for one in trajectories if one and one[-1] != "goal"])
 
 
 def design(analyses: Sequence[str], complaints: Sequence[str]) -> str:
@@ -120,14 +125,14 @@ def designed(seed: int, designs: int, times: int = 1) -> Mapping[str, float]:
     """
     goals, deaths, refused = list[float](), list[float](), 0
     for k in range(WORLDS):
-        world = World(WORLDS * seed + k)
+        world = WORLDS * seed + k
         made = RewardDesign(FIELDS, Roles(design, lambda program: (), analyse))
         for number in range(designs):
             program = made.next()
             if number < designs - 1:
-                made.learnt(learnt(world, program, seed, STEPS)[1], TAIL)
+                made.learnt(learnt(world, program, seed, STEPS)[2], TAIL)
         program = made.programs[-1] if designs else None
-        goal, death = world.ends(learnt(world, program, seed, times * STEPS)[0])
+        goal, death, _ = learnt(world, program, seed, times * STEPS)
         goals.append(goal)
         deaths.append(death)
         refused += len(made.refused)
