@@ -30,8 +30,12 @@ from rewards.sandbox.programs import run_program
 from rewards.sandbox.tiers import Config
 
 Observation = Mapping[str, Any]
-NAME, PARAMETERS = "reward", ("prev_obs", "obs")
-KNOWN = frozenset({"abs", "bool", "float", "int", "len", "list", "max", "min", "range", "round", "sum", "tuple"})
+PARAMETERS = ("prev_obs", "obs")
+LONGEST = 20_000
+"""Characters of a program that is read."""
+KNOWN = frozenset(
+    {"abs", "bool", "dict", "float", "int", "len", "list", "max", "min", "range", "round", "sum", "tuple"}
+)
 """Builtins that a program may use."""
 _BEFORE = """
 import json, sys
@@ -63,20 +67,25 @@ def faults(program: str, fields: Sequence[str]) -> tuple[str, ...]:
         program: Python.
         fields: of an observation.
     """
+    if len(program) > LONGEST:
+        return (f"it has {len(program)} characters; expected at most {LONGEST}",)
     try:
         body = ast.parse(program).body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         return (f"it is no Python: {error}",)
     match body:
-        case [ast.FunctionDef(name=name, decorator_list=[], args=args) as function] if name == NAME:
-            if tuple(argument.arg for argument in args.args) == PARAMETERS and ast.unparse(args) == ", ".join(
-                PARAMETERS
-            ):
-                return tuple(dict.fromkeys(_inside(function, fields)))
-    return (f"expected one function and nothing else: def {NAME}({', '.join(PARAMETERS)})",)
+        case [ast.FunctionDef(name="reward", decorator_list=[], args=args) as function] if _plain(args):
+            return tuple(dict.fromkeys(_inside(function, program, fields)))
+    return (f"expected one function and nothing else: def reward({', '.join(PARAMETERS)})",)
 
 
-def _inside(function: ast.FunctionDef, fields: Sequence[str]) -> list[str]:
+def _plain(args: ast.arguments) -> bool:
+    """Whether a function takes the two observations and nothing else."""
+    others = (args.posonlyargs, args.kwonlyargs, args.defaults, args.vararg, args.kwarg)
+    return tuple(argument.arg for argument in args.args) == PARAMETERS and not any(others)
+
+
+def _inside(function: ast.FunctionDef, program: str, fields: Sequence[str]) -> list[str]:
     """What is wrong within the function."""
     found, nodes = list[str](), list(ast.walk(function))
     given = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -87,24 +96,23 @@ def _inside(function: ast.FunctionDef, fields: Sequence[str]) -> list[str]:
     for node in nodes:
         match node:
             case ast.Import() | ast.ImportFrom():
-                found.append(f"it may import nothing: {ast.unparse(node)}")
+                found.append(f"it may import nothing: {_text(node, program)}")
             case ast.Attribute(attr=name) if name != "get":
                 found.append(f"it may call no method but get: .{name}")
             case ast.Name(id=name, ctx=ast.Load()) if name not in known:
-                found.append(f"the name {name} is not known" + (": not allowed" if hasattr(builtins, name) else ""))
-            case ast.Subscript(value=ast.Name(id=name), slice=key) if name in PARAMETERS:
-                found += _unknown(key, fields)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[key, *_]) if (
-                name in PARAMETERS
-            ):
-                found += _unknown(key, fields)
+                found.append(f"the name {name} is not {'allowed' if hasattr(builtins, name) else 'known'}")
+            case (
+                ast.Subscript(value=ast.Name(id=name), slice=key)
+                | ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[key, *_])
+            ) if name in PARAMETERS and not (isinstance(key, ast.Constant) and key.value in fields):
+                expected = ", ".join(fields)
+                found.append(f"an observation has no field {_text(key, program)}; expected one of {expected}")
     return found
 
 
-def _unknown(key: ast.expr, fields: Sequence[str]) -> list[str]:
-    if isinstance(key, ast.Constant) and key.value in fields:
-        return []
-    return [f"an observation has no field {ast.unparse(key)}; expected one of {', '.join(fields)}"]
+def _text(node: ast.AST, program: str) -> str:
+    """What stands there; not written anew from the tree, which may be deeper than that can go."""
+    return (ast.get_source_segment(program, node) or "?")[:60]
 
 
 def run(program: str, transitions: Sequence[tuple[Observation, Observation]], sandbox: Config) -> Rewards:
