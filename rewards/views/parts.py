@@ -21,6 +21,7 @@ from rewards.advantages.task_relative import TaskRelative
 from rewards.aggregation.base_and_bonus import BaseAndBonus
 from rewards.aggregation.compensated import Compensated
 from rewards.aggregation.directional import Directional
+from rewards.aggregation.expression import Expression
 from rewards.aggregation.first_known import FirstKnown
 from rewards.aggregation.geometric_mean import GeometricMean
 from rewards.aggregation.hypervolume import HypervolumeGuided
@@ -86,6 +87,7 @@ KINDS: tuple[type[Part], ...] = (
     BaseAndBonus,
     Compensated,
     Directional,
+    Expression,
     FirstKnown,
     GeometricMean,
     HypervolumeGuided,

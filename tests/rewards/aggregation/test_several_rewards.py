@@ -199,3 +199,25 @@ def test_a_reward_of_being_clean_changes_nothing_with_weight_0_and_parts_what_wa
     for weight, wanted in ((0.0, [1.0, 1.0, None]), (1.0, [1.75, 1.25, None])):
         part = {"part": "weighted_sum", "coefficients": {"proxy": 1.0, "clean": weight}}
         assert made(part, columns) == wanted
+
+
+def test_an_expression_is_null_where_a_column_is_or_the_formula_has_no_value():
+    part = {"part": "expression", "of": ["a", "b/c"], "formula": "g1 / g2 + 1"}
+    assert made(part, {"a": [1, 1, None, 1], "b/c": [2, 0, 1, None]}) == [1.5, None, None, None]
+    assert made({**part, "formula": "g1 * 1e30 * 1e30"}, {"a": [0, 1], "b/c": [0, 0]}) == [0, None]
+    assert made({**part, "preset": "derl"}, {"a": [0, 1], "b/c": [0, 1]}) == [2, 2]
+    assert part_of(part).describe({"a": "right", "b/c": "form"}) == "g1 / g2 + 1 where g1 = right, g2 = form"
+
+
+def test_an_expression_of_products_by_numbers_is_a_weighted_sum():
+    shown = {"a": [1, 2, None], "b": [3, -1, 1]}
+    weighted = {"part": "weighted_sum", "coefficients": {"a": 0.5, "b": -2.0}}
+    assert made({"part": "expression", "of": ["a", "b"], "formula": "0.5 * g1 - 2 * g2"}, shown) == made(
+        weighted, shown
+    )
+
+
+def test_an_expression_that_cannot_be_read_is_no_part():
+    for formula in ("__import__('os')", "g1 + g2", "a"):
+        with pytest.raises(ValueError, match="cannot read"):
+            part_of({"part": "expression", "of": ["a"], "formula": formula})
