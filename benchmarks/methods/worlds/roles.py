@@ -81,13 +81,14 @@ class Roles(nn.Module):
 
     def said(self, role: str, questions: Questions) -> Tensor:
         """Log-probabilities of what a role says of each answer `[N, M, K]`."""
-        return self._logits(role, questions).log_softmax(-1)
+        return self.logits(role, questions).log_softmax(-1)
 
     def picks(self, role: str, questions: Questions) -> Tensor:
         """Log-probabilities of the answer that a role picks `[N, M]`."""
-        return self._logits(role, questions)[..., 0].log_softmax(-1)
+        return self.logits(role, questions)[..., 0].log_softmax(-1)
 
-    def _logits(self, role: str, questions: Questions) -> Tensor:
+    def logits(self, role: str, questions: Questions) -> Tensor:
+        """What a head makes of each answer `[N, M, K]`."""
         asked, given = (torch.as_tensor(x, dtype=torch.float32) for x in (questions.asked, questions.answers))
         weights = self.counts(torch.as_tensor(questions.domain))
         read = (weights * self.question(asked))[:, None] * self.answer(given)
