@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Way = Literal["iteration 0", "iSFT", "iDPO", "iSFT-DPO", "iSFT, length is free", "iSFT, readable or not"]
 WAYS: tuple[Way, ...] = ("iteration 0", "iSFT", "iDPO", "iSFT-DPO", "iSFT, length is free", "iSFT, readable or not")
-SECRETS, FILLERS, LENGTH = 6, 6, 7
+SECRETS, FILLERS, LENGTH = 4, 6, 7
 """Secrets, words that say nothing, and most words of an utterance."""
 FILLER, MARK = 1 + SECRETS, 1 + SECRETS + FILLERS
 """The first word that says nothing, and the mark of the first turn."""
