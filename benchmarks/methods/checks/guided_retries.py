@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.errands import IDLE, LENGTH, PLACES, counted, with_detours
 from benchmarks.methods.worlds.language import END, TinyPolicy, imitate, mask_of
 from learners.language.preferences import dpo
+from learners.language.reward_losses import entailment
 from pipelines.results import figure
 from rewards.data.guided_retry import outcome_pairs, pooled, to_retry
 from rewards.evaluation.accuracy import best_of_n
@@ -119,14 +120,6 @@ def scores(model: TinyPolicy, prompts: Tensor, walks: Tensor) -> Tensor:
     return model.logits(torch.cat([prompts, walks], 1), torch.zeros(len(walks), 1, dtype=torch.long))[:, 0, 1]
 
 
-def step(optimiser: torch.optim.Optimizer, loss: Tensor, model: torch.nn.Module) -> None:
-    """One step of gradient descent."""
-    optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-
-
 def attempted(policy: TinyPolicy, world: World, clues: Ints, guiding: Guiding, generator: torch.Generator) -> Made:
     """ATTEMPTS at each task; with guidance half of them are first ones, and those of these that failed are retried."""
     plan, alone = world.plan(clues), ATTEMPTS if guiding == "never" else ATTEMPTS // 2
@@ -180,7 +173,7 @@ def reward_model(made: Made, random: np.random.Generator, seed: int) -> TinyPoli
     for _ in range(JUDGING):
         row, column = np.concatenate([random.choice(found, BATCH // 2) for found in kinds]).T
         said = scores(model, made.bare[row, column], made.walks[row, column])
-        step(optimiser, binary_cross_entropy_with_logits(said, torch.as_tensor(made.right[row, column]).float()), model)
+        step(optimiser, entailment(said, torch.as_tensor(made.right[row, column]).float()).mean(), model)
     return model
 
 

@@ -15,11 +15,11 @@ from benchmarks.methods.checks.rubric_guidance import (
     WEIGHTS,
     asked_for,
     beginner,
-    descend,
     examined,
     met,
     prompts,
 )
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from learners.objectives.adaptive_guidance import mixed_policy_losses
 from learners.objectives.hindsight import replacements, to_rewrite, with_potential
@@ -77,7 +77,7 @@ def learnt(
         losses = mixed_policy_losses(logs, old, gain, foreign, by_ratio=True)
         if weighing == "the ratio":
             losses = torch.where(foreign[:, None], -(logs - old).exp() * gain[:, None], losses)
-        descend(policy, optimiser, losses.mean())
+        step(optimiser, losses.mean(), policy)
     items, _ = examined(policy, accepted, generator)
     right = items.prod(-1)
     return {

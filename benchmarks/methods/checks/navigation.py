@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import shortest_path
 from torch import Tensor, nn
 
 from actors.early_stopping import Act, roll_out, step_budgets
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from rewards.columns import Column
 from rewards.groups import group_advantages
@@ -149,10 +150,7 @@ def grpo(agent: Agent, maze: Maze, random: np.random.Generator, generator: torch
         taken = torch.as_tensor(played.taken)
         logs = agent(torch.as_tensor(played.states)).gather(-1, torch.as_tensor(played.actions)[..., None])[..., 0]
         loss = -(logs * taken * torch.as_tensor(gain) / taken.sum(1, keepdim=True)).sum(1).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(agent.parameters(), 1.0)
-        optimiser.step()
+        step(optimiser, loss, agent)
     return steps
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from actors.early_stopping import Act, Rollouts, roll_out, step_budgets
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.menu import view
 from learners.losses import clipped_policy_loss, normalised
@@ -204,10 +205,7 @@ def update(agent: Agent, optimiser: torch.optim.Optimizer, way: Way, made: Rewar
     for _ in range(EPOCHS):
         logs = agent.policy(seen).log_softmax(-1).gather(-1, actions[:, None])[:, 0]
         loss = clipped_policy_loss(logs, before, gain, 0.2) + (agent.critic(seen)[:, 0] - targets).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(agent.parameters(), 1.0)
-        optimiser.step()
+        step(optimiser, loss, agent)
 
 
 def success(agent: Agent, world: World, seed: int, number: int = 500) -> float:

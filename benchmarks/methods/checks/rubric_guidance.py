@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.methods.checks.policy_objectives import group_advantages
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.written_verdicts import Ints, Writer, taught
 from learners.objectives.adaptive_guidance import mixed_policy_losses
@@ -85,14 +86,6 @@ def examined(policy: Writer, accepted: Tensor, generator: torch.Generator, answe
     return met(accepted, again, made).view(QUESTIONS, answers, ITEMS), entropy
 
 
-def descend(policy: Writer, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step, its gradient clipped."""
-    optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-    optimiser.step()
-
-
 def learnt(
     seed: int, refining: Refining, dense: bool = True, updates: int = 100, members: int = 9
 ) -> Mapping[str, float]:
@@ -134,7 +127,7 @@ def learnt(
             made = torch.where(foreign.view(-1, 1), refined.repeat_interleave(own, 0), made)
         gain = group_advantages(rewards).flatten()
         losses = mixed_policy_losses(policy.log_probs(bare, made), old, gain, foreign.flatten())
-        descend(policy, optimiser, losses.mean())
+        step(optimiser, losses.mean(), policy)
     items, entropy = examined(policy, accepted, generator)
     right = items.prod(-1).view(QUESTIONS, 8, 8)
     return {
