@@ -6,7 +6,8 @@ mixed group; the teachers' tokens are learnt from through f(π) = π / (π + 0.1
 finds unlikely moves it most.
 
 Source: AMPO, More Than One Teacher (Yuan et al. 2025); 2 of 4 as in its released script. f is that of LUFFY. So is
-the loss of a mixed group in RGR-GRPO (`rubric_guidance`), where a refinement of the policy's own stands for a teacher.
+the loss of a mixed group in RGR-GRPO (`rubric_guidance`), where a refinement of the policy's own stands for a teacher,
+and in HeRL (`hindsight`), where f is of the ratio to the policy that read its failure.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor
 
 from learners.language.clipping import Clip
+
+FAR = 20.0
+"""Nats above which a ratio to whoever wrote is cut off, as in HeRL's released code; f is 1 there."""
 
 
 def comprehension(log_probs: Tensor, mask: Tensor) -> Tensor:
@@ -72,17 +76,25 @@ def shaped_probability(log_probs: Tensor, floor: float = 0.1) -> Tensor:
 
 
 def mixed_policy_losses(
-    log_probs: Tensor, old: Tensor, advantages: Tensor, foreign: Tensor, bound: Clip | None = None, floor: float = 0.1
+    log_probs: Tensor,
+    old: Tensor,
+    advantages: Tensor,
+    foreign: Tensor,
+    bound: Clip | None = None,
+    floor: float = 0.1,
+    by_ratio: bool = False,
 ) -> Tensor:
     """Losses of tokens `[B, T]`: −min(r A, clip(r) A) of the policy's own, −f(π) A of those of others.
 
     Args:
         log_probs: of the tokens now `[B, T]`.
-        old: of those of the policy's own, when it wrote them `[B, T]`; of others whatever there is.
+        old: of those of the policy's own, when it wrote them `[B, T]`; of others whatever there is, or with `by_ratio`
+            what they were to whoever wrote them.
         advantages: `[B]`, over the mixed group.
         foreign: which answers were not written by the policy from this prompt, bool `[B]`.
         bound: of the ratio; None: PPO's, of 0.2.
         floor: of f.
+        by_ratio: whether f is of the ratio to whoever wrote, not of π itself.
 
     Raises:
         ValueError: shapes that do not fit, or a floor that is not positive.
@@ -95,4 +107,5 @@ def mixed_policy_losses(
     others, gain = foreign[:, None], advantages[:, None]
     ratio = torch.where(others, 0.0, log_probs - old).exp()
     own = (bound or Clip()).surrogate(ratio, gain, log_probs).loss
-    return torch.where(others, -shaped_probability(log_probs, floor) * gain, own)
+    theirs = torch.where(others, log_probs - old, 0.0).clamp(max=FAR) if by_ratio else log_probs
+    return torch.where(others, -shaped_probability(theirs, floor) * gain, own)

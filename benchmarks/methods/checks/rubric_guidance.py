@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.methods.checks.policy_objectives import group_advantages
+from benchmarks.methods.checks.utterances import step
 from benchmarks.methods.experiment import Check, Found
 from benchmarks.methods.worlds.written_verdicts import Ints, Writer, taught
 from learners.objectives.adaptive_guidance import mixed_policy_losses
@@ -64,6 +65,27 @@ def beginner(seed: int) -> tuple[Writer, Tensor]:
     return taught(Writer(seed, VOCABULARY, 1 + 2 * ITEMS), draw, traces, seed, TAUGHT), torch.as_tensor(accepted)
 
 
+def met(accepted: Tensor, question: Tensor, made: Tensor) -> Tensor:
+    """1 for each item that an answer meets, else 0 `[n, ITEMS]`."""
+    return (made[..., None] == accepted[question]).any(-1).float()
+
+
+def asked_for(accepted: Tensor, question: Tensor, draft: Tensor, unmet: Tensor, generator: torch.Generator) -> Tensor:
+    """Drafts in which each unmet item says what it asks for, one of what is accepted `[n, ITEMS]`."""
+    either = torch.randint(ACCEPTED, draft.shape, generator=generator)
+    return torch.where(unmet, accepted[question].gather(-1, either[..., None])[..., 0], draft)
+
+
+def examined(policy: Writer, accepted: Tensor, generator: torch.Generator, answers: int = 64) -> tuple[Tensor, float]:
+    """Items that answers without any help meet `[QUESTIONS, answers, ITEMS]`, and the entropy of a field."""
+    again = torch.arange(QUESTIONS).repeat_interleave(answers)
+    with torch.no_grad():
+        made = policy.write(prompts(again), ITEMS, generator)
+        chances = policy.logits(prompts(again), made).log_softmax(-1)
+    entropy = float(-(chances.exp() * chances).sum(-1).mean())
+    return met(accepted, again, made).view(QUESTIONS, answers, ITEMS), entropy
+
+
 def learnt(
     seed: int, refining: Refining, dense: bool = True, updates: int = 100, members: int = 9
 ) -> Mapping[str, float]:
@@ -81,9 +103,6 @@ def learnt(
     optimiser = torch.optim.Adam(policy.parameters(), 1e-3)
     questions = torch.arange(QUESTIONS)
 
-    def met(question: Tensor, made: Tensor) -> Tensor:
-        return (made[..., None] == accepted[question]).any(-1).float()
-
     own, helped = members - (refining != "never"), 0.0
     asked = questions.repeat_interleave(own)
     bare = prompts(asked)
@@ -91,38 +110,31 @@ def learnt(
         made = policy.write(bare, ITEMS, generator)
         with torch.no_grad():
             old = policy.log_probs(bare, made)
-        items = met(asked, made).view(QUESTIONS, own, ITEMS)
+        items = met(accepted, asked, made).view(QUESTIONS, own, ITEMS)
         rewards = rubric_rewards(items, WEIGHTS) if dense else items.prod(-1)
         foreign = torch.zeros(QUESTIONS, own, dtype=torch.bool)
         if refining != "never":
             found = guidance(items, WEIGHTS)
             draft = made.view(QUESTIONS, own, ITEMS)[questions, found.best]
-            either = torch.randint(ACCEPTED, draft.shape, generator=generator)
-            hint = accepted.gather(-1, either[..., None])[..., 0]
-            refined = policy.write(prompts(questions, torch.where(found.unmet, hint, draft)), ITEMS, generator)
-            worth = rubric_rewards(met(questions, refined)[:, None], WEIGHTS)[:, 0]
+            refined = policy.write(
+                prompts(questions, asked_for(accepted, questions, draft, found.unmet, generator)), ITEMS, generator
+            )
+            worth = rubric_rewards(met(accepted, questions, refined)[:, None], WEIGHTS)[:, 0]
             bar = found.bar if refining == "where needed" else rewards.amin(1)
             foreign = exchanged(rewards, worth, bar)
             helped += float(foreign.any(1).float().mean()) / updates
             rewards = torch.where(foreign, worth[:, None], rewards)
             made = torch.where(foreign.view(-1, 1), refined.repeat_interleave(own, 0), made)
         gain = group_advantages(rewards).flatten()
-        loss = mixed_policy_losses(policy.log_probs(bare, made), old, gain, foreign.flatten()).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimiser.step()
-    again = questions.repeat_interleave(64)
-    with torch.no_grad():
-        made = policy.write(prompts(again), ITEMS, generator)
-        chances = policy.logits(prompts(again), made).log_softmax(-1)
-    items = met(again, made)
+        losses = mixed_policy_losses(policy.log_probs(bare, made), old, gain, foreign.flatten())
+        step(optimiser, losses.mean(), policy)
+    items, entropy = examined(policy, accepted, generator)
     right = items.prod(-1).view(QUESTIONS, 8, 8)
     return {
         "items met": float(items.mean()),
         "pass@1": float(right.mean()),
         "pass@8": float(right.amax(-1).mean()),
-        "entropy": float(-(chances.exp() * chances).sum(-1).mean()),
+        "entropy": entropy,
         "groups helped": helped,
     }
 

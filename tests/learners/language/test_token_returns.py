@@ -80,6 +80,15 @@ def test_without_a_critic_the_advantage_is_the_reward_to_go():
     assert found.advantages.tolist() == [0, 3, 0, 2, 0, 5]
 
 
+@pytest.mark.parametrize(("gamma", "lambda_"), [(1.0, 1.0), (0.9, 0.5), (0.5, 0.0)])
+def test_of_one_turn_the_advantage_is_that_of_a_bandit_whatever_the_discount(gamma, lambda_):
+    rewards, values = torch.tensor([9.0, 1, 9, 5]), torch.tensor([7.0, 0.25, 7, 2])
+    mask = torch.tensor([False, True, False, True])
+    config = Returns(gamma=gamma, lambda_=lambda_)
+    found = token_returns(rewards, values, mask, torch.tensor([2, 2]), mask.float(), config)
+    assert found.advantages.tolist() == [0, 0.75, 0, 3] and found.targets.tolist() == [0, 1, 0, 5]
+
+
 def test_what_is_not_known_ends_the_return_of_those_before_it_with_its_value():
     rewards = torch.tensor([0.0, 1, torch.nan, 7])
     values = torch.tensor([0.0, 0.5, 4, 1])

@@ -54,3 +54,15 @@ def test_without_others_it_is_the_clipped_surrogate():
     assert torch.equal(found, Clip(high=0.3).surrogate((now - old).exp(), torch.tensor([[-1.0]]), now).loss)
     with pytest.raises(ValueError, match=r"\[B, T\] twice"):
         mixed_policy_losses(now, old, torch.zeros(2), none)
+
+
+def test_by_ratio_others_count_by_what_they_were_to_whoever_wrote_them():
+    logs, old = torch.tensor([[0.5], [0.2], [0.9]]).log(), torch.tensor([[0.4], [0.8], [1e-30]]).log()
+    foreign = torch.tensor([False, True, True])
+    logs.requires_grad_()
+    found = mixed_policy_losses(logs, old, torch.tensor([1.0, 2.0, 1.0]), foreign, by_ratio=True)
+    found.sum().backward()
+    assert found[:, 0].tolist() == pytest.approx([-1.2, -2 * 0.25 / 0.35, -1.0])  # clipped; f(0.2 / 0.8); far above γ
+    assert logs.grad[:, 0].tolist() == pytest.approx([0, -2 * 0.25 * 0.1 / 0.35**2, 0])
+    vanishing = mixed_policy_losses(logs, old, torch.ones(3), foreign, floor=1e-9, by_ratio=True)
+    assert vanishing[1:, 0].tolist() == pytest.approx([-1, -1])

@@ -18,8 +18,8 @@ def column(*values):
     return Column(np.array([np.nan if v is None else v for v in values]), np.array([v is not None for v in values]))
 
 
-def written(pay, layout=LAYOUT, **labels):
-    part = Milestones(achieved=tuple(labels), pay=pay)
+def written(pay, layout=LAYOUT, every=1, **labels):
+    part = Milestones(achieved=tuple(labels), pay=pay, every=every)
     found = part.apply(Table({name: column(*values) for name, values in labels.items()}, layout), {})
     return [round(float(v), 6) if ok else None for v, ok in zip(found.values, found.valid, strict=True)]
 
@@ -87,3 +87,39 @@ def test_interpolated_progress_is_not_known_behind_the_last_achievement_of_an_ep
     assert written("interpolated", rows, key=KEY, door=none) == [0.25, 0.5, None, None, 0.25, 0.5]
     assert written("interpolated", rows, key=none, door=none) == [None] * 6
     assert written("interpolated", rows, key=KEY, door=(0, 0, 1, 0, 0, 0)) == [0.25, 0.5, 1, 1, 0.25, 0.5]
+
+
+def test_paid_all_together_it_is_the_sparse_reward():
+    labels = {"key": (1, 0, 0, 0, 1, 0), "door": (0, 1, 0, 0, 0, 0), "box": (0, 0, 0, 1, 0, 1)}
+    assert written("once", every=3, **labels) == [0, 0, 0, 3, 0, 0]
+    assert written("once", every=9, **labels) == [0, 0, 0, 3, 0, 0]
+
+
+def test_what_was_achieved_waits_for_a_multiple_or_for_all():
+    labels = {"key": (1, 0, 0, 0, 0, 1), "door": (0, 0, 1, 0, 1, 0), "box": (0, 0, 0, 1, 0, 0)}
+    assert written("once", every=2, **labels) == [0, 0, 2, 1, 0, 2]
+    assert written("once", every=2, key=KEY, door=KEY, box=DOOR) == [0, 2, 0, 1, 0, 3], "several at a step are paid"
+    part = Milestones(achieved=("key", "door", "box"), every=2)
+    table = Table({name: column(*values) for name, values in labels.items()}, LAYOUT)
+    paid = part.attribute(table, {}, {})
+    assert {name: values.tolist() for name, values in paid.items()} == {
+        "key": [0, 0, 1, 0, 0, 1],
+        "door": [0, 0, 1, 0, 0, 1],
+        "box": [0, 0, 0, 1, 0, 0],
+    }
+
+
+def test_a_bonus_that_waits_is_not_known_where_an_episode_goes_on_and_progress_does_not_wait():
+    rows = Layout.of(steps=[4, 2], ended=[False, True], began=[True, False])
+    assert written("once", rows, every=2, key=KEY, door=DOOR) == [0, 0, 0, 2, None, None]
+    with pytest.raises(ValueError, match="expected `pay: once`"):
+        Milestones(achieved=("a", "b"), pay="progress", every=2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(key=BITS, door=BITS, every=st.integers(1, 3))
+def test_an_episode_is_paid_the_same_at_any_density_once_all_is_achieved(key, door, every):
+    dense, thin = (np.array(written("once", every=k, key=key, door=door)) for k in (1, every))
+    for steps in (slice(0, 4), slice(4, 6)):
+        assert (np.cumsum(thin[steps]) <= np.cumsum(dense[steps])).all()
+        assert thin[steps].sum() == (2 if dense[steps].sum() == 2 else dense[steps].sum() * (every == 1))
