@@ -16,8 +16,8 @@ from learners.objectives.return_conditioned import conditioned_loss
 from learners.weights import follow
 
 SIZE, HEADS, HIDDEN, BY_TOKEN, BY_TASK = 32, 4, 24, 4, 8
-TRAINED, TASKS, UPDATES, RUNS = 0.8, 12, 200, 16
-BALANCE, CONTRAST, FOLLOWS = 0.1, 1.0, 0.005
+TRAINED, TASKS, UPDATES, RUNS = 0.8, 12, 450, 16
+BALANCE, CONTRAST, FOLLOWS = 0.1, 0.1, 0.005
 """Weights of the two losses, and how fast the key router follows."""
 
 
@@ -146,6 +146,7 @@ T2MIR = Check(
         DENSE: lambda seed: in_context(seed, experts=False),
     },
     holds=_better_routed,
+    seeds=3,
     units={
         "return in the last episode": "paid steps",
         "return in the first episode": "paid steps",
