@@ -2,7 +2,7 @@
 
 Of E experts the k with the highest gate logits are heard, weighed by the softmax of these k logits:
 
-    y = Σ_e w_e(z) FFN_e(x),    w = softmax over the k largest of U z + ε softplus(V z)
+    y = Σ_e w_e(z) FFN_e(x),    w = softmax over the k largest of U z + ε (softplus(V z) + 0.01)
 
 ε is normal in training, and else 0. Tokens are routed by themselves, z = x_t; tasks by what has been seen so far, z_t =
 mean of x_1 … x_t. Each gives half of the output. The task's router has a copy that follows it slowly, and gives the
