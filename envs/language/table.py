@@ -23,6 +23,7 @@ TASKS: dict[str, str] = {
     "dataset": "envs.language.tasks.dataset:Dataset",
     "json_extraction": "envs.language.tasks.json_extraction:JsonExtraction",
     "nethack_text": "envs.language.tasks.nethack_text:NetHackText",
+    "phone": "envs.language.tasks.phone:PhoneTasks",
     "praise": "envs.language.tasks.praise:Praise",
     "preferences": "envs.language.tasks.preferences:Preferences",
     "text_world": "envs.language.tasks.text_world:TextWorld",
