@@ -50,6 +50,7 @@ from rewards.shaping.length_penalty import LengthPenalty
 from rewards.shaping.mode_balance import ModeBalance
 from rewards.shaping.normalise import Normalise
 from rewards.shaping.occupancy_penalty import OccupancyPenalty
+from rewards.shaping.peaks import Peaks
 from rewards.shaping.percentile_scale import PercentileScale
 from rewards.shaping.potential import Potential
 from rewards.shaping.process_reward import ProcessReward
@@ -74,6 +75,7 @@ KINDS: tuple[type[Part], ...] = (
     ModeBalance,
     Normalise,
     OccupancyPenalty,
+    Peaks,
     PercentileScale,
     Potential,
     ProcessReward,
