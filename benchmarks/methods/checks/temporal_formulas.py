@@ -226,9 +226,7 @@ def lab(seed: int) -> Lab:
     return Lab(seed)
 
 
-def written(
-    seed: int, left_out: str | None = None, order: str = "curriculum", updates: int = 90
-) -> Mapping[str, float]:
+def written(seed: int, left_out: str | None = None, updates: int = 90) -> Mapping[str, float]:
     """How good formulas for new sentences are.
 
     Args:
@@ -267,7 +265,7 @@ def written(
 
 def _each_for_its_own(found: Found) -> bool:
     four = found.values["all four"]
-    apart = figure(np.subtract(four[TOLD], four[UNORDERED]), "share of pairs")
+    apart = figure(np.subtract(four[TOLD], four[UNORDERED]).tolist(), "share of pairs")
     return (
         found.above("all four", "imitation", "exact")
         and found.above("all four", "imitation", MEANING)
