@@ -63,7 +63,8 @@ class MultiAspect(nn.Module):
         self.heads = nn.ModuleDict(
             {name: MLPHead(size, hidden, seed=seed + number) for number, (name, size) in enumerate(features.items())}
         )
-        self.scale = {name: (0.0, 1.0) for name in features}
+        self.scale: Tensor  # mean and deviation of each aspect's scores; goes with the weights
+        self.register_buffer("scale", torch.tensor([[0.0, 1.0]]).repeat(len(features), 1))
 
     def teach(
         self,
@@ -85,7 +86,12 @@ class MultiAspect(nn.Module):
             first: share of the pairs, the easiest ones, that it begins with; 1 is no curriculum.
             batch: pairs a step.
             rate: of Adam.
+
+        Raises:
+            ValueError: an aspect that there is not.
         """
+        if aspect not in self.heads:
+            raise ValueError(f"got aspect {aspect!r}; expected one of {sorted(self.heads)}")
         head, even = self.heads[aspect], torch.full((batch,), 1.0)
         optimiser = torch.optim.Adam(head.parameters(), rate)
         for drawn in batches(pairs.difficulty, steps, batch, np.random.default_rng(seed), first):
@@ -96,7 +102,7 @@ class MultiAspect(nn.Module):
             optimiser.step()
         with torch.no_grad():
             scores = head(torch.cat([pairs.better, pairs.worse]))
-        self.scale[aspect] = (float(scores.mean()), max(float(scores.std()), 1e-6))
+        self.scale[list(self.heads).index(aspect)] = torch.stack([scores.mean(), scores.std().clamp(min=1e-6)])
 
     @torch.no_grad()
     def aspects(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,10 +110,14 @@ class MultiAspect(nn.Module):
 
         Args:
             features: by aspect `[B, d]`.
+
+        Raises:
+            ValueError: features of other aspects.
         """
+        if features.keys() != set(self.heads):
+            raise ValueError(f"got features of {sorted(features)}; expected those of {sorted(self.heads)}")
         found = {}
-        for name, head in self.heads.items():
-            mean, deviation = self.scale[name]
+        for (name, head), (mean, deviation) in zip(self.heads.items(), self.scale, strict=True):
             found[name] = ((head(features[name]) - mean) / deviation).sigmoid()
         return found
 

@@ -34,9 +34,11 @@ def predicted_design(
         limit: above which an assay is positive.
 
     Raises:
-        ValueError: predictors and weights that do not fit, or a chance that is none.
+        ValueError: shapes, or predictors and weights, that do not fit, or a chance that is none.
     """
     found = affinity_weight * np.asarray(affinity, np.float64)
+    if found.ndim != 1:
+        raise ValueError(f"got affinities of shape {found.shape}; expected [B]")
     if risks.keys() != weights.keys() or min([affinity_weight, *weights.values()]) < 0:
         raise ValueError(
             f"got predictors {sorted(risks)} and weights {dict(weights)}, affinity_weight={affinity_weight}; expected "
@@ -46,7 +48,7 @@ def predicted_design(
         if not weights[name]:
             continue
         positive = np.asarray(chances, np.float64)
-        if found.ndim != 1 or positive.ndim != 2 or len(positive) != len(found) or not positive.shape[1]:
+        if positive.ndim != 2 or len(positive) != len(found) or not positive.shape[1]:
             raise ValueError(f"got {found.shape} affinities and {name} {positive.shape}; expected [B] and [B, assays]")
         if ((positive < 0) | (positive > 1)).any():
             raise ValueError(f"got a chance outside [0, 1] of {name}; expected probabilities, NaN where NULL")

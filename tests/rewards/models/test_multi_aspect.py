@@ -33,3 +33,14 @@ def test_without_weight_an_aspect_is_not_heard():
     assert torch.equal(model({"a": one, "b": one}), model({"a": one, "b": other}))
     with pytest.raises(ValueError, match="one for each of"):
         MultiAspect({"a": 2}, {"b": 1.0})
+
+
+def test_the_scale_goes_with_the_weights_and_what_does_not_fit_is_refused():
+    model, other = taught(), MultiAspect({"a": 2, "b": 2}, hidden=8, seed=5)
+    other.load_state_dict(model.state_dict())
+    features = {"a": torch.rand(4, 2), "b": torch.rand(4, 2)}
+    assert torch.equal(other(features), model(features))
+    with pytest.raises(ValueError, match="expected those of"):
+        model({"a": features["a"]})
+    with pytest.raises(ValueError, match="expected one of"):
+        model.teach("c", AspectPairs(features["a"], features["b"], [0, 0, 0, 0]), steps=1, seed=0)
