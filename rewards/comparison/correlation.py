@@ -52,3 +52,15 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
 
     x, y, _ = known(a, b)
     return pearson(rankdata(x), rankdata(y)) if len(x) > 1 else None
+
+
+def kendall(a: ArrayLike, b: ArrayLike) -> float | None:
+    """Kendall's τ_b: agreement of the orders of all pairs, those that tie left out of the scale (Kendall 1945).
+
+    Returns:
+        −1 to 1 over what both know; None where either is the same for all, or nothing is known.
+    """
+    x, y, _ = known(a, b)
+    one, other = (np.sign(each[:, None] - each[None, :]) for each in (x, y))
+    scale = float(np.sqrt(np.abs(one).sum() * np.abs(other).sum()))
+    return float((one * other).sum()) / scale if scale else None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 from rapidfuzz.distance import LCSseq
 from sacrebleu.metrics.bleu import BLEU
@@ -22,6 +23,8 @@ LONGEST = 50_000
 _BLEU = BLEU(effective_order=True)
 _CHRF = CHRF()
 _WORD = re.compile(r"[a-z0-9]+")
+
+T = TypeVar("T", bound=Hashable)
 
 
 @reward(subject="episode")
@@ -61,7 +64,7 @@ def rouge_n(completion: str, references: str | Sequence[str], n: int = 1) -> flo
     them, as in another script, where even the reference itself would be worth 0.
     """
     texts = [text for text in _references(completion, references) if _grams(text, n)]
-    return max(_f1(_grams(completion, n), _grams(text, n)) for text in texts) if texts else None
+    return max(f1(_grams(completion, n), _grams(text, n)) for text in texts) if texts else None
 
 
 @reward(subject="episode")
@@ -108,6 +111,7 @@ def _grams(text: str, n: int) -> Counter[tuple[str, ...]]:
     return Counter(zip(*(words[k:] for k in range(n)), strict=False))
 
 
-def _f1(written: Counter[tuple[str, ...]], wanted: Counter[tuple[str, ...]]) -> float:
+def f1(written: Counter[T], wanted: Counter[T]) -> float:
+    """F1 of two multisets: twice what they have in common, over the size of both; 1 of equals, and of nothing."""
     total = written.total() + wanted.total()
-    return 2 * (written & wanted).total() / total if total else 0.0
+    return 2 * (written & wanted).total() / total if total else 1.0
