@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from cluster.logs import LogPlace, open_log, place_of_logs
+from cluster.time_slices import take_long_turns
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Host:
             role: as which it logs.
             logs: where to; None: nowhere.
         """
+        take_long_turns()
         open_log(logs, role)
         LOG.info("begins")
         try:

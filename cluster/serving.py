@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cluster.logs import LogPlace, open_log, place_of_logs
 from cluster.placement import MIB, Place
 from cluster.session import SERVE
+from cluster.time_slices import take_long_turns
 
 LOG = logging.getLogger(__name__)
 STARTS = 3  # tries to start an application, where Serve itself is stopped, or started by another run, meanwhile
@@ -133,6 +134,7 @@ class Replica:
         self, factory: Callable[[], Any], method: str, hang_s: float, role: str = "", logs: LogPlace | None = None
     ) -> None:
         """Make the object, once per replica; all replicas log as one role."""
+        take_long_turns()
         open_log(logs, role)
         LOG.info("begins")
         self._answer = getattr(factory(), method)
