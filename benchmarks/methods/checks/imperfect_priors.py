@@ -147,15 +147,15 @@ def heard(states: Floats, command: Floats, contact: NDArray[np.bool_]) -> Floats
 class Skill:
     """A command generator by nearest neighbours, and a command tracker by least squares; neither sees a reference."""
 
-    def __init__(self, seed: int, number: int) -> None:
-        """Distil the refined skills of the first `number` demonstrations, of those that end as their reference does.
+    def __init__(self, seed: int, number: int, start: Starting) -> None:
+        """Distil what `start` made of the first `number` demonstrations, of rollouts that end as their reference does.
 
         The tracker learns what was done to come to where the mass is later; the generator, what was commanded in the
         states that this tracker comes to with the commands of the skills, for goals that are where the box ended.
         """
         rows, random = np.arange(number).repeat(TIMES), np.random.default_rng([seed, 2])
         first, last = shown(seed).starts[rows], shown(seed).reference.box[rows, -5:].mean(1)
-        skills = walk(first, following(seed, "pool", rows), STEPS, lambda: random.normal(0, NOISE, (len(rows), 2)))
+        skills = walk(first, following(seed, start, rows), STEPS, lambda: random.normal(0, NOISE, (len(rows), 2)))
         kept = arrived(skills.states[:, -1], last)
         states, actions = skills.states[kept], np.clip(skills.actions[kept], -STRONGEST, STRONGEST)
         later = np.minimum(np.arange(STEPS)[:, None] + np.arange(1, HORIZON + HELD), STEPS)
@@ -210,9 +210,9 @@ def with_references(seed: int, start: Starting) -> Mapping[str, float]:
     }
 
 
-def without_references(seed: int, number: int) -> Mapping[str, float]:
-    """A policy distilled from refined demonstrations does them, and new tasks."""
-    skill, random = Skill(seed, number), np.random.default_rng([seed, 3])
+def without_references(seed: int, number: int, start: Starting = "pool") -> Mapping[str, float]:
+    """A policy distilled from demonstrations does them, and new tasks."""
+    skill, random = Skill(seed, number, start), np.random.default_rng([seed, 3])
     starts, goals = (each[:number] for each in shown(seed)[1:])
     new, wanted = new_tasks(seed)
     return {
@@ -247,6 +247,7 @@ SUGAR = Check(
         "distilled, 10 demonstrations": lambda seed: without_references(seed, 10),
         "distilled, 30 demonstrations": lambda seed: without_references(seed, 30),
         "distilled, 100 demonstrations": lambda seed: without_references(seed, 100),
+        "distilled, 100 demonstrations, not refined": lambda seed: without_references(seed, 100, "nothing"),
     },
     holds=_refined_and_distilled,
     units={"success on demonstrations": "share of tasks", "success from unseen starts": "share of tasks"},
