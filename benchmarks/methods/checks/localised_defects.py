@@ -30,10 +30,10 @@ UPDATES, MEMBERS, RATE, DISCOUNT = 150, 64, 0.05, 0.8
 """Updates of the generator, flights of each, its rate of learning, and γ of what steps are paid."""
 OBEYS = 3.5
 """Logit of the generator to obey at first, beside habits drawn anew for each step; so nearly all flights break."""
-Model = Literal["localised", "whole"]
+Model = Literal["localised", "whole", "annotations"]
 Pay = Literal["span", "score"]
-Tell = Callable[[Floats], Findings]
-"""From what is seen of flights to what a model finds in them."""
+Tell = Callable[[Flights], Findings]
+"""From flights to what a model finds in what is seen of them."""
 
 
 def saliency(model: LocalisedDefect, seen: Floats) -> Findings:
@@ -45,9 +45,18 @@ def saliency(model: LocalisedDefect, seen: Floats) -> Findings:
     return Findings(kinds.detach(), size / size.mean(1, keepdim=True).clamp(min=1e-12))
 
 
+def annotated(flights: Flights) -> Findings:
+    """What a model would find that errs in nothing: how much is up to the model, and how much to the pay."""
+    at, (onset, offset) = np.arange(STEPS), flights.spans.T[..., None]
+    inside = (onset <= at) & (at <= offset)
+    return Findings(numbers(200.0 * np.eye(1 + KINDS)[flights.kind]), numbers(np.where(inside, 10.0, -10.0)))
+
+
 @cache
 def model_of(seed: int, kind: Model) -> Tell:
-    """A model that is taught by the annotations of flights, all of them or the kinds alone."""
+    """A model that is taught by the annotations of flights, all of them or the kinds alone; or what is annotated."""
+    if kind == "annotations":
+        return annotated
     shown = lessons(np.random.default_rng(seed), SHOWN)
     model = LocalisedDefect(FEATURES, KINDS, seed=seed)
     seen, true, spans = numbers(shown.seen), torch.as_tensor(shown.kind), torch.as_tensor(shown.spans)
@@ -58,8 +67,8 @@ def model_of(seed: int, kind: Model) -> Tell:
     if kind == "localised":
 
         @torch.no_grad()
-        def told(flights: Floats) -> Findings:
-            found: Findings = model(numbers(flights))
+        def told(flights: Flights) -> Findings:
+            found: Findings = model(numbers(flights.seen))
             return found
 
         return told
@@ -67,7 +76,7 @@ def model_of(seed: int, kind: Model) -> Tell:
     raw = saliency(model, shown.seen)
     overlaps = [float(np.nanmean(span_iou(cut(raw, above).spans().numpy(), shown.spans))) for above in CUTS]
     above = CUTS[int(np.argmax(overlaps))]
-    return lambda flights: cut(saliency(model, flights), above)
+    return lambda flights: cut(saliency(model, flights.seen), above)
 
 
 def cut(found: Findings, above: float) -> Findings:
@@ -103,7 +112,7 @@ def tuned(seed: int, tell: Tell, pay: Pay) -> Floats:
         flights = fly(asked, random)
         rates.append(float((flights.kind > 0).mean()))
         chosen = logits.log_softmax(-1)[torch.arange(STEPS), torch.as_tensor(asked)]
-        loss = -(chosen * torch.as_tensor(paid(tell(flights.seen), pay))).mean()
+        loss = -(chosen * torch.as_tensor(paid(tell(flights), pay))).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -113,8 +122,8 @@ def tuned(seed: int, tell: Tell, pay: Pay) -> Floats:
 def looked_at(seed: int, kind: Model, pay: Pay) -> Mapping[str, float]:
     """How well a model finds defects in new flights, and how often those of a generator break that it pays."""
     tell = model_of(seed, kind)
-    held: Flights = lessons(np.random.default_rng(20_000 + seed), HELD_OUT)
-    found = tell(held.seen)
+    held = lessons(np.random.default_rng(20_000 + seed), HELD_OUT)
+    found = tell(held)
     how = localisation(found.kind().numpy(), found.spans().numpy(), held.kind, held.spans, STEPS)
     rates = tuned(seed, tell, pay)
     return {
@@ -157,6 +166,8 @@ DEEPTRACE = Check(
         "localised, paid by score": partial(looked_at, kind="localised", pay="score"),
         "whole, paid by saliency": partial(looked_at, kind="whole", pay="span"),
         "whole, paid by score": partial(looked_at, kind="whole", pay="score"),
+        "annotations, paid by span": partial(looked_at, kind="annotations", pay="span"),
+        "annotations, paid by score": partial(looked_at, kind="annotations", pay="score"),
     },
     holds=_all_of_it,
     units={
