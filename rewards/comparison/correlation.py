@@ -60,7 +60,8 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float | None:
     Returns:
         −1 to 1 over what both know; None where either is the same for all, or nothing is known.
     """
+    from scipy.stats import kendalltau  # slow to import, as above
+
     x, y, _ = known(a, b)
-    one, other = (np.sign(each[:, None] - each[None, :]) for each in (x, y))
-    scale = float(np.sqrt(np.abs(one).sum() * np.abs(other).sum()))
-    return float((one * other).sum()) / scale if scale else None
+    found = float(kendalltau(x, y).statistic) if len(x) > 1 else np.nan
+    return None if np.isnan(found) else found

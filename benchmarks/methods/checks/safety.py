@@ -108,10 +108,16 @@ def orders(seed: int, models: int = 24, benchmarks: int = 5, votes: int = 30) ->
     wins = upper + np.tril(votes - upper.T, -1)
     arena = rank_disparity(clean, wins)
     return {
-        CLEAN: arena.tau or 0.0,
-        BY_HEART: rank_disparity(clean + by_heart * (1 - clean), wins).tau or 0.0,
-        TRUE: kendall(arena.arena, utility) or 0.0,
+        CLEAN: _told(arena.tau),
+        BY_HEART: _told(rank_disparity(clean + by_heart * (1 - clean), wins).tau),
+        TRUE: _told(kendall(arena.arena, utility)),
     }
+
+
+def _told(tau: float | None) -> float:
+    if tau is None:  # no order at all, which is not the same as no agreement
+        raise ValueError("got models that all stand equal; expected some to be better than others")
+    return tau
 
 
 CLEAN, BY_HEART, TRUE = "tau, static and arena", "the same, benchmarks by heart", "tau, arena and true utility"
