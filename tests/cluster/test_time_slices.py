@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 
+import pytest
+
 from cluster import time_slices
-from cluster.time_slices import take_long_turns, turn_s
+from cluster.time_slices import TURN_S, take_long_turns, turn_s
 
 ASKING = """
 import os, threading
@@ -33,6 +35,26 @@ def test_a_process_and_its_threads_take_long_turns_where_the_system_agrees_and_e
         assert float(after) == float(of_a_thread) == 0.03 > float(before)
     else:
         assert after == of_a_thread == before
+
+
+ROLE = """
+import sys
+from cluster.hosts import Host
+from cluster.serving import Replica
+from cluster.time_slices import take_long_turns, turn_s
+class Judge:
+    async def answer(self): ...
+print(Host(object) and turn_s() if sys.argv[1] == "host" else Replica(Judge, "answer", 1.0) and turn_s())
+print(take_long_turns())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["host", "replica"])
+def test_the_processes_of_a_run_ask(role):
+    said = subprocess.run([sys.executable, "-c", ROLE, role], capture_output=True, text=True, check=True).stdout.split()
+    took, agrees = said
+    assert agrees == "False" or float(took) == TURN_S
 
 
 def test_elsewhere_nothing_is_asked(monkeypatch):
