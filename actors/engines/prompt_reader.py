@@ -34,9 +34,29 @@ class PromptReader(Protocol):
         """Logits `[N, vocabulary]` after each of `ids`, which continue what was begun, and are not empty."""
         ...
 
+    def other_logits(self, like: Sequence[int], kept: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
+        """Logits `[N, vocabulary]` after prompts that begin like some of the last reading, which cannot be used again.
+
+        Args:
+            like: which prompt of that reading each begins like `[N]`; the first ones in their order, 0, 1, …, so that
+                these need not be copied, and then no other prompts than these.
+            kept: how many tokens each has in common with it, beside what was begun `[N]`.
+            ids: what each goes on with, not empty `[N]`.
+        """
+        ...
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """How many tokens take as long as to begin a pass through the model; None: there is no `other_logits`."""
+        ...
+
     def forget(self) -> None:
         """The weights are others now."""
         ...
+
+
+PASS_PRODUCTS = {"cpu": 3 * 10**6, "cuda": 10**9}
+"""Products of numbers that take as long as to begin the operations of a layer."""
 
 
 class DecoderReader:
@@ -49,6 +69,9 @@ class DecoderReader:
         self._prefix: list[int] = []
         self._rows = 0  # that hold it
         self._shared = 0
+        weights = sum(one.numel() for one in decoder.model.model.layers.parameters())
+        of_layer = max(1, weights // decoder.config.num_hidden_layers)
+        self._pass_tokens: int = max(1, PASS_PRODUCTS.get(self._device.type, PASS_PRODUCTS["cuda"]) // of_layer)
 
     def begin(self, prefix: Sequence[int]) -> int:
         """See `PromptReader`."""
@@ -63,7 +86,7 @@ class DecoderReader:
     def last_logits(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """See `PromptReader`."""
         n, seen = len(ids), self._shared + max(map(len, ids))
-        decoder = self._begun if self._shared else self._whole
+        decoder = self._decoder
         decoder.reserve(n, seen)
         if self._shared and n > self._rows:
             decoder.copy_rows([0] * (n - self._rows), list(range(self._rows, n)), self._shared)
@@ -71,6 +94,30 @@ class DecoderReader:
         padded, lengths = _padded(ids)
         ends = (lengths - 1).to(self._device)
         return decoder.extend(padded.to(self._device), self._shared, None, seen, ends=ends)
+
+    def other_logits(self, like: Sequence[int], kept: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
+        """See `PromptReader`."""
+        n, decoder = len(ids), self._decoder
+        padded, lengths = _padded(ids)
+        begins = self._shared + torch.tensor(kept)
+        positions = begins[:, None] + torch.arange(padded.shape[1])
+        seen = int(begins.max()) + padded.shape[1]
+        decoder.reserve(n, seen)
+        copied = [row for row in range(n) if like[row] != row]
+        decoder.copy_rows([like[row] for row in copied], copied, int(begins.max()))
+        if self._shared:
+            self._rows = max(self._rows, n)
+        tokens, places, ends = (one.to(self._device) for one in (padded, positions, lengths - 1))
+        return decoder.extend(tokens, places, None, seen, ends=ends)
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """See `PromptReader`."""
+        return self._pass_tokens
+
+    @property
+    def _decoder(self) -> LlamaDecoder:
+        return self._begun if self._shared else self._whole
 
     def forget(self) -> None:
         """See `PromptReader`."""
@@ -118,6 +165,19 @@ class ModelReader:
             input_ids=padded, attention_mask=mask.long(), use_cache=bool(shared), **options
         ).logits
         return logits[torch.arange(len(ids), device=self._device), at]
+
+    def other_logits(self, like: Sequence[int], kept: Sequence[int], ids: Sequence[Sequence[int]]) -> Tensor:
+        """Nothing of a reading is kept here.
+
+        Raises:
+            NotImplementedError: always; `pass_tokens` says so.
+        """
+        raise NotImplementedError("got a model without a decoder of ours; expected whole prompts: see pass_tokens")
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """See `PromptReader`."""
+        return None
 
     def forget(self) -> None:
         """See `PromptReader`."""

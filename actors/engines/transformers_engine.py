@@ -2,8 +2,8 @@
 
 It scores a handful of allowed answers as the next token after a chat, writes replies, which a JSON schema may bind, and
 as a policy samples them (`GenerationEngine`; text_generator.py does that).
-Prompts of a run share a long beginning (instruction and goal), which is computed once (prompt_reader.py); what remains
-is batched by length under a budget of tokens.
+Prompts of a run share a long beginning (instruction and goal), which is computed once (prompt_reader.py), and some go
+on alike (families.py); what remains is batched by length under a budget of tokens.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pydantic import Field
 from actors.engines import pretrained
 from actors.engines.chat_tokenizer import ChatTokenizer, Message
 from actors.engines.decoder import LlamaDecoder
+from actors.engines.families import Family, arranged
 from actors.engines.grammar import Grammar
 from actors.engines.prompt_reader import DecoderReader, ModelReader, PromptReader
 from actors.engines.text_generator import TextGenerator
@@ -32,7 +33,7 @@ class Config(pretrained.Config):
     """Which model, and how it runs."""
 
     share_prefix: bool = True
-    """Whether the common beginning of prompts is computed once a batch."""
+    """Whether what prompts begin alike with is computed once."""
     max_rows: int = Field(256, ge=1)
     """Replies that are sampled at once; more wait."""
 
@@ -179,9 +180,11 @@ class TransformersEngine:
             order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
             shared = self._common_prefix([ids[i] for i in order])
             shared = reader.begin(ids[order[0]][:shared] if shared else [])
-            for places in self._batches(order, tokens - shared):
-                logits = reader.last_logits([ids[i][shared:] for i in places])[:, wanted]
-                log_probs[places] = torch.log_softmax(logits.double().cpu(), dim=-1).numpy()
+            rests = {i: ids[i][shared:] for i in order}
+            pass_tokens = reader.pass_tokens if self.config.share_prefix else None
+            for batch in arranged(rests, self._max_batch_tokens, pass_tokens):
+                for places, logits in _read(reader, batch, rests):
+                    log_probs[places] = torch.log_softmax(logits[:, wanted].double().cpu(), dim=-1).numpy()
             return ChoiceScores(log_probs, tokens, too_long)
 
     def write(
@@ -267,6 +270,26 @@ class TransformersEngine:
             batch.append(place)
         if batch:
             yield batch
+
+
+def _read(
+    reader: PromptReader, batch: Sequence[Family], rests: Mapping[int, list[int]]
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Places, and the logits after their prompts: one of each family, then the others; the largest families first."""
+    firsts = [one.members[0] for one in batch]
+    yield firsts, reader.last_logits([rests[place] for place in firsts])
+    others = [
+        (row, one.kept, one.members[number])
+        for number in range(1, len(batch[0].members))
+        for row, one in enumerate(batch)
+        if len(one.members) > number
+    ]
+    if others:
+        like, kept, places = zip(*others, strict=True)
+        yield (
+            list(places),
+            reader.other_logits(like, kept, [rests[place][begin:] for begin, place in zip(kept, places, strict=True)]),
+        )
 
 
 def _token_ids(found: int | Sequence[int] | None) -> set[int]:

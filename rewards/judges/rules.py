@@ -177,15 +177,19 @@ def events_of(caption: str) -> tuple[str, ...]:
 
 
 def tier(caption: str, topics: Sequence[str]) -> int:
-    """What a caption is worth: -1 harmful or futile, 0 neutral or unknown, 1 helpful, 2 very helpful.
+    """What a caption is worth: see `worth`."""
+    return worth(events_of(caption), topics)
+
+
+def worth(events: Sequence[str], topics: Sequence[str]) -> int:
+    """What events are worth together: -1 harmful or futile, 0 neutral or unknown, 1 helpful, 2 very helpful.
 
     Dying outweighs everything; otherwise the best event counts, and a bad one only where nothing good happened.
     """
-    events = events_of(caption)
     if "died" in events:
         return -1
     if "gold lost" in events:
-        events = tuple(event for event in events if event != "gold")
+        events = [event for event in events if event != "gold"]
     values = [_WORTH[topic].get(event, 0) for topic in topics for event in events]
     best = max(values, default=0)
     return best if best > 0 else min(values, default=0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actors import linear as linears
-from actors.linear import Linear, linear, quicker, round_rows, summed_products, with_quick_linears
+from actors.linear import Linear, linear, quicker, round_rows, summed_products, whole_rows, with_quick_linears
 
 onednn = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this build of PyTorch has no oneDNN"
@@ -117,6 +117,17 @@ def test_round_numbers_are_few_and_leave_little(rows: int) -> None:
     whole = round_rows(rows)
     assert 0 <= rows - whole < max(16, rows / 16) and whole % 16 == 0
     assert len({round_rows(n) for n in range(max(rows // 2, 1), rows + 1, max(rows // 2000, 1))}) <= 34 or rows < 32
+
+
+@given(st.integers(64, 10**6))
+def test_rows_are_filled_up_to_the_next_round_number_where_onednn_is_quicker(rows: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linears, "quicker", lambda: True)
+        full = whole_rows(rows)
+        assert rows <= full == round_rows(full) and full - rows < max(16, rows / 16) and whole_rows(full) == full
+        assert whole_rows(63) == 63
+        patch.setattr(linears, "quicker", lambda: False)
+        assert whole_rows(rows) == rows
 
 
 @onednn

@@ -25,7 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from rewards.judges import prompts
 from rewards.judges.builtin.corpus import ALL_GOALS, Corpus, all_words
 from rewards.judges.judge import QuestionKind
-from rewards.judges.rules import EVENTS, VALUES, events_of, prefer, tier, topics_of
+from rewards.judges.rules import EVENTS, VALUES, events_of, prefer, topics_of, worth
 
 OnProgress = Callable[[float, str], None]
 
@@ -163,10 +163,10 @@ class Lessons:
 
     def __init__(self, tokenizer: Any, captions: Sequence[str], seed: int, unknown_rate: float = 0.0) -> None:
         """Prepare `captions`; the same seed gives the same batches."""
-        self._tokenizer, self._captions, self._unknown_rate = tokenizer, captions, unknown_rate
+        self._tokenizer, self._unknown_rate = tokenizer, unknown_rate
         self._ids = self._encode(captions)
-        told = [events_of(caption) for caption in captions]
-        self._events = torch.tensor([[float(event in events) for event in EVENTS] for events in told])
+        self._told = [events_of(caption) for caption in captions]
+        self._events = torch.tensor([[float(event in events) for event in EVENTS] for events in self._told])
         self._tiers: dict[tuple[str, ...], dict[int, int]] = {}
         self._random = random.Random(seed)
         self._frame = lru_cache(maxsize=None)(self._frame_of)
@@ -221,7 +221,7 @@ class Lessons:
         topics = topics_of(goal)
         known = self._tiers.setdefault(topics, {})
         if place not in known:
-            known[place] = tier(self._captions[place], topics)
+            known[place] = worth(self._told[place], topics)
         return known[place]
 
     def _hide(self, ids: list[int]) -> list[int]:

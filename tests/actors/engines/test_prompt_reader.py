@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from actors.engines import decoder
 from actors.engines.decoder import decoder_of
 from actors.engines.prompt_reader import DecoderReader, ModelReader
 from benchmarks.apparatus.random_chat_model import small_model
@@ -33,6 +34,20 @@ def test_prompts_of_many_lengths_have_the_logits_that_each_has_alone(family):
         torch.testing.assert_close(one.last_logits(rests), expected, atol=1e-5, rtol=1e-5)
         assert one.begin([]) == 0
         torch.testing.assert_close(one.last_logits(rests), alone(model, rests), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+@torch.inference_mode()
+def test_rows_that_fill_up_a_product_change_nothing(family, monkeypatch):
+    model = small_model(family)
+    monkeypatch.setattr(decoder, "whole_rows", lambda rows: rows + 5)
+    one = DecoderReader(decoder_of(model))
+    one.begin(PREFIX)
+    expected = alone(model, [PREFIX + rest for rest in RESTS])
+    torch.testing.assert_close(one.last_logits(RESTS), expected, atol=1e-5, rtol=1e-5)
+    one_token = [rest[:1] for rest in RESTS]
+    expected = alone(model, [PREFIX + rest for rest in one_token])
+    torch.testing.assert_close(one.last_logits(one_token), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -66,21 +81,55 @@ def test_a_beginning_is_read_once_until_the_weights_are_others(family):
 
 @torch.inference_mode()
 def test_who_writes_with_the_decoder_is_not_disturbed():
-    decoder = decoder_of(small_model("llama"))
-    decoder.reserve(2, 4)
-    decoder.memory.fill_(3.0)
-    one = DecoderReader(decoder)
+    other = decoder_of(small_model("llama"))
+    other.reserve(2, 4)
+    other.memory.fill_(3.0)
+    one = DecoderReader(other)
     one.begin(PREFIX)
     one.last_logits(RESTS)
-    assert (decoder.memory == 3.0).all()
+    assert (other.memory == 3.0).all()
 
 
 @torch.inference_mode()
 def test_the_logits_that_are_wanted_may_lie_before_the_last_token_and_rows_anywhere():
-    decoder, ids = decoder_of(small_model("qwen3")), torch.tensor([[4, 5, 6, 7], [8, 9, 1, 2]])
-    decoder.reserve(3, 4)
+    one, ids = decoder_of(small_model("qwen3")), torch.tensor([[4, 5, 6, 7], [8, 9, 1, 2]])
+    one.reserve(3, 4)
     rows, ends = torch.tensor([2, 0]), torch.tensor([1, 3])
     positions = torch.arange(4)[None].expand(2, -1)
     expected = alone(small_model("qwen3"), [[4, 5], [8, 9, 1, 2]])
     for where in (0, positions):
-        torch.testing.assert_close(decoder.extend(ids, where, rows, 4, ends=ends), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(one.extend(ids, where, rows, 4, ends=ends), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["llama", "qwen3"])
+@torch.inference_mode()
+def test_prompts_that_begin_like_some_of_the_last_reading_have_the_logits_that_each_has_alone(family):
+    model = small_model(family)
+    one = DecoderReader(decoder_of(model))
+    firsts = [[5, 6, 7, 8, 9], [3, 3, 3, 3], [4, 9]]
+    others = {0: [5, 6, 7, 1], 1: [3, 3, 2, 11, 12, 13], 2: [4, 2, 9, 9, 9, 9, 9, 9], 3: [5, 6, 7], 4: [3, 3, 3, 1]}
+    like, kept = [0, 1, 2, 0, 1], [3, 2, 1, 2, 3]
+    rests = [others[k][begin:] for k, begin in enumerate(kept)]
+    for prefix in ([], PREFIX, PREFIX):  # rows beyond those of the reading are copies, and hold the beginning then
+        one.begin(prefix)
+        one.last_logits(firsts)
+        expected = alone(model, [prefix + ids for ids in others.values()])
+        torch.testing.assert_close(one.other_logits(like, kept, rests), expected, atol=1e-5, rtol=1e-5)
+        many = [[9], *RESTS] * 3
+        torch.testing.assert_close(
+            one.last_logits(many), alone(model, [prefix + r for r in many]), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_a_model_without_a_decoder_of_ours_reads_whole_prompts():
+    one = ModelReader(small_model("gpt2"), torch.device("cpu"))
+    assert one.pass_tokens is None
+    with pytest.raises(NotImplementedError, match="whole prompts"):
+        one.other_logits([0], [1], [[2]])
+
+
+def test_a_pass_through_a_small_model_takes_as_long_to_begin_as_many_tokens():
+    model = small_model("llama")
+    layer = sum(one.numel() for one in model.model.layers[0].parameters())
+    assert DecoderReader(decoder_of(model)).pass_tokens == 3 * 10**6 // layer

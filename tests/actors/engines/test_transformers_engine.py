@@ -85,6 +85,26 @@ def test_the_budget_of_a_batch_does_not_change_scores_or_their_order(directory, 
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("pass_tokens", [1, 20])
+@pytest.mark.parametrize("max_batch_tokens", [1, 40, 8192])
+def test_prompts_that_go_on_alike_score_as_each_alone_and_are_read_in_part(
+    directory, monkeypatch, pass_tokens, max_batch_tokens
+):
+    seen = ("you see a key it is the gold", "the door opens it is a wall the wall", "it is gold")
+    chats = [chat(f"{what} {end}") for what in seen for end in ("a key", "the wall is a wall", "gold", "door opens")]
+    expected = engine(directory, share_prefix=False).score_choices(chats, CHOICES).log_probs
+    one = engine(directory, max_batch_tokens=max_batch_tokens)
+    read = []
+    reader, other_logits = one._reader, one._reader.other_logits
+    monkeypatch.setattr(reader, "_pass_tokens", pass_tokens)
+    monkeypatch.setattr(
+        reader, "other_logits", lambda like, kept, ids: read.extend(ids) or other_logits(like, kept, ids)
+    )
+    np.testing.assert_allclose(one.score_choices(chats, CHOICES).log_probs, expected, atol=1e-5)
+    assert 4 <= len(read) <= 9  # of twelve, in three families
+
+
 def test_scores_are_the_models_own_next_token_probabilities(directory):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
