@@ -116,11 +116,11 @@ class PairSampler:
         return drawn[compared.index(min(compared))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Captions, pairs drawn and the generator, as JSON-able data."""
+        """Captions, pairs drawn and the generator, as plain data and arrays: there may be very many."""
         return {
-            "caption_ids": list(self._ids),
+            "caption_ids": np.array(self._ids, np.int64),
             "captions": [self._texts[identity] for identity in self._ids],
-            "drawn": [list(pair) for pair in self._drawn],
+            "drawn": np.array(self._drawn, np.int64).reshape(-1, 2),
             "swapped": self._swapped,
             "first": [self._first, self._opponents_left],
             "random": self._random.bit_generator.state,
@@ -129,8 +129,9 @@ class PairSampler:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` saved."""
         self._texts, self._ids, self._partners = {}, [], {}
-        self.observe(dict(zip(state["caption_ids"], state["captions"], strict=True)))
-        self._drawn = [(first, second) for first, second in state["drawn"]]
+        # Checkpoints of before have lists.
+        self.observe(dict(zip(np.asarray(state["caption_ids"]).tolist(), state["captions"], strict=True)))
+        self._drawn = [(first, second) for first, second in np.asarray(state["drawn"]).tolist()]
         for first, second in self._drawn:
             self._partners[first].add(second)
             self._partners[second].add(first)

@@ -130,7 +130,7 @@ class CaptionScorer:
             "weights": self.weights(),
             "optimiser": {str(k): {name: value.clone() for name, value in m.items()} for k, m in moments.items()},
             "random": self.random.bit_generator.state,
-            "caption_ids": list(self._texts),
+            "caption_ids": np.array(list(self._texts), np.int64),
             "captions": list(self._texts.values()),
         }
 
@@ -145,7 +145,7 @@ class CaptionScorer:
         moments = {int(k): dict(m) for k, m in state["optimiser"].items()}
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.random.bit_generator.state = state["random"]
-        self._texts = dict(zip(state["caption_ids"], state["captions"], strict=True))
+        self._texts = dict(zip(np.asarray(state["caption_ids"]).tolist(), state["captions"], strict=True))  # or a list
         self._tokens = {}
 
     def _token(self, caption_id: int) -> NDArray[np.int64]:

@@ -138,8 +138,8 @@ class ClassificationModel:
         return {
             "kind": self.config.kind,
             "scorer": self._scorer.state_dict(),
-            "labelled": self._labels.keys,
-            "labels": self._labels.values,
+            "labelled": np.array(self._labels.keys, np.int64),
+            "labels": np.array(self._labels.values),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -151,7 +151,7 @@ class ClassificationModel:
         if state.get("kind") != self.config.kind:
             raise ValueError(f"got the state of a reward model {state.get('kind')!r}; expected {self.config.kind!r}")
         self._scorer.load_state_dict(state["scorer"])
-        self._labels = Labels(state["labelled"], state["labels"])
+        self._labels = Labels(*(np.asarray(state[name]).tolist() for name in ("labelled", "labels")))  # or lists
         self._memo = ScoreMemo()
 
 

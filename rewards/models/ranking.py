@@ -219,8 +219,8 @@ class RankingModel:
             "kind": self.config.kind,
             "scorer": self._scorer.state_dict(),
             "statistics": self._statistics(),
-            "pairs": [list(pair) for pair in self._pairs.keys],
-            "preferences": self._pairs.values,
+            "pairs": np.array(self._pairs.keys, np.int64).reshape(-1, 2),
+            "preferences": np.array(self._pairs.values),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -232,5 +232,6 @@ class RankingModel:
         if state.get("kind") != self.config.kind:
             raise ValueError(f"got the state of a reward model {state.get('kind')!r}; expected {self.config.kind!r}")
         self._scorer.load_state_dict(state["scorer"])
-        self._pairs = Labels([(first, second) for first, second in state["pairs"]], state["preferences"])
+        pairs, preferences = (np.asarray(state[name]).tolist() for name in ("pairs", "preferences"))  # or lists
+        self._pairs = Labels([(first, second) for first, second in pairs], preferences)
         self._take_statistics(state["statistics"])
