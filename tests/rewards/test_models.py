@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import math
 import zlib
@@ -189,11 +190,29 @@ def test_oni_a_restored_model_goes_on_as_if_nothing_had_happened(name: str) -> N
 
 
 def through_a_file(state: Any) -> Any:
-    """Plain data as JSON would give it back, tensors as they are; fails on anything else."""
+    """Plain data as JSON would give it back, tensors and arrays as they are; fails on anything else."""
     if isinstance(state, dict):
         assert all(isinstance(key, str) for key in state)
         return {key: through_a_file(value) for key, value in state.items()}
-    return state.clone() if isinstance(state, torch.Tensor) else json.loads(json.dumps(state))
+    if isinstance(state, (torch.Tensor, np.ndarray)):
+        return copy.deepcopy(state)
+    return json.loads(json.dumps(state))
+
+
+def as_before_arrays(state: Any) -> Any:
+    """Labels and captions as lists, as checkpoints had them."""
+    if isinstance(state, dict):
+        return {key: as_before_arrays(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["classification", "ranking"])
+def test_checkpoints_whose_labels_are_lists_are_read(name: str) -> None:
+    model, make = trained(name)
+    again = make()
+    again.load_state_dict(as_before_arrays(model.state_dict()))
+    assert again.train(5) == model.train(5)
 
 
 @pytest.mark.slow
