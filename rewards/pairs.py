@@ -1,8 +1,8 @@
 """`PairSampler`: which two captions the judge should compare next.
 
 Pairs come two by two with the same first caption. Whoever reads the common beginning of prompts once (the engines here,
-vLLM with its prefix caching) reads a quarter less for it, and a reward model learns as much from as many verdicts; with
-four by four it learns less (docs/speed.md).
+vLLM with its prefix caching) reads a quarter less for it, and a reward model learns nearly as much from as many
+verdicts; four by four it learns less (docs/speed.md).
 """
 
 from __future__ import annotations
