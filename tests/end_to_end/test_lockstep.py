@@ -25,7 +25,8 @@ def as_bytes(tree):
         return {key: as_bytes(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
         return [as_bytes(value) for value in tree]
-    return tree.numpy().tobytes() if hasattr(tree, "numpy") else tree
+    array = tree.numpy() if hasattr(tree, "numpy") else tree
+    return array.tobytes() if hasattr(array, "tobytes") else array
 
 
 def recorded(path):
