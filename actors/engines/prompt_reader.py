@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -186,5 +187,8 @@ class ModelReader:
 
 def _padded(ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Tokens `[N, Q]`, padded on the right, and lengths `[N]`."""
-    width = max(map(len, ids))
-    return torch.tensor([[*one, *[0] * (width - len(one))] for one in ids]), torch.tensor([len(one) for one in ids])
+    lengths = [len(one) for one in ids]
+    tokens = np.zeros((len(ids), max(lengths)), np.int64)  # torch takes five times as long to read lists of lists
+    for row, one in zip(tokens, ids, strict=True):
+        row[: len(one)] = one
+    return torch.from_numpy(tokens), torch.tensor(lengths)

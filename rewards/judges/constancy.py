@@ -7,6 +7,8 @@ takes it back by itself when other answers come.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.judges.judge import Answer, Question
@@ -72,7 +74,7 @@ class _Window:
     """The latest answers of one kind, the oldest first."""
 
     def __init__(self, config: Config) -> None:
-        self.values: dict[str, float] = {}
+        self.values: OrderedDict[str, float] = OrderedDict()  # a plain one is slow to say which came first
         self._config = config
         self._latest = float("nan")
         self._alike = 0  # answers in a row, each as close to the one before it
@@ -83,7 +85,7 @@ class _Window:
         All are looked at only where no neighbours differ: any two that do say already that not all are the same.
         """
         if len(self.values) == self._config.answers:
-            del self.values[next(iter(self.values))]
+            self.values.popitem(last=False)
         self.values[subject] = value
         self._alike = self._alike + 1 if abs(value - self._latest) <= self._config.tolerance else 1
         self._latest = value

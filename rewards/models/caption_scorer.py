@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from rewards.models.encoder import Config as EncoderConfig
-from rewards.models.encoder import make_encoder
+from rewards.models.encoder import Tokens, make_encoder
 
 EVALUATION_BATCH = 1024
 
@@ -55,7 +55,7 @@ class CaptionScorer:
         self.random = np.random.default_rng(config.seed)
         self.version = 0
         self._texts: dict[int, str] = {}
-        self._tokens: dict[int, NDArray[np.int64]] = {}
+        self._tokens: dict[int, Tokens] = {}
 
     def observe(self, captions: Mapping[int, str]) -> None:
         """Learn texts by id."""
@@ -72,7 +72,7 @@ class CaptionScorer:
 
     def forward(self, caption_ids: Sequence[int]) -> Tensor:
         """Raw scores `[K]`, with gradients, of captions whose text is known."""
-        return self.head(self.encoder([self._token(identity) for identity in caption_ids])).squeeze(-1)  # type: ignore[no-any-return]
+        return self.head(self.encoder(self._read(caption_ids))).squeeze(-1)  # type: ignore[no-any-return]
 
     def raw(self, caption_ids: Sequence[int]) -> NDArray[np.float64]:
         """Raw scores `[K]` of captions whose text is known, without gradients."""
@@ -148,11 +148,12 @@ class CaptionScorer:
         self._texts = dict(zip(np.asarray(state["caption_ids"]).tolist(), state["captions"], strict=True))  # or a list
         self._tokens = {}
 
-    def _token(self, caption_id: int) -> NDArray[np.int64]:
-        found = self._tokens.get(caption_id)
-        if found is None:
-            found = self._tokens[caption_id] = self.encoder.tokens(self._texts[caption_id])
-        return found
+    def _read(self, caption_ids: Sequence[int]) -> list[Tokens]:
+        """What the encoder reads of captions; of each it is kept."""
+        known = self._tokens
+        if new := {identity for identity in caption_ids if identity not in known}:
+            known.update(zip(new, self.encoder.tokens([self._texts[identity] for identity in new]), strict=True))
+        return [known[identity] for identity in caption_ids]
 
 
 def known_only(

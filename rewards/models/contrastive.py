@@ -61,15 +61,15 @@ class ContrastiveEncoder:
             raise ValueError(
                 f"got {len(captions)} captions of observations of shape {tuple(found.shape)}; expected [N, D]"
             )
-        tokens = {text: self._text.tokens(text) for text in captions}
-        names = {text: k for k, text in enumerate(tokens)}
+        names = {text: k for k, text in enumerate(dict.fromkeys(captions))}
+        tokens = self._text.tokens(list(names))
         ident = torch.tensor([names[text] for text in captions])
         modules = nn.ModuleList([self._sight, self._text, self._said])
         optimiser = torch.optim.Adam([*modules.parameters(), self._scale], 3e-3)
         loss = torch.zeros(())
         for _ in range(steps):
             index = torch.randint(len(found), (min(batch, len(found)),), generator=self._generator)
-            said = self._said(self._text([tokens[captions[i]] for i in index.tolist()]))
+            said = self._said(self._text([tokens[names[captions[i]]] for i in index.tolist()]))
             logits = self._scale.exp() * F.normalize(self._sight(found[index]), dim=-1) @ F.normalize(said, dim=-1).T
             same = (ident[index][:, None] == ident[index]).float()
             same = same / same.sum(-1, keepdim=True)
@@ -89,6 +89,6 @@ class ContrastiveEncoder:
     @torch.no_grad()
     def of_texts(self, texts: Sequence[str]) -> Floats:
         """Unit embeddings of texts `[K, dimensions]`."""
-        found = self._said(self._text([self._text.tokens(text) for text in texts]))
+        found = self._said(self._text(self._text.tokens(texts)))
         unit: Floats = F.normalize(found, dim=-1).double().numpy()
         return unit

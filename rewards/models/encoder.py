@@ -7,10 +7,9 @@ of ONI and Motif do; that is about a thousand times the arithmetic.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from rewards.models.mean_bags import mean_of_bags
+from rewards.models.ngrams import ngrams
 
-_MARKED = zlib.crc32(b"#")  # before character n-grams, so that none of them is taken for a word
+Tokens = NDArray[np.unsignedinteger[Any]]
+"""What an encoder reads of a caption."""
 
 
 class Config(BaseModel):
@@ -52,11 +53,11 @@ class Config(BaseModel):
 class TextEncoder(nn.Module):
     """Captions to vectors: `tokens` once per caption, `forward` per training step."""
 
-    def tokens(self, text: str) -> NDArray[np.int64]:
-        """What `forward` reads of a caption; depends on nothing but the text and the config."""
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """What `forward` reads of each caption; depends on nothing but its text and the config."""
         raise NotImplementedError
 
-    def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
+    def forward(self, tokens: Sequence[Tokens]) -> Tensor:
         """Vectors `[K, hidden]` of K captions."""
         raise NotImplementedError
 
@@ -73,19 +74,15 @@ class NgramEncoder(TextEncoder):
             nn.Linear(config.embedding, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
         )
 
-    def tokens(self, text: str) -> NDArray[np.int64]:
-        """Buckets of the caption's n-grams, by CRC-32, which is the same in every process."""
-        words = text.lower().split()
-        hashes = [zlib.crc32(gram.encode()) for gram in (*words, *(f"{a} {b}" for a, b in pairwise(words)))]
-        if size := self.config.char_ngram:
-            padded = f"^{' '.join(words)}$"
-            # Where every character is a byte, they are cut as bytes: each is encoded once, not once for each n-gram.
-            cut = padded.encode() if padded.isascii() else padded
-            grams = (cut[k : k + size] for k in range(max(1, len(cut) - size + 1)))
-            hashes += [zlib.crc32(gram if isinstance(gram, bytes) else gram.encode(), _MARKED) for gram in grams]
-        return np.array(hashes, np.int64) % self.config.buckets
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Buckets of each caption's n-grams, in as few bytes as they need: they are kept for every caption."""
+        dtype = np.min_scalar_type(self.config.buckets - 1)
+        return [
+            (found.astype(np.int64) % self.config.buckets).astype(dtype)
+            for found in ngrams(texts, self.config.char_ngram)
+        ]
 
-    def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
+    def forward(self, tokens: Sequence[Tokens]) -> Tensor:
         """Vectors `[K, hidden]`."""
         return self.perceptron(mean_of_bags(self.table.weight, tokens))  # type: ignore[no-any-return]
 
@@ -108,16 +105,17 @@ class CharCnnEncoder(TextEncoder):
         self.convolutions = nn.Sequential(*layers)
         self.perceptron = nn.Sequential(nn.Linear(config.channels, config.hidden), nn.ReLU())
 
-    def tokens(self, text: str) -> NDArray[np.int64]:
-        """The caption's bytes, padded with zeros to `length`."""
-        found = np.frombuffer(text.lower().encode()[: self.config.length], np.uint8)
-        padded = np.zeros(self.config.length, np.int64)
-        padded[: len(found)] = found
-        return padded
+    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Each caption's bytes, padded with zeros to `length`."""
+        padded = np.zeros((len(texts), self.config.length), np.uint8)
+        for row, text in zip(padded, texts, strict=True):
+            found = np.frombuffer(text.lower().encode()[: self.config.length], np.uint8)
+            row[: len(found)] = found
+        return list(padded)
 
-    def forward(self, tokens: Sequence[NDArray[np.int64]]) -> Tensor:
+    def forward(self, tokens: Sequence[Tokens]) -> Tensor:
         """Vectors `[K, hidden]`."""
-        characters = self.table(torch.from_numpy(np.stack(tokens)))  # [K, length, embedding]
+        characters = self.table(torch.from_numpy(np.stack(tokens).astype(np.int64)))  # [K, length, embedding]
         features = self.convolutions(characters.transpose(1, 2)).amax(-1)  # [K, channels]
         return self.perceptron(features)  # type: ignore[no-any-return]
 

@@ -21,7 +21,7 @@ from torch.nn.functional import embedding_bag
 _RADIX = 2**15  # NumPy sorts whole numbers of 16 bits by radix, wider ones by comparing
 
 
-def mean_of_bags(table: Tensor, bags: Sequence[NDArray[np.int64]]) -> Tensor:
+def mean_of_bags(table: Tensor, bags: Sequence[NDArray[np.integer[Any]]]) -> Tensor:
     """The mean of the rows that each bag names, as often as it names them; 0 for an empty bag.
 
     Args:
@@ -32,7 +32,7 @@ def mean_of_bags(table: Tensor, bags: Sequence[NDArray[np.int64]]) -> Tensor:
         `[K, D]`, differentiable once with respect to `table`.
     """
     lengths = np.array([len(bag) for bag in bags], np.int64)
-    out: Tensor = _MeanOfBags.apply(table, np.concatenate(bags), lengths)  # type: ignore[no-untyped-call]
+    out: Tensor = _MeanOfBags.apply(table, np.concatenate(bags).astype(np.int64), lengths)  # type: ignore[no-untyped-call]
     return out
 
 

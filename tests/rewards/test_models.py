@@ -460,27 +460,41 @@ def test_each_encoder_learns(kind: str) -> None:
 
 def test_tokens_depend_on_nothing_but_text_and_config() -> None:
     made = encoder.make_encoder(encoder.Config(buckets=1000))
-    assert made.tokens("A Key").tolist() == made.tokens("a  key").tolist()
-    assert made.tokens("123456789")[0] == 0xCBF43926 % 1000  # the check value of CRC-32
+    one, other = made.tokens(["A Key", "a  key"])
+    assert one.tolist() == other.tolist() == made.tokens(["a key"])[0].tolist()
+    assert made.tokens(["123456789"])[0][0] == 0xCBF43926 % 1000  # the check value of CRC-32
+    assert made.tokens([]) == []
 
 
-@given(text=st.text(alphabet="ab é漢😀\u00a0", max_size=12), size=st.integers(0, 4))
-def test_tokens_are_checksums_of_words_pairs_and_character_ngrams(text: str, size: int) -> None:
+@pytest.mark.parametrize(("buckets", "bytes_of_each"), [(256, 1), (8192, 2), (65_537, 4)])
+def test_tokens_take_no_more_bytes_than_buckets_need(buckets: int, bytes_of_each: int) -> None:
+    (tokens,) = encoder.make_encoder(encoder.Config(buckets=buckets)).tokens(["A key lies on the altar."])
+    assert tokens.itemsize == bytes_of_each and tokens.max() < buckets
+
+
+@given(
+    texts=st.lists(st.text(alphabet="ab é漢😀\u00a0", max_size=12), max_size=4),
+    size=st.integers(0, 4),
+    buckets=st.sampled_from([1, 7, 2**32]),
+)
+def test_tokens_are_checksums_of_words_pairs_and_character_ngrams(texts: list[str], size: int, buckets: int) -> None:
     made = encoder.make_encoder(encoder.Config(buckets=2, embedding=1, hidden=1, char_ngram=size))
-    made.config = made.config.model_copy(update={"buckets": 2**32})
-    words = text.split()
-    grams = words + [" ".join(words[k : k + 2]) for k in range(len(words) - 1)]
-    padded = "^" + " ".join(words) + "$"
-    if size:
-        grams += ["#" + padded[k : k + size] for k in range(len(padded)) if k + size <= len(padded)] or ["#" + padded]
-    assert made.tokens(text).tolist() == [zlib.crc32(gram.encode()) for gram in grams]
+    made.config = made.config.model_copy(update={"buckets": buckets})
+    for text, found in zip(texts, made.tokens(texts), strict=True):
+        words = text.split()
+        grams = words + [" ".join(words[k : k + 2]) for k in range(len(words) - 1)]
+        padded = "^" + " ".join(words) + "$"
+        if size:
+            places = range(len(padded) - size + 1)
+            grams += ["#" + padded[k : k + size] for k in places] or ["#" + padded]
+        assert found.tolist() == [zlib.crc32(gram.encode()) % buckets for gram in grams]
 
 
 @pytest.mark.parametrize("kind", ["ngrams", "charcnn"])
 @pytest.mark.parametrize("text", ["x", "ü", "a " * 300])
 def test_any_text_is_encoded(kind: str, text: str) -> None:
     made = encoder.make_encoder(encoder.Config(kind=kind))
-    assert made([made.tokens(text), made.tokens("key")]).shape == (2, 64)
+    assert made(made.tokens([text, "key"])).shape == (2, 64)
 
 
 def test_configs_refuse_unknown_keys() -> None:

@@ -344,8 +344,8 @@ class Corpus:
         self._groups = list(_SENTENCES)
 
     def caption(self) -> str:
-        """A caption of one to three sentences."""
-        count = self._rng.choices((1, 2, 3), (75, 20, 5))[0]
+        """A caption of one to seven sentences, mostly one."""
+        count = self._rng.choices((1, 2, 3, 5, 7), (72, 18, 5, 3, 2))[0]
         return " ".join(self._sentence() for _ in range(count))
 
     def captions(self, count: int) -> list[str]:

@@ -81,6 +81,22 @@ def test_lessons_are_token_for_token_what_the_engine_will_ask(tokenizer, kind):
     assert asked <= possible
 
 
+@pytest.mark.parametrize(("kind", "texts", "around"), [("caption", ("a key",), 3), ("pair", ("a key", "it"), 4)])
+def test_what_stands_around_goal_and_captions_is_one_token_each(tokenizer, kind, texts, around):
+    chat = prompts.messages("collect gold", kind, texts)
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+    words = " ".join(("collect gold", *texts)).split()
+    assert len(ids) == len(words) + around
+    assert [token for token in tokenizer.convert_ids_to_tokens(ids) if "<" not in token] == words
+
+
+def test_other_chats_are_read_word_by_word(tokenizer):
+    chat = [{"role": "user", "content": "You see a key."}]
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+    expected = ["<|user|>", "you", "see", "a", "key", ".", "<|end|>", "<|assistant|>"]
+    assert tokenizer.convert_ids_to_tokens(ids) == expected
+
+
 def test_a_shared_prefix_gives_the_states_of_whole_prompts(tokenizer):
     torch.manual_seed(0)
     model = build_model(TINY, tokenizer).eval()
@@ -173,7 +189,7 @@ def test_the_built_model_answers_through_the_engine_as_any_model_does(cache):
     questions = [Question(t, "caption", (t,)) for t in Corpus(9).captions(5)]
     questions.append(Question("p", "pair", ("# gold pieces.", "It's a wall.")))
     answers = asyncio.run(judge.judge(questions))
-    assert all(a.status is Status.OK and 0.0 <= a.value <= 1.0 and a.tokens > 20 for a in answers)
+    assert all(a.status is Status.OK and 0.0 <= a.value <= 1.0 and a.tokens > 6 for a in answers)
 
 
 @pytest.mark.slow
