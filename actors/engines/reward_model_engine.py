@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from actors.engines import pretrained
 from actors.engines.chat_tokenizer import Message, special_tokens_of
+from actors.engines.length_batches import length_batches
 
 Config = pretrained.Config
 
@@ -74,8 +75,7 @@ class RewardModelEngine:
             tokens = np.array([len(i) for i in ids], np.int64)
             too_long = tokens > self.max_prompt_tokens
             logits = np.full((len(ids), self.outputs), np.nan)
-            order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
-            for places in self._batches(order, tokens):
+            for places in length_batches(tokens, too_long, self._max_batch_tokens):
                 logits[places] = self._run([ids[place] for place in places])
             return Logits(logits, tokens, too_long)
 
@@ -87,17 +87,6 @@ class RewardModelEngine:
             text = "\n\n".join(message["content"] for message in chat)
             ids = self._tokenizer(text, verbose=False)["input_ids"]
         return ids or [self._pad or 0]
-
-    def _batches(self, order: Sequence[int], tokens: NDArray[np.int64]) -> list[list[int]]:
-        """Texts of similar length together, under the budget of tokens."""
-        room = self._max_batch_tokens
-        batches: list[list[int]] = []
-        for place in order:  # by length: the last of a batch is its longest
-            if batches and (len(batches[-1]) + 1) * tokens[place] <= room:
-                batches[-1].append(place)
-            else:
-                batches.append([place])
-        return batches
 
     def _run(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Outputs of one batch, `[N, outputs]`; padded on the right, by which decoders find where a text ends."""

@@ -24,6 +24,7 @@ from actors.engines.chat_tokenizer import ChatTokenizer, Message
 from actors.engines.decoder import LlamaDecoder
 from actors.engines.families import Family, arranged
 from actors.engines.grammar import Grammar
+from actors.engines.length_batches import length_batches
 from actors.engines.prompt_reader import DecoderReader, ModelReader, PromptReader
 from actors.engines.text_generator import TextGenerator
 from actors.language.generation import Generated, Poll, Sampling, generate
@@ -206,8 +207,7 @@ class TransformersEngine:
             tokens = np.array([len(i) for i in ids], np.int64)
             too_long = tokens + max_tokens > self.max_prompt_tokens
             texts = [""] * len(ids)
-            order = [int(i) for i in np.argsort(tokens, kind="stable") if not too_long[i]]
-            for places in self._batches(order, tokens + max_tokens):
+            for places in length_batches(tokens + max_tokens, too_long, self._max_batch_tokens):
                 for place, new in zip(
                     places, self._generate([ids[i] for i in places], max_tokens, schema), strict=True
                 ):
@@ -259,17 +259,6 @@ class TransformersEngine:
         low, high = min(map(list, ids)), max(map(list, ids))
         shared = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
         return min(shared, min(len(i) for i in ids) - 1)
-
-    def _batches(self, order: Sequence[int], lengths: NDArray[np.int64]) -> Iterator[list[int]]:
-        """Split prompts sorted by length into batches of at most `max_batch_tokens` padded tokens."""
-        batch: list[int] = []
-        for place in order:
-            if batch and (len(batch) + 1) * lengths[place] > self._max_batch_tokens:
-                yield batch
-                batch = []
-            batch.append(place)
-        if batch:
-            yield batch
 
 
 def _read(
