@@ -6,7 +6,7 @@ speed it up: heads, thrown away afterwards, read the topics where a goal has bee
 caption's tag closes. Questions of a step share a few goals, so the keys and values of their common beginnings are
 computed once and gradients flow back through them: exact, and far cheaper than whole prompts.
 
-What stands around goal and captions is the same in every question, and the model can be asked nothing else. So each of
+What stands around goal and captions is the same in every question, and the model learns no other questions. So each of
 these parts is one token: of a question about a pair, some fifty tokens fewer are read, or looked back at.
 """
 
