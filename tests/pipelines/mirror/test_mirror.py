@@ -32,12 +32,11 @@ def take(mirror):
 
 
 def tree_of(directory):
-    hidden = {".lock", "storage.json", ".mirror"}
-    files = [path for path in directory.root.rglob("*") if path.is_file()]
+    hidden = {".lock", "storage.json", ".mirror"}  # not entered: a mirror's thread deletes in its folder
+    entries = [entry for entry in directory.root.iterdir() if entry.name not in hidden]
+    below = [path for entry in entries if entry.is_dir() for path in entry.rglob("*")]
     return {
-        str(path.relative_to(directory.root)): path.read_bytes()
-        for path in files
-        if path.relative_to(directory.root).parts[0] not in hidden
+        str(path.relative_to(directory.root)): path.read_bytes() for path in (*entries, *below) if path.is_file()
     }
 
 
