@@ -3,16 +3,17 @@
     python -m benchmarks.annotation_retention
     python -m benchmarks.annotation_retention sources=[ranking] shares=[0.04] blocks=10 block_s=60
 
-For each share and source two runs are alive at once, one with the judge off and one with it, and take turns of six
-seconds (benchmarks/apparatus/turns.py): what else the machine does touches both alike. Each ratio is of one block of
-such turns. Turns are as long as the deadlines of a frozen run allow: what a judge costs by the clock, such as Serve's
-looks, falls due while a run is frozen and comes as it wakes, so that the more often it wakes the more it seems to cost.
-Both have the same settings but for the reward's source, and learn in steps too small to change what they play: what a
-step of the game costs depends on that. At each of `shares` that part of the observations has a caption that was never
-judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. A call of the
-judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]` captions are the game's own.
+For each share and source two runs are alive at once, one with the judge off and one with it, and take turns, two of
+three seconds on end (benchmarks/apparatus/turns.py): what else the machine does touches both alike. Each ratio is of
+one block of such turns. Turns are as long as the deadlines of a frozen run allow: what a judge costs by the clock, such
+as Serve's looks, falls due while a run is frozen and comes as it wakes, so that the more often it wakes the more it
+seems to cost. Both have the same settings but for the reward's source, and learn in steps too small to change what they
+play: what a step of the game costs depends on that. At each of `shares` that part of the observations has a caption
+that was never judged (benchmarks/apparatus/share_captions.py; for ranking: so many pairs are asked); 0.04 % is ONI's. A
+call of the judge has room for all that a rollout asks (docs/reward-server.md). With `shares=[null]` captions are the
+game's own.
 Other keys: judge, warm_up_s, turn_s, recipe, work, results; every further key is an override of the recipe, in all
-runs. About half an hour.
+runs. About an hour.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from rewards.annotation import ledger as annotation
 NAME = "annotation-retention"
 OFF = "extrinsic"
 SOURCES = ("classification", "retrieval", "ranking")
-BLOCKS = 10
+BLOCKS = 20
 ENVIRONMENTS, UNROLL = 32, 64  # so that a rollout at ONI's share has about one question
 BLOCK_S = 12.0  # that each run is awake in a block
 WARM_UP_S = 12.0
-TURN_S = 6.0
+TURN_S = 3.0
 ONIS_SHARE = 0.0004
 SHARES = (ONIS_SHARE, 100 * ONIS_SHARE)
 ENDLESS = {"frames": 10**12, "minutes": None, "report_every_s": 1.0, "tracking.enabled": False}

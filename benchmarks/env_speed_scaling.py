@@ -37,7 +37,7 @@ from pipelines.scaling.fitted import bytes_a_frame
 NAME, LONG = "env-speed-scaling", "env-speed-long"
 BATCH = 2048  # frames in an update, whatever is varied
 FLAT = 0.02  # by how much a long run may become slower or larger
-TURN_S, BLOCK_S, BLOCKS = 2.0, 20.0, 8  # of a long run and a fresh one, in turn
+TURN_S, BLOCK_S, BLOCKS = 1.0, 20.0, 8  # of a long run and a fresh one, in turn
 FRESH_S = 20.0  # that a fresh run has of its own before it is compared: every game has begun by then
 STEP_BYTES = 3 * 1024  # that a stored step may take
 NETS: dict[str, dict[str, Any]] = {
@@ -119,8 +119,8 @@ def long_run(hours: float, plan: Mapping[str, Any], place: Path) -> tuple[list[d
 
     What a step of the game costs depends on how it is played, and episodes that become shorter are begun more often: so
     the policy stays. It also depends on the machine, which may be a third slower for ten minutes: so frames/s of
-    different minutes say little, and old and fresh run take turns of two seconds. Mapped files come and go with each
-    checkpoint, and the system takes them back when it likes: they are told apart.
+    different minutes say little, and old and fresh run take turns, two of a second on end. Mapped files come and go
+    with each checkpoint, and the system takes them back when it likes: they are told apart.
 
     Returns:
         A row for each minute of the long run, and one for each block of turns.

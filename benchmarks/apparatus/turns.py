@@ -1,9 +1,10 @@
-"""Runs that are alive at once and take turns of seconds: one works while the others are frozen, and so on in a ring.
+"""Runs that are alive at once and take turns of seconds: one works while the others are frozen, forth and back.
 
 What else the machine does changes from minute to minute and touches runs that follow each other unequally. Turns that
 are short beside such changes, and many, touch all runs alike: their rates compare within a percent or so where those of
-whole runs differ by ten. A run does not notice but by its clocks: a turn of all others together must be shorter than
-its shortest deadline.
+whole runs differ by ten. Every second round goes backwards, first to last and last to first, so that no run is the
+later one on average. A run does not notice but by its clocks: two turns of all others together, which is how long it
+is frozen, must be shorter than its shortest deadline.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeVar
 
 import psutil
 
 from benchmarks.apparatus.live import LiveRun
 from pipelines.errors import UserError
+
+T = TypeVar("T")
 
 START_TIMEOUT_S = 300.0
 
@@ -90,7 +94,7 @@ def in_turn(
     Args:
         runs: by name, just started.
         warm_up_s: that each has of its own before the first block.
-        turn_s: of one turn.
+        turn_s: of one turn; those at either end of the order have two turns on end.
         block_s: that each is awake in a block.
         blocks: how many.
 
@@ -123,6 +127,12 @@ def rates(seen: Sequence[Mapping[str, float]], counter: str) -> list[float]:
     ]
 
 
+def forth_and_back(ring: Sequence[T], rounds: int) -> Iterator[T]:
+    """So many rounds, each in the other direction than the one before."""
+    for number in range(rounds):
+        yield from ring if number % 2 == 0 else reversed(ring)
+
+
 def _await_learning(name: str, run: LiveRun) -> None:
     """Nobody is frozen while one of them starts: a start has deadlines of its own, and takes what the machine has."""
     try:
@@ -137,6 +147,5 @@ def _go_round(ring: Sequence[Runner], turn_s: float, each_s: float) -> None:
         runner.wake()
         runner.count()  # what it has started since
         runner.freeze()
-    for _ in range(round(each_s / turn_s)):
-        for runner in ring:
-            runner.work(turn_s)
+    for runner in forth_and_back(ring, round(each_s / turn_s)):
+        runner.work(turn_s)

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from benchmarks.apparatus.turns import Runner, rates
+from benchmarks.apparatus.turns import Runner, forth_and_back, rates
 
 COUNTING = """
 import sys, time
@@ -53,6 +53,12 @@ def counting(tmp_path):
 def test_a_rate_is_of_the_time_awake():
     seen = [{"n": 100.0, "awake_s": 12.0}, {"n": 300.0, "awake_s": 32.0}, {"n": 340.0, "awake_s": 52.0}]
     assert rates(seen, "n") == [10.0, 2.0]
+
+
+def test_what_grows_evenly_with_time_touches_all_runs_alike():
+    assert "".join(forth_and_back("abc", 3)) == "abccbaabc"
+    order = "".join(forth_and_back("abc", 6))
+    assert {sum(at for at, run in enumerate(order) if run == name) for name in "abc"} == {6 * 17 // 2}
 
 
 @pytest.mark.slow

@@ -35,9 +35,7 @@ def tree_of(directory):
     hidden = {".lock", "storage.json", ".mirror"}  # not entered: a mirror's thread deletes in its folder
     entries = [entry for entry in directory.root.iterdir() if entry.name not in hidden]
     below = [path for entry in entries if entry.is_dir() for path in entry.rglob("*")]
-    return {
-        str(path.relative_to(directory.root)): path.read_bytes() for path in (*entries, *below) if path.is_file()
-    }
+    return {str(path.relative_to(directory.root)): path.read_bytes() for path in (*entries, *below) if path.is_file()}
 
 
 @pytest.fixture
