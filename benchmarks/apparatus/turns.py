@@ -2,9 +2,9 @@
 
 What else the machine does changes from minute to minute and touches runs that follow each other unequally. Turns that
 are short beside such changes, and many, touch all runs alike: their rates compare within a percent or so where those of
-whole runs differ by ten. Every second round goes backwards, first to last and last to first, so that no run is the
-later one on average. A run does not notice but by its clocks: two turns of all others together, which is how long it
-is frozen, must be shorter than its shortest deadline.
+whole runs differ by ten. Every second round goes backwards, first to last and last to first, so that where there are
+as many of both no run is the later one on average. A run does not notice but by its clocks: two turns of all others
+together, which is how long it is frozen, must be shorter than its shortest deadline.
 """
 
 from __future__ import annotations
