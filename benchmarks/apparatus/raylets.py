@@ -28,6 +28,7 @@ STORE_MB = 100
 DRAIN_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 180.0
 STARTS = 3
+TOO_SLOW = ("timed out during startup", "Timed out waiting for file")  # what Ray says of a raylet, of a control store
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "PYTHONWARNINGS": "ignore"}
 # Runs that join inherit both. Ray reads the token once in a process: nobody may change it afterwards.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -213,6 +214,6 @@ def _patiently(start: Callable[[], Any]) -> Any:
         try:
             return start()
         except Exception as error:
-            if "timed out during startup" not in str(error) or not left:
+            if not left or not any(text in str(error) for text in TOO_SLOW):
                 raise
     raise AssertionError("not reached")

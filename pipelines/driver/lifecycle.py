@@ -116,17 +116,22 @@ def write_config(experiment: BaseModel, directory: RunDirectory) -> None:
 
 @contextmanager
 def graceful_stop(run: Stoppable) -> Iterator[None]:
-    """SIGTERM and Ctrl-C ask the run to save and stop; a second one is obeyed at once."""
+    """SIGTERM and Ctrl-C ask the run to save and stop; a Ctrl-C after that is obeyed at once.
+
+    A second SIGTERM asks for what is under way: a supervisor and those above it may each send one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, frame: Any) -> None:
         if run.stopping is not None:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
         run.stopping = name = signal.Signals(number).name
         # Said by a thread: whatever the display is at when the signal comes, it can finish first.
-        text = f"{name}: the run saves and stops; once more, and it stops at once"
+        text = f"{name}: the run saves and stops; Ctrl-C now, and it stops at once"
         threading.Thread(target=run.display.say, args=(text,), name="stopping", daemon=True).start()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}

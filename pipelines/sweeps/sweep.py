@@ -41,6 +41,9 @@ RUNGS = 8  # ASHA looks first at an eighth of a run
 REDUCTION = 2  # and lets the better half go on, at each doubling
 TAKEN = ("run", "from", "display")
 WIDE = 240  # columns where nobody says how many there are
+# Ray's switch. The last trials have some 10 s to end before Tune ends their actors, and Ray kills what an actor has
+# started. To save may take a run longer: it is told to when its actor goes, and waited for.
+KILLS_CHILDREN = "RAY_kill_child_processes_on_worker_exit"
 STORE_MB = 100  # Tune moves a few numbers
 
 
@@ -214,6 +217,7 @@ def _run_locked(plan: Plan, directory: RunDirectory, record: dict[str, Any], say
     root, asked = directory.root, record["asked"]
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ[KILLS_CHILDREN] = "false"
     from pipelines.sweeps.trial import running, stop
 
     stop(running(root))  # left by a sweep that was killed

@@ -27,6 +27,7 @@ from pipelines.tracking import PARENT_RUN
 LOOK_S = 0.2
 STEP_TIMEOUT_S = 900.0  # a model may be built and loaded before the first line
 STOP_TIMEOUT_S = 90.0
+CHILD = "pipelines.sweeps.child"
 KEPT = ("RAY_AUTH_", "RAY_TMPDIR", "RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")
 
 
@@ -67,7 +68,7 @@ def running(runs: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            if "pipelines.cli" in words and "train" in words and f"runs={runs}" in words:
+            if CHILD in words and "train" in words and f"runs={runs}" in words:
                 found.append(process)
     return found
 
@@ -93,7 +94,7 @@ class RunTrial(tune.Trainable):
         own = [f"runs={runs}", f"run={name}", "display=lines"]
         with self._log.open("ab") as log:
             self._process = psutil.Popen(
-                [sys.executable, "-m", "pipelines.cli", "train", *config["command"], *values, *own],
+                [sys.executable, "-m", CHILD, str(os.getpid()), "train", *config["command"], *values, *own],
                 cwd=config["cwd"],
                 env=environment,
                 stdin=subprocess.DEVNULL,

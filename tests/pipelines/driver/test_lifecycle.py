@@ -49,7 +49,8 @@ def test_who_is_stopped_by_a_person_is_told_and_who_loses_its_node_is_to_be_star
     assert len(said) == 1
 
 
-def test_the_first_signal_asks_and_is_answered_the_second_is_obeyed_and_then_all_is_as_before():
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_is_answered_ctrl_c_is_obeyed_then_and_after_that_all_is_as_before(first):
     before, said, told = signal.getsignal(signal.SIGINT), [], Event()
 
     def say(text):
@@ -58,9 +59,11 @@ def test_the_first_signal_asks_and_is_answered_the_second_is_obeyed_and_then_all
 
     run = SimpleNamespace(stopping=None, display=SimpleNamespace(say=say))
     with graceful_stop(run):
-        signal.raise_signal(signal.SIGINT)
-        assert run.stopping == "SIGINT"
-        assert told.wait(60) and said == ["SIGINT: the run saves and stops; once more, and it stops at once"]
+        signal.raise_signal(first)
+        assert run.stopping == first.name
+        assert told.wait(60) and said == [f"{first.name}: the run saves and stops; Ctrl-C now, and it stops at once"]
+        signal.raise_signal(signal.SIGTERM)
+        assert run.stopping == first.name and len(said) == 1, "a supervisor and those above it may each send one"
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before

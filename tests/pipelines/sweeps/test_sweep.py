@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -13,24 +14,45 @@ from pipelines import checkpoint
 from pipelines.errors import UserError
 from pipelines.overrides import parse
 from pipelines.run_directory import RunDirectory
-from pipelines.sweeps.sweep import Settings, plan_sweep, resume_sweep, start_sweep
+from pipelines.sweeps.sweep import RUNGS, Settings, plan_sweep, resume_sweep, start_sweep
+from pipelines.sweeps.trial import running
 
 FRAMES = 12_000
 LOCAL = ["runner=local", f"frames={FRAMES}", "tracking.enabled=false"]
 WAITS = f"""
 import sys
 import time
+from pathlib import Path
 
 from envs.catch import Catch
 
 
 class Waits(Catch):
     steps = 0
+    told = False
 
     def step(self, action):
         Waits.steps += 1
-        if "run=trial-00001" in sys.argv and Waits.steps > {FRAMES // 2}:
-            time.sleep(0.05)  # it is not at its end before it is told to stop, however late that is
+        if "run=trial-00001" in sys.argv and Waits.steps > {FRAMES // RUNGS}:
+            time.sleep(0.2)  # it is not at its end before it is told to stop, however late that is
+            if not Waits.told and "SIGTERM" in Path("runs/nets/trial-00001.log").read_text():
+                Waits.told = True
+                time.sleep(20)  # and then not quick to save
+        return super().step(action)
+"""
+
+
+GATED = """
+import time
+from pathlib import Path
+
+from envs.catch import Catch
+
+
+class Gated(Catch):
+    def step(self, action):
+        if not Path("open").exists():
+            time.sleep(0.05)
         return super().step(action)
 """
 
@@ -116,8 +138,18 @@ def test_language_recipes_count_updates(tmp_path):
     assert (plan.time_key, plan.horizon, plan.cpus) == ("updates", 40, 1)
 
 
+def until(condition, seconds=300.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+SWEEP = (sys.executable, "-m", "pipelines.cli", "sweep")
+
+
 def guerdon(where, *words):
-    command = [sys.executable, "-m", "pipelines.cli", "sweep", *words]
+    command = [*SWEEP, *words]
     return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=600, env=dict(os.environ))
 
 
@@ -129,7 +161,10 @@ def test_more_than_one_recipe_is_refused(tmp_path):
 
 @pytest.mark.cluster
 def test_a_sweep_prunes_saves_and_is_gone_on_with(tmp_path):
-    """One at a time, a better one first: ASHA stops those that come after and do worse, after they have saved."""
+    """One at a time, a better one first: ASHA stops those that come after and do worse, after they have saved.
+
+    However long that takes: Tune gives up the last one after some 10 s, and Ray would kill what it has started.
+    """
     space = ["learner.learning_rate=[0.01,0.0000001]", "policy.hidden=[16]"]
     small = ["actors.environments=1", "actors.unroll_length=10", "report_every_s=0.1", "concurrent=1", "name=nets"]
     sharper = ["metric=learner/entropy", "mode=min"]  # told apart by the first look: a policy that hardly learns
@@ -152,3 +187,29 @@ def test_a_sweep_prunes_saves_and_is_gone_on_with(tmp_path):
     again = guerdon(tmp_path, "resume=nets")
     assert again.returncode == 0, again.stdout + again.stderr
     assert json.loads((root / "sweep.json").read_text())["trials"] == rows
+
+
+@pytest.mark.cluster
+def test_the_runs_of_a_sweep_that_is_killed_save_and_end_and_are_gone_on_with(tmp_path):
+    (tmp_path / "lab_that_waits.py").write_text(GATED)
+    small = ["task=lab_that_waits:Gated", "actors.environments=1", "actors.unroll_length=10", "name=nets"]
+    sweep = subprocess.Popen([*SWEEP, "catch", "seed=[1]", *small, *LOCAL], cwd=tmp_path, start_new_session=True)
+    root = tmp_path / "runs" / "nets"
+    directory = RunDirectory(root / "trial-00000")
+    try:
+        until(lambda: directory.metrics.is_file() and directory.metrics.stat().st_size)
+    finally:
+        sweep.kill()
+        sweep.wait()
+    until(lambda: not running(root))
+    (event,) = directory.lines(directory.events)
+    assert (event["what"], event["cause"]) == ("stopped", "SIGTERM")
+    saved = checkpoint.load(directory.checkpoints)[1]["status"]["learnt_frames"]
+    assert 0 < saved < FRAMES
+
+    (tmp_path / "open").touch()
+    again = guerdon(tmp_path, "resume=nets")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert [event["cause"] for event in directory.lines(directory.events)] == ["SIGTERM", f"at {saved} frames"]
+    (row,) = json.loads((root / "sweep.json").read_text())["trials"]
+    assert (row["status"], row["steps"]) == ("finished", FRAMES)
