@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from cluster.events import RoleLost
@@ -174,7 +175,8 @@ class Learning:
     async def save(self) -> None:
         """Write a checkpoint between two updates."""
         shares, books = self._ground.shares, self._books
-        async with self._lock:
+        # The trainer's pause is waited for before anything stands still.
+        async with self._trainer.awake if self._trainer is not None else nullcontext(), self._lock:
             await self._updating.over()  # its loop may have been ended in the middle
             while self._ahead is not None:  # what the learner has been given is in the checkpoint
                 await self._updating.run(self._update_now(ahead=False))

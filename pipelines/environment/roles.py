@@ -9,6 +9,7 @@ import hashlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -264,6 +265,10 @@ class RewardTrainer:
         with stages("annotate"):
             snapshot = self._model.snapshot()
         return TrainerReport(metrics | stages.taken(), hashlib.sha256(snapshot).hexdigest()[:16]), snapshot
+
+    def rest(self, seconds: float) -> None:
+        """Do nothing for so long; the next call waits."""
+        time.sleep(seconds)
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""

@@ -89,7 +89,7 @@ def test_an_open_bind_without_a_token_is_refused(monkeypatch):
 
 STARTED = """
 import os, psutil, ray
-from cluster.session import Config, ray_session
+from cluster.session import UNREAD, Config, ray_session
 with ray_session(Config(object_store_mb=80), 1):
     @ray.remote
     class Host:
@@ -101,6 +101,8 @@ with ray_session(Config(object_store_mb=80), 1):
         for connection in process.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN:
                 print("LISTENS", connection.laddr.ip)
+        if any("log_monitor" in word for word in process.cmdline()):
+            print("MONITORS", UNREAD.items() <= process.environ().items())
     @ray.remote(max_retries=1)
     def dies_once():
         if not os.path.exists(os.environ["DIED"]):
@@ -131,4 +133,5 @@ def test_a_started_ray_listens_on_loopback_alone_and_is_silent_of_what_it_tries_
     hosts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("LISTENS")]
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(hosts) > 3 and all(is_loopback(host) for host in hosts), hosts
+    assert "MONITORS True" in done.stdout
     assert "AGAIN alive" in done.stdout and "will be retried" not in done.stdout + done.stderr

@@ -20,12 +20,13 @@ class Scripted:
     """A role whose calls end as its script says: with an answer, or with its death."""
 
     running, fresh, node, room = True, False, None, None  # it is there, and has answered
+    deadline_s = 60.0
 
     def __init__(self, name: str, *script: Any) -> None:
         self.name, self.epoch, self.calls = name, 0, []
         self._script = list(script)
 
-    async def call(self, method: str, *args: Any, returns: int = 1) -> Any:
+    async def call(self, method: str, *args: Any, returns: int = 1, deadline_s: float | None = None) -> Any:
         self.calls.append((method, *args))
         answer = self._script.pop(0)
         if answer is RoleLost:
